@@ -1,0 +1,172 @@
+"""One DuckDB file, one transaction per partition, one process at a time.
+
+DuckDB locks its file against every other process and fails at once when it cannot have it. A blocking `flock` on a
+sidecar file queues the processes fairly instead; connections live for one operation only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+LOCK_TIMEOUT_SECONDS = 120.0
+FOREIGN_HOLDER_TIMEOUT_SECONDS = 30.0
+
+
+class DatabaseError(Exception):
+    """The database file cannot be used; the message says why and what to do."""
+
+
+class Database:
+    """The project's DuckDB file. Cheap to create: it opens the file only inside `connect`."""
+
+    def __init__(
+        self,
+        path: Path,
+        lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+        foreign_holder_timeout: float = FOREIGN_HOLDER_TIMEOUT_SECONDS,
+    ) -> None:
+        self.path = path
+        self._lock_timeout = lock_timeout
+        self._foreign_holder_timeout = foreign_holder_timeout
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that no other process of this project shares; closed, and the lock freed, at the end.
+
+        Raises:
+            DatabaseError: the lock was not had in time, a process outside this project holds the file, or it is
+                not a DuckDB file that this version reads.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            connection = self._open()
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection inside one transaction: committed at the end, rolled back when the block raises."""
+        with self.connect() as connection:
+            connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+        """The result of one query as a frame; values are bound, never spliced into the text."""
+        with self.connect() as connection:
+            return connection.execute(sql, parameters or None).df()
+
+    def has_table(self, table: str) -> bool:
+        """Whether `table` was ever written."""
+        with self.connect() as connection:
+            return _has_table(connection, table)
+
+    def replace_partition(self, table: str, key: Mapping[str, Any], rows: pd.DataFrame) -> int:
+        """Replace the rows of `table` whose key columns equal `key` by `rows`, in one transaction.
+
+        The table is created from the first rows it receives; later rows are matched by column name, and a column
+        that the table does not have yet is added to it. Key columns are put in front of `rows`.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            ValueError: `rows` is empty (deleting a partition is never a side effect) or carries a key column itself.
+        """
+        if rows.empty:
+            raise ValueError(f"{table}: no rows for {dict(key)}; an empty frame would delete the partition")
+        clash = sorted(set(key) & set(rows.columns))
+        if clash:
+            raise ValueError(f"{table}: the rows carry the key columns {clash} themselves")
+        keyed = rows.copy(deep=False)
+        for position, (name, value) in enumerate(key.items()):
+            keyed.insert(position, name, value)
+        with self.transaction() as connection:
+            connection.register("incoming", keyed)
+            if _has_table(connection, table):
+                _add_missing_columns(connection, table)
+                condition = " AND ".join(f'"{name}" = ?' for name in key)
+                connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
+                connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
+            else:
+                connection.execute(f'CREATE TABLE "{table}" AS SELECT * FROM incoming')
+            connection.unregister("incoming")
+        return len(keyed)
+
+    def read_partition(self, table: str, key: Mapping[str, Any], order_by: str | None = None) -> pd.DataFrame:
+        """The rows of one partition without its key columns; empty when there are none."""
+        with self.connect() as connection:
+            if not _has_table(connection, table):
+                import pandas as pd
+
+                return pd.DataFrame()
+            condition = " AND ".join(f'"{name}" = ?' for name in key)
+            excluded = ", ".join(f'"{name}"' for name in key)
+            order = f' ORDER BY "{order_by}"' if order_by else ""
+            sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition}{order}'
+            return connection.execute(sql, list(key.values())).df()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self.path.with_name(self.path.name + ".lock")
+        with lock.open("w") as file:
+            deadline = time.monotonic() + self._lock_timeout
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise DatabaseError(
+                            f"{self.path}: another process of this project kept the database for more than "
+                            f"{self._lock_timeout:.0f} s"
+                        ) from None
+                    time.sleep(0.01)
+            yield
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        deadline = time.monotonic() + self._foreign_holder_timeout
+        while True:
+            try:
+                return duckdb.connect(str(self.path))
+            except duckdb.IOException as error:
+                held = "Could not set lock" in str(error) or "Conflicting lock" in str(error)
+                if not held:
+                    raise DatabaseError(
+                        f"{self.path}: not usable as a DuckDB file with duckdb {duckdb.__version__}: {error}"
+                    ) from error
+                if time.monotonic() > deadline:
+                    raise DatabaseError(
+                        f"{self.path}: held by another program, a notebook perhaps; close it there: {error}"
+                    ) from error
+                time.sleep(0.05)
+
+
+def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    sql = "SELECT count(*) FROM information_schema.tables WHERE table_name = ?"
+    found = connection.execute(sql, [table]).fetchone()
+    return found is not None and found[0] > 0
+
+
+def _add_missing_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    existing = {row[0] for row in connection.execute(f'DESCRIBE "{table}"').fetchall()}
+    for name, kind, *_ in connection.execute("DESCRIBE incoming").fetchall():
+        if name not in existing:
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class Database:
         self._foreign_holder_timeout = foreign_holder_timeout
 
     @contextmanager
-    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that no other process of this project shares; closed, and the lock freed, at the end.
 
         Raises:
@@ -55,7 +55,7 @@ class Database:
                 connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection inside one transaction: committed at the end, rolled back when the block raises."""
         with self.connect() as connection:
             connection.begin()
@@ -122,7 +122,7 @@ class Database:
             return connection.execute(sql, list(key.values())).df()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         lock = self.path.with_name(self.path.name + ".lock")
         with lock.open("w") as file:
             deadline = time.monotonic() + self._lock_timeout

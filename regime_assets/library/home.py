@@ -1,0 +1,59 @@
+"""Where everything is stored: one folder, so that a laptop can be backed up, moved or wiped in one step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+HOME_VARIABLE = "REGIME_ASSETS_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The data folder and the places in it."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """`$REGIME_ASSETS_HOME`, or `data` in the working directory."""
+        return cls(Path(os.environ.get(HOME_VARIABLE, "data")).resolve())
+
+    @property
+    def database(self) -> Path:
+        return self.root / "regime_assets.duckdb"
+
+    @property
+    def calendars(self) -> Path:
+        return self.root / "calendars"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """`$MLFLOW_TRACKING_URI`, or an SQLite file in the data folder."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow_artifacts"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    def model(self, universe: str, horizon: str, kind: str, session: date) -> Path:
+        """The folder of one fitted model."""
+        return self.root / "models" / universe / horizon / session.isoformat() / kind
+
+    def bundle(self, universe: str, horizon: str, session: date) -> Path:
+        """The folder of one session's bundle."""
+        return self.root / "bundles" / universe / horizon / session.isoformat()
+
+    def report(self, universe: str, horizon: str, kind: str, session: date) -> Path:
+        """The HTML file of one session's report."""
+        return self.root / "reports" / universe / horizon / f"{session.isoformat()}-{kind}.html"

@@ -1,0 +1,144 @@
+"""Which fitted model descends from which, and which may be descended from.
+
+Acceptance is data: a model that broke a blocking rule is kept with its reason, and is never an ancestor.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
+from regime_assets.library.artifact import Parts, read_artifact, write_artifact
+from regime_assets.library.database import Database
+from regime_assets.library.home import Home
+
+MODELS_TABLE = "models"
+OUTCOMES_TABLE = "rule_outcomes"
+
+
+class LineageError(Exception):
+    """A model that is needed was not fitted, or was not accepted."""
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One fitted model: where it lies, what it came from, and whether it may be used.
+
+    Attributes:
+        kind: the asset that fitted it (vae, latents, gmm, rl_policy).
+        session: its partition, the last session that it has seen.
+        parent: hash of the model that it was warm-started from; empty when trained from scratch.
+        data_hash: hash of the window that it was fitted on.
+        figures: what the fit reports, one number a name.
+    """
+
+    kind: str
+    session: date
+    sha256: str
+    parent: str
+    warm_started: bool
+    seed: int
+    data_hash: str
+    code_version: str
+    figures: dict[str, float]
+    accepted: bool
+    refusal: str
+
+
+class Lineage:
+    """The fitted models of one universe and horizon."""
+
+    def __init__(self, database: Database, home: Home, universe: str, horizon: str) -> None:
+        self._database = database
+        self._home = home
+        self.universe = universe
+        self.horizon = horizon
+
+    def record(self, record: ModelRecord, parts: Parts, outcomes: Sequence[RuleOutcome]) -> ModelRecord:
+        """Store a fitted model and the outcome of every rule it was held against; return the record as stored."""
+        sha256 = write_artifact(self._home.model(self.universe, self.horizon, record.kind, record.session), parts)
+        stored = replace(record, sha256=sha256, accepted=accepted(outcomes), refusal=refusal(outcomes))
+        row = asdict(stored) | {"figures": json.dumps(stored.figures, sort_keys=True)}
+        for name in ("kind", "session"):
+            del row[name]
+        self.record_outcomes(record.kind, record.session, outcomes)
+        self._database.replace_partition(MODELS_TABLE, self._key(record.kind, record.session), pd.DataFrame([row]))
+        return stored
+
+    def record_outcomes(self, subject: str, session: date, outcomes: Sequence[RuleOutcome]) -> None:
+        """Store the outcome of every rule that `subject` of `session` was held against."""
+        rows = pd.DataFrame([asdict(outcome) for outcome in outcomes]).astype({"value": "float64"})
+        self._database.replace_partition(OUTCOMES_TABLE, self._key(subject, session), rows)
+
+    def outcomes(self, subject: str, session: date) -> tuple[RuleOutcome, ...]:
+        """The outcomes that `record_outcomes` stored; empty when there are none."""
+        rows = self._database.read_partition(OUTCOMES_TABLE, self._key(subject, session))
+        return tuple(
+            RuleOutcome(
+                rule=str(row.rule),
+                value=None if pd.isna(row.value) else float(row.value),
+                bound=str(row.bound),
+                passed=bool(row.passed),
+                blocking=bool(row.blocking),
+                detail=str(row.detail),
+            )
+            for row in rows.itertuples()
+        )
+
+    def latest_accepted(self, kind: str, before: date) -> ModelRecord | None:
+        """The newest accepted model of `kind` of a session strictly before `before`."""
+        return self._first("accepted AND session < ? ORDER BY session DESC LIMIT 1", kind, before)
+
+    def find(self, kind: str, session: date) -> ModelRecord | None:
+        """The model of one session, accepted or not; None when it was not fitted."""
+        return self._first("session = ?", kind, session)
+
+    def require(self, kind: str, session: date) -> ModelRecord:
+        """The accepted model of one session.
+
+        Raises:
+            LineageError: it was not fitted, or it was not accepted (the reason is named).
+        """
+        record = self.find(kind, session)
+        name = f"{kind} of {self.universe}/{self.horizon}, {session}"
+        if record is None:
+            raise LineageError(f"{name} was not materialized")
+        if not record.accepted:
+            raise LineageError(f"{name} was not accepted: {record.refusal}")
+        return record
+
+    def load(self, record: ModelRecord) -> Parts:
+        """The model itself, its hash checked against the record."""
+        folder = self._home.model(self.universe, self.horizon, record.kind, record.session)
+        return read_artifact(folder, record.sha256)
+
+    def _key(self, kind: str, session: date) -> dict[str, Any]:
+        return {"universe": self.universe, "horizon": self.horizon, "kind": kind, "session": session}
+
+    def _first(self, condition: str, kind: str, session: date) -> ModelRecord | None:
+        if not self._database.has_table(MODELS_TABLE):
+            return None
+        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND kind = ? AND {condition}"
+        rows = self._database.query(sql, [self.universe, self.horizon, kind, session])
+        if rows.empty:
+            return None
+        row = {str(name): value for name, value in rows.iloc[0].to_dict().items()}
+        return ModelRecord(
+            kind=kind,
+            session=pd.Timestamp(row["session"]).date(),
+            sha256=str(row["sha256"]),
+            parent=str(row["parent"]),
+            warm_started=bool(row["warm_started"]),
+            seed=int(row["seed"]),
+            data_hash=str(row["data_hash"]),
+            code_version=str(row["code_version"]),
+            figures=json.loads(row["figures"]),
+            accepted=bool(row["accepted"]),
+            refusal=str(row["refusal"]),
+        )

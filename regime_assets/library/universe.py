@@ -1,0 +1,183 @@
+"""A universe of instruments as configuration: one YAML file, validated, with errors that point to the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
+
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Horizon = Literal["short", "long"]
+HORIZONS: tuple[Horizon, ...] = ("short", "long")
+
+
+class UniverseError(Exception):
+    """A universe file is not valid; the message names the file, the line and the rule."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceChoice(_Section):
+    """Where prices come from. Nothing ever falls back to another source."""
+
+    kind: Literal["sample", "yahoo", "files", "alpha_vantage"] = Field(
+        description="sample (embedded, no network), yahoo, files, alpha_vantage"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+
+class WindowChoice(_Section):
+    """The two training windows that run side by side."""
+
+    short_calendar_days: int = Field(365, ge=200, description="rolling window, calendar days")
+    long_half_life_sessions: int = Field(504, ge=20, description="recency half-life of the expanding window, sessions")
+
+
+class RefitChoice(_Section):
+    """How often the models start from scratch instead of from their last accepted state."""
+
+    full_retrain: Literal["weekly", "monthly", "quarterly", "never"] = Field(
+        "monthly", description="a full retrain on the first session of each such period"
+    )
+    backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
+
+
+class ScheduleChoice(_Section):
+    """When a session's partition is materialized, in the exchange's time zone."""
+
+    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        "00:30", description="on the day after the session, when its partition exists"
+    )
+    retries: int = Field(2, ge=0, le=10, description="run retries of a scheduled or drift-triggered run")
+
+
+class QualityChoice(_Section):
+    """Thresholds of the data checks that a universe may set."""
+
+    outlier_mads: float = Field(8.0, gt=0, description="warn beyond this many MADs of 60 sessions")
+    outlier_minimum: float = Field(0.08, gt=0, description="and beyond this absolute return")
+
+
+class Universe(_Section):
+    """One universe: what is watched, what is traded, and how its models are refitted."""
+
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    description: str = ""
+    owners: tuple[str, ...] = ("team:quant",)
+    source: SourceChoice
+    calendar: str = "XNYS"
+    history_start: date = Field(description="first session whose bars are fetched")
+    first_partition: date = Field(description="first session that can be materialized")
+    last_partition: date | None = Field(None, description="where the data ends; leave out for live data")
+    symbols: tuple[Symbol, ...] = Field(min_length=1, description="instruments whose cross-section is watched")
+    traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
+    cost_bp: float = Field(10.0, ge=0, le=1000, description="one-way cost of traded notional, basis points")
+    sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
+    windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]
+    refit: RefitChoice = RefitChoice()  # pyright: ignore[reportCallIssue]
+    schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
+    quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Universe:
+        if self.first_partition <= self.history_start:
+            raise ValueError("first_partition must lie after history_start")
+        if self.last_partition is not None and self.last_partition < self.first_partition:
+            raise ValueError("last_partition must not lie before first_partition")
+        for field in ("symbols", "traded"):
+            repeated = sorted(_repeated(getattr(self, field)))
+            if repeated:
+                raise ValueError(f"{field} names {', '.join(repeated)} more than once")
+        return self
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The instruments that are traded."""
+        return self.traded or self.symbols
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Every instrument whose bars are needed, watched ones first."""
+        return tuple(dict.fromkeys((*self.symbols, *self.traded)))
+
+    @property
+    def cost(self) -> float:
+        """One-way cost as a fraction of traded notional."""
+        return self.cost_bp / 10_000
+
+
+def load_universe(path: Path) -> Universe:
+    """Read and validate one universe file.
+
+    Raises:
+        UniverseError: the file is no YAML mapping or breaks a rule; every broken rule is listed with its line.
+    """
+    import yaml
+
+    text = path.read_text()
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UniverseError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UniverseError(f"{path}: a universe file is a mapping of settings")
+    try:
+        return Universe.model_validate(values)
+    except ValidationError as error:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        problems = [
+            f"{path}:{_line_of(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'universe'}: "
+            f"{problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise UniverseError("\n".join(problems)) from error
+
+
+def load_universes(folders: Iterable[Path]) -> tuple[Universe, ...]:
+    """All universes of `folders`, sorted by file name.
+
+    Raises:
+        UniverseError: a file is not valid, or two files give the same name.
+    """
+    universes: dict[str, Universe] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            universe = load_universe(path)
+            if universe.name in universes:
+                raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
+            universes[universe.name] = universe
+    return tuple(universes.values())
+
+
+def is_safe_symbol(symbol: str) -> bool:
+    """Whether `symbol` can stand in a file name, a URL and a page as it is."""
+    return re.fullmatch(SYMBOL_PATTERN, symbol) is not None
+
+
+def _repeated(values: Sequence[str]) -> set[str]:
+    return {value for value in values if list(values).count(value) > 1}
+
+
+def _line_of(root: Any, location: Sequence[int | str]) -> int:
+    """The line of the deepest YAML node on the way to `location` (a missing key has its parent's line)."""
+    node, line = root, 1
+    for step in location:
+        children: list[Any] = node.value if isinstance(getattr(node, "value", None), list) else []
+        if isinstance(step, int):
+            found = children[step : step + 1]
+        else:
+            found = [value for key, value in children if key.value == step]
+        if not found:
+            return line
+        node = found[0]
+        line = node.start_mark.line + 1
+    return line

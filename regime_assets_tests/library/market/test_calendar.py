@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regime_assets.library.market.calendar import CalendarError, TradingCalendar, load_calendar
+
+START, TODAY = date(2020, 1, 1), date(2022, 12, 28)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("calendars")
+
+
+@pytest.fixture(scope="module")
+def new_york(cache: Path) -> TradingCalendar:
+    return load_calendar("XNYS", START, cache, TODAY)
+
+
+def test_new_york_skips_its_holidays(new_york: TradingCalendar) -> None:
+    assert new_york.sessions(date(2022, 7, 1), date(2022, 7, 6)) == (
+        date(2022, 7, 1),
+        date(2022, 7, 5),
+        date(2022, 7, 6),
+    )
+    assert new_york.weekday_holidays(date(2022, 7, 1), date(2022, 7, 31)) == (date(2022, 7, 4),)
+    assert not new_york.trades_weekends
+
+
+def test_london_and_tokyo_have_their_own_holidays(cache: Path) -> None:
+    london, tokyo = (load_calendar(name, START, cache, TODAY) for name in ("XLON", "XTKS"))
+    assert not london.is_session(date(2022, 9, 19))  # the state funeral
+    assert london.is_session(date(2022, 7, 4))
+    assert not tokyo.is_session(date(2022, 5, 3))
+    assert tokyo.sessions(date(2022, 4, 28), date(2022, 5, 9)) == (
+        date(2022, 4, 28),
+        date(2022, 5, 2),
+        date(2022, 5, 6),
+        date(2022, 5, 9),
+    )
+
+
+def test_a_crypto_calendar_has_every_day(cache: Path) -> None:
+    crypto = load_calendar("24/7", START, cache, TODAY)
+    assert crypto.trades_weekends
+    assert crypto.weekday_holidays(START, TODAY) == ()
+    assert len(crypto.sessions(date(2021, 1, 1), date(2021, 12, 31))) == 365
+
+
+def test_the_decision_is_taken_next_morning_at_the_exchange(new_york: TradingCalendar, cache: Path) -> None:
+    assert new_york.decision_time(date(2022, 1, 14)) == datetime(2022, 1, 15, 11, tzinfo=UTC)
+    assert new_york.decision_time(date(2022, 7, 5)) == datetime(2022, 7, 6, 10, tzinfo=UTC)
+    tokyo = load_calendar("XTKS", START, cache, TODAY)
+    assert tokyo.decision_time(date(2022, 7, 5)) == datetime(2022, 7, 5, 21, tzinfo=UTC)
+
+
+@given(position=st.integers(0, 700), steps=st.integers(0, 40))
+def test_next_undoes_previous(position: int, steps: int) -> None:
+    calendar = TradingCalendar("made up", "UTC", tuple(date.fromordinal(730_000 + 3 * n) for n in range(800)))
+    session = calendar.all_sessions[position + 40]
+    assert calendar.next(calendar.previous(session, steps), steps) == session
+
+
+def test_questions_beyond_the_calendar_are_refused(new_york: TradingCalendar) -> None:
+    with pytest.raises(CalendarError, match="2022-07-04 is no session of XNYS"):
+        new_york.previous(date(2022, 7, 4))
+    with pytest.raises(CalendarError, match="covered from 2020-01-02"):
+        new_york.previous(date(2020, 1, 2))
+    with pytest.raises(CalendarError, match="no session"):
+        new_york.next(new_york.all_sessions[-1])
+
+
+def test_an_unknown_calendar_lists_close_names(tmp_path: Path) -> None:
+    with pytest.raises(CalendarError, match="XNYS"):
+        load_calendar("XNYC", START, tmp_path, TODAY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cache_is_made_anew_when_it_runs_out(tmp_path: Path) -> None:
+    first = load_calendar("XNYS", START, tmp_path, TODAY)
+    (cached,) = tmp_path.iterdir()
+    assert first.all_sessions[-1] == date(2023, 12, 28)
+    document = json.loads(cached.read_text())
+    document["timezone"] = "Europe/Berlin"  # tells an answer from the cache from a new one
+    cached.write_text(json.dumps(document))
+    assert load_calendar("XNYS", START, tmp_path, date(2023, 11, 28)).timezone == "Europe/Berlin"
+    later = load_calendar("XNYS", START, tmp_path, date(2023, 12, 1))
+    assert later.timezone == "America/New_York"
+    assert later.all_sessions[-1] == date(2024, 11, 29)
+
+
+def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
+    load_calendar("XNYS", START, tmp_path, TODAY)
+    (cached,) = tmp_path.iterdir()
+    cached.write_text(cached.read_text()[:100])
+    assert load_calendar("XNYS", START, tmp_path, TODAY).is_session(date(2022, 7, 5))
+    assert json.loads(cached.read_text())["name"] == "XNYS"
+
+
+def test_a_cached_calendar_imports_no_pandas(new_york: TradingCalendar, cache: Path) -> None:
+    program = (
+        "import sys; from datetime import date; from pathlib import Path\n"
+        "from regime_assets.library.market.calendar import load_calendar\n"
+        f"load_calendar('XNYS', date(2020, 1, 1), Path({str(cache)!r}), date(2022, 12, 28))\n"
+        "print(sorted({'pandas', 'numpy', 'exchange_calendars'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+    assert new_york.name == "XNYS"

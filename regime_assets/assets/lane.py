@@ -1,0 +1,74 @@
+"""What the assets of one universe, or of one horizon of it, have in common: keys, partitions, group, owners.
+
+Belongs here: how an asset is declared. Does not belong here: what an asset computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.library.universe import Horizon, Universe
+
+DUCKDB_POOL = "duckdb_write"
+
+
+class RefitConfig(dg.Config):
+    """Run config of the assets that fit a model."""
+
+    full_retrain: bool = False
+    """Train from scratch although an accepted model exists to start from."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One universe, or one horizon of it: the prefix that its assets share."""
+
+    universe: Universe
+    partitions: dg.DailyPartitionsDefinition
+    horizon: Horizon | None = None
+
+    @property
+    def prefix(self) -> list[str]:
+        """Key prefix and group of the assets."""
+        return [self.universe.name, *([self.horizon] if self.horizon else [])]
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The key of the asset `name` in this lane."""
+        return dg.AssetKey([*self.prefix, name])
+
+    def op_name(self, name: str) -> str:
+        """The name under which run config reaches the asset."""
+        return "__".join([*self.prefix, name])
+
+    def declare(self, name: str, *, kinds: set[str], deps: list[dg.AssetKey], **extra: Any) -> dict[str, Any]:
+        """The arguments that `dg.asset` takes for the asset `name`."""
+        return {
+            "key": self.key(name),
+            "deps": deps,
+            "partitions_def": self.partitions,
+            "backfill_policy": dg.BackfillPolicy.multi_run(self.universe.refit.backfill_sessions_per_run),
+            "group_name": "_".join(self.prefix),
+            "owners": list(self.universe.owners),
+            "kinds": kinds,
+            "pool": DUCKDB_POOL,
+            **extra,
+        }
+
+    def after_itself(self, name: str) -> dg.AssetDep:
+        """The edge from a partition to the one of the session before: where a warm start comes from."""
+        mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+        return dg.AssetDep(self.key(name), partition_mapping=mapping)
+
+
+def sessions_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[date]:
+    """The sessions that a run covers, ascending, each announced in the log."""
+    keys = sorted(context.op_execution_context.partition_keys)
+    for position, key in enumerate(keys, start=1):
+        if len(keys) > 1:
+            context.log.info(f"session {key} ({position} of {len(keys)})")
+        yield date.fromisoformat(key)

@@ -1,0 +1,30 @@
+"""The design of a model: every setting that its fit depends on, and one hash over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+from regime_assets.library.models.features import FeatureSettings
+from regime_assets.library.models.mixture import MixtureSettings
+from regime_assets.library.models.persistence import PersistenceSettings
+from regime_assets.library.models.policy_settings import PolicySettings, TradingSettings
+from regime_assets.library.models.vae import VaeSettings
+
+
+@dataclass(frozen=True)
+class Design:
+    """How models are fitted. Two models of one design differ only in the data that they have seen."""
+
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    vae: VaeSettings = field(default_factory=VaeSettings)
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
+    trading: TradingSettings = field(default_factory=TradingSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over every setting: what tells a refresh (same design) from a challenge (another one)."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

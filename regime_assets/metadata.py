@@ -1,0 +1,80 @@
+"""How results look in the Dagster UI: numbers that plot over partitions, tables, pictures and links."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from regime_assets.library.acceptance import RuleOutcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataValue]:
+    """Finite numbers as metadata that the UI plots over partitions; what could not be measured is left out."""
+    return {
+        name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    }
+
+
+def picture(png: bytes, alt: str) -> dg.MetadataValue:
+    """A PNG that the UI shows in place."""
+    from regime_assets.library.evaluation.figures import markdown_picture
+
+    return dg.MetadataValue.md(markdown_picture(png, alt))
+
+
+def rules(outcomes: Iterable[RuleOutcome]) -> dg.MetadataValue:
+    """A table of rules, values, bounds and outcomes."""
+    records = [
+        dg.TableRecord(
+            {
+                "rule": outcome.rule,
+                "outcome": "passed" if outcome.passed else "FAILED" if outcome.blocking else "warning",
+                "value": "" if outcome.value is None else f"{outcome.value:.4g}",
+                "bound": outcome.bound,
+                "detail": outcome.detail,
+            }
+        )
+        for outcome in outcomes
+    ]
+    names = ("rule", "outcome", "value", "bound", "detail")
+    return dg.MetadataValue.table(records, _text_schema(names))
+
+
+def table(frame: pd.DataFrame, most: int = 50) -> dg.MetadataValue:
+    """The first `most` rows of a frame as a table of text."""
+    names = [str(name) for name in frame.columns]
+    records = [
+        dg.TableRecord({name: _text(value) for name, value in zip(names, row, strict=True)})
+        for row in frame.head(most).itertuples(index=False)
+    ]
+    return dg.MetadataValue.table(records, _text_schema(names))
+
+
+def file_link(path: Path) -> dg.MetadataValue:
+    """A file of the data folder, as a link that a browser on the same machine opens."""
+    return dg.MetadataValue.url(path.as_uri())
+
+
+def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """`dagster/column_schema` metadata from name → (type, description)."""
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, type=kind, description=text) for name, (kind, text) in columns.items()]
+    )
+    return {"dagster/column_schema": schema}
+
+
+def _text_schema(names: Sequence[str]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, type="string") for name in names])
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

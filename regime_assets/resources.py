@@ -1,0 +1,95 @@
+"""Resources create plain domain objects and own no logic: the data folder, and the MLflow run of a Dagster run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from regime_assets.library.home import Home
+
+if TYPE_CHECKING:
+    from regime_assets.library.chain import Chain
+    from regime_assets.library.universe import Universe
+
+MLFLOW_EXPERIMENT = "regime_assets"
+
+
+class DataHome(dg.ConfigurableResource):
+    """The data folder. Left empty, it is `$REGIME_ASSETS_HOME` or `./data` of the process that runs."""
+
+    root: str = ""
+
+    def home(self) -> Home:
+        """The folder's layout."""
+        return Home(Path(self.root)) if self.root else Home.from_environment()
+
+    def chain(self, universe: Universe) -> Chain:
+        """The stores of one universe."""
+        from regime_assets.library.chain import Chain
+
+        return Chain(universe, self.home())
+
+
+@dg.resource(
+    description="One MLflow run for a Dagster run, by dagster-mlflow, closed with the outcome of the Dagster run.",
+    required_resource_keys={"data"},
+)
+def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
+    """dagster-mlflow's tracking resource, imported when a run needs it, and closed with the run's true outcome.
+
+    dagster-mlflow itself closes a run by a hook, which does not exist for assets that are materialized from the UI;
+    there a failed run would stay open. The event log knows whether a step failed, wherever the run came from.
+    """
+    import os
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    import mlflow
+    from dagster_mlflow.resources import MlFlow
+
+    home: Home = context.resources.data.home()
+    prepare_mlflow(home)
+    tracker = MlFlow(_TrackingContext(context, home.mlflow_uri))
+    try:
+        yield tracker
+    finally:
+        mlflow.end_run(status="FAILED" if _has_failed_step(context) else "FINISHED")
+
+
+def prepare_mlflow(home: Home) -> None:
+    """Make the experiment with its artifacts inside the data folder, where a local store is used."""
+    import logging
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    home.root.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=home.mlflow_uri, registry_uri=home.mlflow_uri)
+    if client.get_experiment_by_name(MLFLOW_EXPERIMENT) is None:
+        local = home.mlflow_uri.startswith("sqlite:")
+        client.create_experiment(MLFLOW_EXPERIMENT, home.mlflow_artifacts.as_uri() if local else None)
+
+
+class _TrackingContext:
+    """What dagster-mlflow reads of a resource context, with the configuration that this project gives it."""
+
+    def __init__(self, context: dg.InitResourceContext, tracking_uri: str) -> None:
+        self.log = context.log
+        self.dagster_run = context.run
+        self.run_id = context.run.run_id if context.run else None
+        self.resource_config = {
+            "experiment_name": MLFLOW_EXPERIMENT,
+            "mlflow_tracking_uri": tracking_uri,
+            "extra_tags": dict(context.run.tags) if context.run else {},
+        }
+
+
+def _has_failed_step(context: dg.InitResourceContext) -> bool:
+    if context.run is None or context.instance is None:
+        return False
+    failures = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return bool(failures)

@@ -1,0 +1,139 @@
+"""What a source of market data is: an interface, what it returns, how it fails.
+
+Two kinds of failure are kept apart. What concerns one symbol (unknown, empty, unreadable) is reported in
+`Fetched.failures` and leaves the other symbols' bars usable; what concerns the whole source (down, bad key, a request
+that makes no sense) is a `SourceError`. No source ever fills a gap, and none falls back to another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple, Protocol
+
+import pandas as pd
+
+PRICE_FIELDS = ("open", "high", "low", "close", "volume")
+BAR_COLUMNS = ("symbol", "session", *PRICE_FIELDS)
+ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
+SPLIT = "split"
+DIVIDEND = "dividend"
+
+_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}", re.ASCII)
+
+
+class SourceError(Exception):
+    """The source as a whole cannot answer: it is down, refuses the key, or the request itself is wrong."""
+
+
+class SymbolError(Exception):
+    """The source works but has no usable data for this one symbol; asking again would not help."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One answer of a source.
+
+    Attributes:
+        bars: columns `BAR_COLUMNS`, sorted by symbol and session; prices and volume as traded on that session,
+            `session` tz-naive midnight. NaN only in columns that are not among the source's `fields`.
+        actions: columns `ACTION_COLUMNS`; `kind` is "split" (`value` new shares per old share) or "dividend" (`value`
+            cash per share as traded then). Bars from `ex_session` on trade without it.
+        failures: symbol → why it has no bars here. A symbol is in `bars` or in `failures`, never in both.
+    """
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame
+    failures: dict[str, str]
+
+
+class Source(Protocol):
+    """Daily bars and corporate actions of listed instruments.
+
+    Attributes:
+        name: the source's name in configuration and in the store.
+        fields: the columns of `PRICE_FIELDS` that the source truly supplies.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fields(self) -> tuple[str, ...]: ...
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date) -> Fetched:
+        """Bars and actions of `symbols` from session `first` to session `last`, both included.
+
+        Raises:
+            SourceError: the whole source is unusable, or the request is malformed.
+        """
+        ...
+
+
+class History(NamedTuple):
+    """One symbol's part of an answer, before it is put together.
+
+    Attributes:
+        bars: index `session` (tz-naive midnight, ascending), columns from `PRICE_FIELDS`.
+        actions: columns `ex_session`, `kind`, `value`.
+    """
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame
+
+
+def check_request(symbols: Sequence[str], first: date, last: date) -> tuple[str, ...]:
+    """The requested symbols, after refusing what must never reach a URL or a path.
+
+    Raises:
+        SourceError: no symbols, a symbol twice, a symbol outside the allowed characters, or `first` after `last`.
+    """
+    if isinstance(symbols, str) or not symbols:
+        raise SourceError("a fetch needs a list of at least one symbol")
+    refused = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
+    if refused:
+        raise SourceError(
+            f"refused symbols {refused!r}: a symbol is 1 to 32 letters, digits or .^=_- "
+            "and starts with a letter, a digit or ^"
+        )
+    repeated = sorted({symbol for symbol in symbols if list(symbols).count(symbol) > 1})
+    if repeated:
+        raise SourceError(f"symbols requested twice: {repeated}")
+    if first > last:
+        raise SourceError(f"the first session {first} is after the last session {last}")
+    return tuple(symbols)
+
+
+def assemble(histories: Mapping[str, History], failures: Mapping[str, str]) -> Fetched:
+    """Put the symbols' histories together into one answer with the columns and types that `Fetched` promises."""
+    bars = [
+        history.bars.reset_index(names="session").assign(symbol=symbol) for symbol, history in sorted(histories.items())
+    ]
+    actions = [
+        history.actions.assign(symbol=symbol)
+        for symbol, history in sorted(histories.items())
+        if not history.actions.empty
+    ]
+    return Fetched(_bar_frame(bars), _action_frame(actions), dict(failures))
+
+
+def no_actions() -> pd.DataFrame:
+    """The actions of a symbol that had none."""
+    return pd.DataFrame({"ex_session": pd.DatetimeIndex([]), "kind": pd.Series(dtype=object), "value": 0.0})
+
+
+def _bar_frame(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    frame = joined.reindex(columns=list(BAR_COLUMNS))
+    types = dict.fromkeys(PRICE_FIELDS, "float64")
+    frame = frame.astype({"symbol": object, "session": "datetime64[ns]", **types})
+    return frame.sort_values(["symbol", "session"], ignore_index=True)
+
+
+def _action_frame(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    frame = joined.reindex(columns=list(ACTION_COLUMNS))
+    frame = frame.astype({"symbol": object, "ex_session": "datetime64[ns]", "kind": object, "value": "float64"})
+    return frame.sort_values(["symbol", "ex_session", "kind"], ignore_index=True)

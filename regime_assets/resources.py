@@ -1,7 +1,5 @@
 """Resources create plain domain objects and own no logic: the data folder, and the MLflow run of a Dagster run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,7 @@ class DataHome(dg.ConfigurableResource):
         """The folder's layout."""
         return Home(Path(self.root)) if self.root else Home.from_environment()
 
-    def chain(self, universe: Universe) -> Chain:
+    def chain(self, universe: "Universe") -> "Chain":
         """The stores of one universe."""
         from regime_assets.library.chain import Chain
 

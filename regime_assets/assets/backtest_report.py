@@ -1,0 +1,61 @@
+"""How the models do on sessions that they have not seen, beside the baselines, as one report a session.
+
+The out-of-sample track is what the newest model that existed at each session decided on it. The first
+materialization fills the track by a walk-forward through the preceding two years; every later one adds the sessions
+since. The gate's verdict on promotion is reached here and acted upon by `promotion`.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, file_link, picture, rules, table
+from regime_assets.resources import DataHome
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short or long"),
+        "as_of": ("DATE", "the partition that decided"),
+        "session": ("DATE", "session decided on"),
+        "model_session": ("DATE", "newest session that the deciding model had seen"),
+        "regime": ("BIGINT", "0 is the calmest"),
+        "risk_off": ("DOUBLE", "filtered posterior of the most turbulent regime"),
+        "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
+        "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
+    }
+)
+
+
+def backtest_report(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that extends the out-of-sample track, judges and reports."""
+
+    @dg.asset(
+        **lane.declare(
+            "backtest_report",
+            kinds={"duckdb", "html"},
+            deps=[lane.key("rl_policy"), lane.after_itself("backtest_report")],
+            description=__doc__,
+            metadata=COLUMNS,
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
+        from regime_assets.library.evaluation.figures import equity_and_drawdown
+        from regime_assets.library.pipeline.backtest import backtest
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            done = backtest(chain, lane.horizon, session, log=context.log.info)
+            mlflow.log_metrics(done.tracked(f"{lane.horizon}.backtest_report"), step=session.toordinal())
+            mlflow.log_artifact(str(done.report), f"{lane.horizon}.backtest_report")
+            metadata = figures(done.figures) | {
+                "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),
+                "comparison": table(done.comparison),
+                "verdict": dg.MetadataValue.text(f"{done.verdict.lane}: {done.verdict.outcome}"),
+                "rules": rules(done.verdict.rules),
+                "report": file_link(done.report),
+            }
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

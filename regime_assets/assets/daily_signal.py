@@ -1,0 +1,44 @@
+"""What to hold after this session: the champions of both horizons, scored and combined.
+
+The champion as of the session answers, whether or not the session's own bundle was promoted. What served, on which
+inputs and with which answer goes into the deployment log.
+"""
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, table
+from regime_assets.resources import DataHome
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "as_of": ("DATE", "the partition: weights decided on this session's close"),
+        "symbol": ("VARCHAR", "instrument"),
+        "weight": ("DOUBLE", "share of wealth, to be filled a session later"),
+        "regime": ("VARCHAR", "the combined regime"),
+        "exposure": ("DOUBLE", "sum of the weights"),
+    }
+)
+
+
+def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset that scores the champions."""
+
+    @dg.asset(
+        **lane.declare("daily_signal", kinds={"numpy", "duckdb"}, deps=deps, description=__doc__, metadata=COLUMNS)
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.pipeline.serving import serve
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            served = serve(chain, session)
+            metadata = figures(served.figures) | {
+                "regime": dg.MetadataValue.text(served.regime),
+                "weights": table(served.weights),
+                "horizons": table(served.horizons),
+            }
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

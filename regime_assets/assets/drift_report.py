@@ -1,0 +1,61 @@
+"""Whether the market has left what the champion was trained on: Evidently's report under calibrated thresholds.
+
+The thresholds come from a block-bootstrapped null of the universe's own history, so that a stationary market raises
+the alarm no more often than the alarm budget says. An alarm opens an episode; the drift sensor asks for one full
+refresh an episode.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, file_link, picture, table
+from regime_assets.resources import DataHome
+
+EPISODE_METADATA = "episode"
+REFRESH_METADATA = "refresh_requested"
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short or long"),
+        "as_of": ("DATE", "the partition"),
+        "status": ("VARCHAR", "calm, suspected or drifting"),
+        "episode_id": ("VARCHAR", "the session on which the drift episode began; empty while calm"),
+        "largest": ("DOUBLE", "largest statistic over features and windows, as a multiple of its threshold"),
+    }
+)
+
+
+def drift_report(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that measures drift."""
+
+    @dg.asset(
+        **lane.declare(
+            "drift_report",
+            kinds={"evidently", "duckdb"},
+            deps=[lane.key("validated_window"), lane.key("promotion"), lane.after_itself("drift_report")],
+            description=__doc__,
+            metadata=COLUMNS,
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.evaluation.figures import drift_bars
+        from regime_assets.library.pipeline.drift import report_drift
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            drift = report_drift(chain, lane.horizon, session)
+            metadata: dict[str, Any] = {
+                **figures(drift.figures),
+                EPISODE_METADATA: dg.MetadataValue.text(drift.episode_id or ""),
+                REFRESH_METADATA: dg.MetadataValue.bool(drift.refresh_requested),
+                "status": dg.MetadataValue.text(drift.status),
+                "scores": table(drift.scores),
+                "drift": picture(drift_bars(drift.largest_scores, drift.bounds), "statistics against thresholds"),
+                "report": file_link(drift.report),
+            }
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

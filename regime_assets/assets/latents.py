@@ -1,0 +1,54 @@
+"""The window's latents on axes that keep their meaning from one refit to the next.
+
+A refitted VAE may rotate its latent space; an orthogonal Procrustes map onto the last accepted latents undoes it. The
+residual of that map is checked.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.assets.fitting import record_fit
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, picture
+from regime_assets.resources import DataHome
+
+TABLE = "latents"
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short or long"),
+        "as_of": ("DATE", "the partition"),
+        "session": ("DATE", "row of the window"),
+        "z0…": ("DOUBLE", "aligned latent means"),
+        "reconstruction_error": ("DOUBLE", "mean squared, in observation sigmas"),
+    }
+)
+
+
+def latents(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that encodes the window and aligns its latents."""
+
+    @dg.asset(
+        **lane.declare(
+            "latents",
+            kinds={"numpy", "duckdb"},
+            deps=[lane.key("vae"), lane.after_itself("latents")],
+            description=__doc__,
+            metadata=COLUMNS,
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
+        from regime_assets.library.evaluation.figures import latent_map
+        from regime_assets.library.pipeline.refits import encode_window
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            fitted = encode_window(chain, lane.horizon, session)
+            rows = fitted.fit.to_frame()
+            chain.database.replace_partition(TABLE, chain.key(lane.horizon, session), rows)
+            record_fit(context, lane, chain.lineage(lane.horizon), fitted.record, fitted.fit, fitted.outcomes, mlflow, {
+                "latent_map": picture(latent_map(fitted.fit.latents), "latents of the window"),
+            })
+
+    return asset

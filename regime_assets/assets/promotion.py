@@ -1,0 +1,44 @@
+"""The session's bundle, registered as a version, and promoted to champion where the gate said so.
+
+Every bundle becomes a version; the aliases `champion`, `previous` and `challenger` say which one serves. Moving the
+champion alias is the last step, so a crash anywhere leaves the old champion in place.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import figures, rules
+from regime_assets.resources import DataHome
+
+
+def promotion(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that registers and promotes."""
+
+    @dg.asset(
+        **lane.declare(
+            "promotion",
+            kinds={"mlflow"},
+            deps=[lane.key("backtest_report"), lane.after_itself("promotion")],
+            description=__doc__,
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
+        from regime_assets.library.pipeline.promotion import register_and_promote
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            done = register_and_promote(chain, lane.horizon, session, mlflow.active_run().info.run_id)
+            context.log.info(done.summary)
+            metadata: dict[str, Any] = {
+                **figures(done.figures),
+                "outcome": dg.MetadataValue.text(done.summary),
+                "champion": dg.MetadataValue.text(done.champion),
+                "sha256": dg.MetadataValue.text(done.sha256),
+                "serves": dg.MetadataValue.text(done.serves),
+                "rules": rules(done.verdict_rules),
+            }
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

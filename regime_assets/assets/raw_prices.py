@@ -1,0 +1,55 @@
+"""Bars and corporate actions of one session, as traded, fetched from the universe's source and validated.
+
+The first materialization loads the whole history. Later ones fetch an overlap of sessions again, so that late and
+corrected bars are picked up; only what is new or differs is stored, with the time at which it became known. Data that
+breaks a blocking rule is put into quarantine, the run fails and names it, and what is stored stays as it was.
+"""
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, picture, table
+from regime_assets.resources import DataHome
+
+SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "symbol": ("VARCHAR", "instrument"),
+        "session": ("DATE", "exchange session"),
+        "open": ("DOUBLE", "as traded"),
+        "high": ("DOUBLE", "as traded"),
+        "low": ("DOUBLE", "as traded"),
+        "close": ("DOUBLE", "as traded"),
+        "volume": ("DOUBLE", "instruments traded"),
+        "known_at": ("TIMESTAMP", "UTC, when this version of the bar reached us"),
+        "known_basis": ("VARCHAR", "observed, or assumed for history that was loaded later"),
+        "source": ("VARCHAR", "who delivered it"),
+    }
+)
+
+
+def raw_prices(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that fetches and stores bars."""
+
+    @dg.asset(
+        **lane.declare("raw_prices", kinds={"python", "duckdb"}, deps=[], description=__doc__, metadata=COLUMNS),
+        retry_policy=SOURCE_RETRIES,
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.evaluation.figures import price_coverage
+        from regime_assets.library.pipeline.ingestion import RejectedDataError, ingest
+
+        chain, sessions = data.chain(lane.universe), list(sessions_of(context))
+        try:
+            ingested = ingest(chain, sessions, log=context.log.info)
+        except RejectedDataError as rejected:
+            raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
+        for session in sessions:
+            day = ingested.coverage(session)
+            metadata = figures(day.figures) | {"warnings": table(day.warnings)}
+            metadata["coverage"] = picture(price_coverage(day.present), "sessions with a bar, by symbol")
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

@@ -1,0 +1,64 @@
+"""The training window of one horizon as of one session: features, returns and recency weights, point in time.
+
+`short` is a rolling window, `long` expands and weights recent sessions more. Prices are adjusted inside the window by
+the corporate actions known as of its session, so a later split changes nothing here. Features at a session use that
+session and earlier ones only.
+"""
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library.chain import WINDOWS_TABLE
+from regime_assets.metadata import column_schema, figures, picture, table
+from regime_assets.resources import DataHome
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short (rolling) or long (expanding)"),
+        "as_of": ("DATE", "the partition"),
+        "session": ("DATE", "row of the window"),
+        "feature:*": ("DOUBLE", "one column a feature, known on the session's close"),
+        "return:*": ("DOUBLE", "simple return of a traded instrument"),
+        "sample_weight": ("DOUBLE", "recency weight, mean 1"),
+        "data_hash": ("VARCHAR", "hash of the window's prices"),
+    }
+)
+
+
+def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition:
+    """The asset that reads, checks and stores the window."""
+
+    @dg.asset(
+        **lane.declare(
+            "validated_window", kinds={"duckdb", "numpy"}, deps=[raw_prices], description=__doc__, metadata=COLUMNS
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.evaluation.figures import feature_heatmap
+        from regime_assets.library.market.window import WindowError
+        from regime_assets.library.models.training_set import build_training_set
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            try:
+                window = chain.read_window(lane.horizon, session)
+            except WindowError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            training = build_training_set(window, chain.design.features)
+            rows = training.to_frame()
+            chain.database.replace_partition(WINDOWS_TABLE, chain.key(lane.horizon, session), rows)
+            metadata = figures(
+                {
+                    "dagster/row_count": len(rows),
+                    "symbols": window.prices.shape[1],
+                    "newest_sample_weight": float(training.sample_weight[-1]),
+                    "market_volatility": float(training.market_returns.tail(20).std() * 252**0.5),
+                }
+            )
+            metadata["data_hash"] = dg.MetadataValue.text(training.data_hash)
+            metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
+            metadata["newest_rows"] = table(training.features.tail(5).reset_index())
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

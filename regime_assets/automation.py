@@ -1,0 +1,120 @@
+"""What runs without anybody pressing a button: the daily schedule, the signal's catch-up, and the drift sensor.
+
+All of it reads the calendar and Dagster's event log only: a tick opens no database and imports nothing heavy. It is
+off until the user turns it on in the UI, or from the start where `REGIME_ASSETS_AUTOMATION=on`.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from regime_assets.assets.drift_report import EPISODE_METADATA, REFRESH_METADATA
+from regime_assets.assets.lane import Lane
+from regime_assets.library.market.calendar import TradingCalendar
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+AUTOMATION_VARIABLE = "REGIME_ASSETS_AUTOMATION"
+FITTED_ASSETS = ("vae", "gmm", "rl_policy")
+SENSOR_INTERVAL_SECONDS = 60
+
+
+def starts_on() -> bool:
+    """Whether schedules and sensors run from the start."""
+    return os.environ.get(AUTOMATION_VARIABLE, "off").lower() == "on"
+
+
+def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
+    """The job that materializes a session's partition of every asset of the universe."""
+    return dg.define_asset_job(
+        f"{lane.universe.name}_daily",
+        selection=dg.AssetSelection.key_prefixes([lane.universe.name]),
+        partitions_def=lane.partitions,
+        description="Every asset of the universe for one session, in order.",
+        tags={"dagster/max_retries": str(lane.universe.schedule.retries)},
+    )
+
+
+def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
+    """The job that lets the champion answer for a session whose refit stopped half-way."""
+    return dg.define_asset_job(
+        f"{lane.universe.name}_signal",
+        selection=dg.AssetSelection.assets(lane.key("daily_signal")),
+        partitions_def=lane.partitions,
+        description="The daily signal alone: the champion answers although a refit was refused.",
+    )
+
+
+def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefinition:
+    """Materializes each session's partition once it exists, in the exchange's time zone, and sessions missed before."""
+    hour, minute = lane.universe.schedule.at.split(":")
+
+    @dg.schedule(
+        name=f"{lane.universe.name}_daily_schedule",
+        job_name=f"{lane.universe.name}_daily",
+        cron_schedule=f"{int(minute)} {int(hour)} * * *",
+        execution_timezone=calendar.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
+        description="After midnight in the exchange's time zone, the partition of the session that has just ended.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        session = context.scheduled_execution_time.date() - timedelta(days=1)
+        last = lane.universe.last_partition
+        if last is not None and session > last:
+            return dg.SkipReason(f"the data of {lane.universe.name} ends on {last}")
+        if not calendar.is_session(session):
+            return dg.SkipReason(f"{session} was no session of {calendar.name}")
+        key = session.isoformat()
+        return dg.RunRequest(run_key=f"daily:{lane.universe.name}:{key}", partition_key=key)
+
+    return schedule
+
+
+def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:
+    """Asks for one full refresh per drift episode, from the newest drift report in the event log."""
+    keys = {lane.key("drift_report"): lane for lane in lanes}
+
+    @dg.sensor(
+        name=f"{universe.universe.name}_drift_sensor",
+        job_name=f"{universe.universe.name}_daily",
+        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
+        description="Requests a full retrain of the newest session once per drift episode.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        requests: list[dg.RunRequest] = []
+        for key, lane in keys.items():
+            event = context.instance.get_latest_materialization_event(key)
+            materialization = event.asset_materialization if event else None
+            if materialization is None or materialization.partition is None:
+                continue
+            metadata = materialization.metadata
+            if not metadata[REFRESH_METADATA].value:
+                continue
+            episode = str(metadata[EPISODE_METADATA].value)
+            requests.append(_refresh(universe, lane, episode, materialization.partition))
+        if not requests:
+            return dg.SkipReason("no drift episode asks for a refresh")
+        return dg.SensorResult(run_requests=requests)
+
+    return sensor
+
+
+def _refresh(universe: Lane, lane: Lane, episode: str, partition: str) -> dg.RunRequest:
+    """A full retrain of one horizon; Dagster runs a run key once, so an episode is refreshed once."""
+    ops = {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in FITTED_ASSETS}
+    return dg.RunRequest(
+        run_key=f"drift:{universe.universe.name}:{lane.horizon}:{episode}",
+        partition_key=partition,
+        run_config={"ops": ops},
+        tags={"regime_assets/drift_episode": episode, "regime_assets/horizon": str(lane.horizon)},
+    )
+
+
+def missed_sessions(materialized: set[str], sessions: Sequence[date]) -> list[str]:
+    """The sessions that have no materialization, oldest first."""
+    return [session.isoformat() for session in sessions if session.isoformat() not in materialized]

@@ -1,0 +1,56 @@
+"""One universe's YAML file becomes one asset chain: two lanes, short and long, between shared prices and signal."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from regime_assets.assets.backtest_report import backtest_report
+from regime_assets.assets.daily_signal import daily_signal
+from regime_assets.assets.drift_report import drift_report
+from regime_assets.assets.gmm import gmm
+from regime_assets.assets.lane import Lane
+from regime_assets.assets.latents import latents
+from regime_assets.assets.promotion import promotion
+from regime_assets.assets.raw_prices import raw_prices
+from regime_assets.assets.rl_policy import rl_policy
+from regime_assets.assets.vae import vae
+from regime_assets.assets.validated_window import validated_window
+from regime_assets.automation import daily_job, daily_schedule, drift_sensor, signal_job
+from regime_assets.checks import horizon_checks, universe_checks
+from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.universe import HORIZONS, Universe
+from regime_assets.partitions import session_partitions
+
+
+def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
+    """Assets, checks, jobs, schedule and sensor of one universe."""
+    calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
+    partitions = session_partitions(universe, calendar)
+    shared = Lane(universe, partitions)
+    lanes = [Lane(universe, partitions, horizon) for horizon in HORIZONS]
+    promotions = [lane.key("promotion") for lane in lanes]
+    return dg.Definitions(
+        assets=[
+            raw_prices(shared),
+            *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
+            daily_signal(shared, promotions),
+        ],
+        asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
+        jobs=[daily_job(shared), signal_job(shared)],
+        schedules=[daily_schedule(shared, calendar)],
+        sensors=[drift_sensor(shared, lanes)],
+    )
+
+
+def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:
+    return [
+        validated_window(lane, shared.key("raw_prices")),
+        vae(lane),
+        latents(lane),
+        gmm(lane),
+        rl_policy(lane),
+        backtest_report(lane),
+        promotion(lane),
+        drift_report(lane),
+    ]

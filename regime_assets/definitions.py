@@ -1,0 +1,30 @@
+"""The code location: every universe's asset chain, the resources, and the in-process executor as default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from regime_assets.component import universe_definitions
+from regime_assets.library.home import Home
+from regime_assets.library.universe import load_universes
+from regime_assets.resources import DataHome, mlflow_run
+
+UNIVERSES_VARIABLE = "REGIME_ASSETS_UNIVERSES"
+SHIPPED_UNIVERSES = Path(__file__).parent / "universes"
+
+
+def build_definitions(home: Home, universes: Path) -> dg.Definitions:
+    """The definitions of all universes in a folder; tests call it with a folder and a home of their own."""
+    chains = [universe_definitions(universe, home) for universe in load_universes([universes])]
+    resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
+    return dg.Definitions.merge(
+        *chains, dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    )
+
+
+defs = build_definitions(
+    Home.from_environment(), Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
+)

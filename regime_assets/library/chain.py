@@ -1,0 +1,114 @@
+"""The stores of one universe, opened from its configuration and the data folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from regime_assets.library.database import Database
+from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import TradingCalendar, load_calendar
+from regime_assets.library.universe import Horizon, Universe
+
+if TYPE_CHECKING:
+    from regime_assets.library.design import Design
+    from regime_assets.library.market.store import MarketStore
+    from regime_assets.library.market.window import Window, WindowShape
+    from regime_assets.library.models.training_set import TrainingSet
+    from regime_assets.library.production.lineage import Lineage
+    from regime_assets.library.production.registry import Registry
+
+WINDOWS_TABLE = "validated_window"
+
+
+class ChainError(Exception):
+    """An earlier part of the chain was not materialized."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One universe's configuration and stores. Opening it reads nothing."""
+
+    universe: Universe
+    home: Home
+
+    @cached_property
+    def calendar(self) -> TradingCalendar:
+        """The universe's sessions, from its history's start on."""
+        return load_calendar(self.universe.calendar, self.universe.history_start, self.home.calendars)
+
+    @cached_property
+    def database(self) -> Database:
+        """The project's DuckDB file."""
+        return Database(self.home.database)
+
+    @cached_property
+    def market(self) -> MarketStore:
+        """Bars and corporate actions, point in time."""
+        from regime_assets.library.market.store import MarketStore
+
+        return MarketStore(self.database, self.universe.name)
+
+    @cached_property
+    def design(self) -> Design:
+        """How this universe's models are fitted."""
+        from regime_assets.library.design import Design
+
+        return Design()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Versions and aliases of the bundles."""
+        from regime_assets.library.production.registry import Registry
+
+        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts, self.home.locks)
+
+    def lineage(self, horizon: Horizon) -> Lineage:
+        """The fitted models of one horizon."""
+        from regime_assets.library.production.lineage import Lineage
+
+        return Lineage(self.database, self.home, self.universe.name, horizon)
+
+    def window_shape(self, horizon: Horizon) -> WindowShape:
+        """Rolling for the short horizon, expanding with recency weights for the long one."""
+        from regime_assets.library.market.window import Expanding, Rolling
+
+        windows = self.universe.windows
+        if horizon == "short":
+            return Rolling(windows.short_calendar_days)
+        return Expanding(windows.long_half_life_sessions)
+
+    def read_window(self, horizon: Horizon, as_of: date, shape: WindowShape | None = None) -> Window:
+        """The window of one session from what was known as of it."""
+        from regime_assets.library.market.window import read_window
+
+        return read_window(
+            self.market,
+            self.calendar,
+            horizon_name=horizon,
+            shape=shape or self.window_shape(horizon),
+            as_of=as_of,
+            symbols=self.universe.symbols,
+            traded=self.universe.held,
+            history_start=self.universe.history_start,
+            lookback=self.design.features.memory_sessions,
+        )
+
+    def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:
+        """The validated window of one session, as it was stored.
+
+        Raises:
+            ChainError: it was not materialized.
+        """
+        from regime_assets.library.models.training_set import TrainingSet
+
+        frame = self.database.read_partition(WINDOWS_TABLE, self.key(horizon, as_of))
+        if frame.empty:
+            raise ChainError(f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized")
+        return TrainingSet.from_frame(frame)
+
+    def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
+        """The key columns of one session's rows in the tables of a horizon."""
+        return {"universe": self.universe.name, "horizon": horizon, "as_of": as_of}

@@ -1,0 +1,101 @@
+"""One refit of all models on one training set: what an asset run does over several steps, in one call.
+
+The walk-forward engine and the proofs use it; the assets call the same functions one step at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from regime_assets.library.design import Design
+from regime_assets.library.models.mixture import MixtureFit
+from regime_assets.library.models.policy import Policy
+from regime_assets.library.models.policy_training import PolicyFit, train_policy
+from regime_assets.library.models.regimes import RegimeFit, RegimeModel, RegimePath, fit_regimes, observations
+from regime_assets.library.models.tape import MarketTape
+from regime_assets.library.models.training_set import TrainingSet
+from regime_assets.library.models.vae import VaeFit
+from regime_assets.library.models.vae_training import fit_vae
+
+SeedOf = Callable[[str], int]
+"""The seed of one fit from the name of its asset."""
+
+
+@dataclass(frozen=True)
+class FittedModels:
+    """The models that decide: what reads the regime, and what sets the exposure."""
+
+    regimes: RegimeModel
+    policy: Policy
+
+
+def build_tape(training: TrainingSet, path: RegimePath) -> MarketTape:
+    """What a trading episode plays: the regimes' path beside the returns of the same sessions."""
+    return MarketTape(
+        observations=observations(path),
+        rule_exposure=path.rule_exposure,
+        returns=training.traded_returns.to_numpy(dtype="float64"),
+        base_weights=training.base_weights,
+        sample_weight=training.sample_weight,
+    )
+
+
+def refit(
+    training: TrainingSet, previous: FittedModels | None, design: Design, seed_of: SeedOf, *, full_retrain: bool
+) -> FittedModels:
+    """Refit VAE, regimes and policy, each from its previous state where there is one."""
+    before = previous.regimes if previous else None
+    vae = fit_vae(
+        training.features,
+        training.sample_weight,
+        design.vae,
+        seed_of("vae"),
+        before.vae if before else None,
+        full_retrain=full_retrain,
+    )
+    regimes = fit_regimes(
+        vae.model,
+        training.features,
+        training.market_returns.to_numpy(),
+        training.sample_weight,
+        design.mixture,
+        design.persistence,
+        seed_of("gmm"),
+        before,
+    )
+    tape = build_tape(training, regimes.model.infer(training.features))
+    kept = None if full_retrain or previous is None else previous.policy
+    policy = train_policy(tape, design.trading, design.policy, seed_of("rl_policy"), kept)
+    return FittedModels(regimes.model, policy.model)
+
+
+__all__ = ["FittedModels", "MixtureFit", "PolicyFit", "RegimeFit", "SeedOf", "VaeFit", "build_tape", "refit"]
+
+
+def decide(models: FittedModels, features: pd.DataFrame, first: int, exposure_before: float) -> pd.DataFrame:
+    """What the models decide on the sessions of rows [first, T), from those rows and earlier ones.
+
+    Args:
+        features: (T, F); the rows before `first` only bring the regime filter up to date.
+        exposure_before: the policy's exposure on the session before row `first`.
+
+    Returns:
+        Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
+        policy_exposure, reconstruction_error.
+    """
+    path = models.regimes.infer(features)
+    seen = observations(path)[first:]
+    weights = models.policy.decide(seen, path.rule_exposure[first:], initial_exposure=exposure_before)
+    return pd.DataFrame(
+        {
+            "regime": path.states[first:],
+            "risk_off": path.posteriors[first:, -1],
+            "rule_exposure": path.rule_exposure[first:],
+            "policy_exposure": weights.sum(axis=1),
+            "reconstruction_error": path.reconstruction_error[first:],
+        },
+        index=path.sessions[first:],
+    )

@@ -121,7 +121,9 @@ def assemble(histories: Mapping[str, History], failures: Mapping[str, str]) -> F
 
 def no_actions() -> pd.DataFrame:
     """The actions of a symbol that had none."""
-    return pd.DataFrame({"ex_session": pd.DatetimeIndex([]), "kind": pd.Series(dtype=object), "value": 0.0})
+    return pd.DataFrame(
+        {"ex_session": pd.DatetimeIndex([]), "kind": pd.Series(dtype=object), "value": pd.Series(dtype="float64")}
+    )
 
 
 def _bar_frame(parts: list[pd.DataFrame]) -> pd.DataFrame:

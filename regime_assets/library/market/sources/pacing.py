@@ -1,0 +1,94 @@
+"""How a vendor is asked politely: a pause between requests, retries with backoff, and giving up early.
+
+A vendor that fails for several symbols in a row is not asked for the rest: hundreds of symbols times minutes of
+backoff would hold the whole chain up, and a rate limit is not lifted by asking more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from regime_assets.library.market.sources.base import SourceError, SymbolError
+
+T = TypeVar("T")
+
+
+class Unavailable(Exception):  # noqa: N818 - it is the vendor's state, raised to be retried
+    """The vendor did not answer usably this time: rate limit, time-out, server error, unreadable answer."""
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """Limits of one vendor.
+
+    Attributes:
+        pause_seconds: between two symbols; from the vendor's published rate limit where there is one.
+        timeout_seconds: for one request, connection and whole answer together.
+        attempts: per symbol, the first one included.
+        backoff_seconds: wait before the second attempt; doubled before each further one.
+        give_up_after: symbols in a row without an answer after which the rest is not asked.
+    """
+
+    pause_seconds: float
+    timeout_seconds: float = 20.0
+    attempts: int = 4
+    backoff_seconds: float = 2.0
+    give_up_after: int = 3
+
+    def __post_init__(self) -> None:
+        if self.pause_seconds < 0 or self.backoff_seconds < 0:
+            raise ValueError("pause_seconds and backoff_seconds cannot be negative")
+        if self.timeout_seconds <= 0 or self.attempts < 1 or self.give_up_after < 1:
+            raise ValueError("timeout_seconds, attempts and give_up_after must be positive")
+
+
+def fetch_each(
+    source: str, symbols: Sequence[str], fetch_one: Callable[[str], T], pacing: Pacing
+) -> tuple[dict[str, T], dict[str, str]]:
+    """Ask for one symbol after the other.
+
+    Args:
+        source: the vendor's name, for messages.
+        symbols: checked symbols.
+        fetch_one: raises `SymbolError` (not retried), `Unavailable` (retried) or `SourceError` (ends it all).
+        pacing: the vendor's limits.
+
+    Returns:
+        What was fetched, and for every other symbol the reason why not.
+
+    Raises:
+        SourceError: not one symbol was answered; the vendor is down or refuses us.
+    """
+    fetched: dict[str, T] = {}
+    failures: dict[str, str] = {}
+    unanswered, reason = 0, ""
+    for position, symbol in enumerate(symbols):
+        if unanswered == pacing.give_up_after:
+            failures[symbol] = f"not asked: {source} had not answered for {unanswered} symbols in a row"
+            continue
+        if position:
+            time.sleep(pacing.pause_seconds)
+        try:
+            fetched[symbol] = _persistently(fetch_one, symbol, pacing)
+            unanswered = 0
+        except SymbolError as error:
+            failures[symbol] = str(error)
+            unanswered = 0
+        except Unavailable as error:
+            failures[symbol] = reason = f"{error}; attempts: {pacing.attempts}"
+            unanswered += 1
+    if unanswered == min(len(symbols), pacing.give_up_after) and not fetched:
+        raise SourceError(f"{source} is down: none of {len(symbols)} symbols was answered; {reason}")
+    return fetched, failures
+
+
+def _persistently(fetch_one: Callable[[str], T], symbol: str, pacing: Pacing) -> T:
+    for attempt in range(1, pacing.attempts):
+        try:
+            return fetch_one(symbol)
+        except Unavailable:
+            time.sleep(pacing.backoff_seconds * 2 ** (attempt - 1))
+    return fetch_one(symbol)

@@ -1,0 +1,245 @@
+"""A server on this machine that speaks the vendors' formats, so that the real HTTP clients are what is tested.
+
+It belongs to the tests only. Routes are scripted: each request takes the route's next answer, the last one repeats.
+What a vendor does to prices (Yahoo's split adjustment, single precision) is done here, so that a test can state
+as-traded prices and expect exactly these back.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+NEW_YORK = ZoneInfo("America/New_York")
+SYDNEY = ZoneInfo("Australia/Sydney")
+ALL_HOURS = [ZoneInfo(f"Etc/GMT{offset:+d}") for offset in range(-12, 12)]
+
+
+class Asked(NamedTuple):
+    """One request as it arrived."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One scripted answer.
+
+    Attributes:
+        body: bytes as they are, text encoded, anything else as JSON.
+        silence_seconds: wait before answering at all.
+        drip_seconds: send one byte at a time with this pause.
+    """
+
+    body: Any = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    silence_seconds: float = 0.0
+    drip_seconds: float = 0.0
+
+    def encoded(self) -> bytes:
+        if isinstance(self.body, bytes):
+            return self.body
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
+
+
+class VendorServer:
+    """The scripted routes and the requests that arrived; `base_url` is what a source takes."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.asked: list[Asked] = []
+        self._routes: list[tuple[str, dict[str, str], list[Answer]]] = []
+        self._lock = threading.Lock()
+
+    def route(self, path: str, *answers: Answer | Any, query: Mapping[str, str] | None = None) -> None:
+        """Answer requests for `path` whose query contains `query`; later routes win."""
+        scripted = [answer if isinstance(answer, Answer) else Answer(answer) for answer in answers]
+        self._routes.insert(0, (path, dict(query or {}), scripted))
+
+    def times_asked(self, path: str) -> int:
+        """How many requests for `path` arrived."""
+        return sum(asked.path == path for asked in self.asked)
+
+    def take(self, asked: Asked) -> Answer:
+        """The next answer for a request that arrived."""
+        with self._lock:
+            self.asked.append(asked)
+            for path, query, answers in self._routes:
+                if path == asked.path and query.items() <= asked.query.items():
+                    return answers.pop(0) if len(answers) > 1 else answers[0]
+        return Answer("no such page", status=404)
+
+
+@contextmanager
+def running_server() -> Generator[VendorServer]:
+    """A server on a free port of 127.0.0.1 for the duration of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            answer = server.take(Asked(parts.path, query, {k.lower(): v for k, v in self.headers.items()}))
+            with suppress(OSError):  # the client hangs up when a time-out or a size cap is reached
+                self._send(answer)
+
+        def _send(self, answer: Answer) -> None:
+            time.sleep(answer.silence_seconds)
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if answer.drip_seconds:
+                for byte in answer.encoded():
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(answer.drip_seconds)
+            else:
+                self.wfile.write(answer.encoded())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = VendorServer(f"http://127.0.0.1:{http_server.server_port}")
+    thread = threading.Thread(target=http_server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http_server.shutdown()
+        thread.join()
+        http_server.server_close()
+
+
+class TradedBar(NamedTuple):
+    """A bar as it was traded."""
+
+    session: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+
+
+def flat_bars(sessions: Sequence[date], closes: Sequence[float]) -> list[TradedBar]:
+    """Bars whose open, high and low surround the close by a cent, volume 1000 each."""
+    return [
+        TradedBar(day, close, round(close + 0.01, 4), round(close - 0.01, 4), close, 1000)
+        for day, close in zip(sessions, closes, strict=True)
+    ]
+
+
+def weekdays(last: date, count: int) -> list[date]:
+    """The `count` weekdays up to and including `last`."""
+    days = (last - timedelta(days=back) for back in range(2 * count + 4))
+    return sorted([day for day in days if day.weekday() < 5][:count])
+
+
+def yahoo_path(symbol: str) -> str:
+    """Where Yahoo serves a symbol's chart."""
+    return f"/v8/finance/chart/{symbol}"
+
+
+def yahoo_chart(
+    bars: Sequence[TradedBar],
+    splits: Mapping[date, tuple[int, int]] | None = None,
+    dividends: Mapping[date, float] | None = None,
+    timezone: ZoneInfo = NEW_YORK,
+    session_end: datetime | None = None,
+) -> dict[str, Any]:
+    """Yahoo's chart answer for bars as traded.
+
+    Args:
+        bars: as traded.
+        splits: ex date → (new shares, old shares).
+        dividends: ex date → cash per share as paid then.
+        timezone: the exchange's.
+        session_end: the end of the trading period that Yahoo calls current; 16:00 on the last bar's day if None.
+    """
+    splits, dividends = splits or {}, dividends or {}
+
+    def later(day: date) -> float:
+        return float(np.prod([new / old for ex, (new, old) in splits.items() if ex > day]))
+
+    def opening(day: date) -> int:
+        return int(datetime(day.year, day.month, day.day, 9, 30, tzinfo=timezone).timestamp())
+
+    def single(value: float) -> float:
+        return float(np.float32(value))
+
+    quote: dict[str, list[Any]] = {
+        name: [single(getattr(bar, name) / later(bar.session)) for bar in bars]
+        for name in ("open", "high", "low", "close")
+    }
+    quote["volume"] = [round(bar.volume * later(bar.session)) for bar in bars]
+    end = session_end or datetime.combine(bars[-1].session, datetime.min.time(), timezone) + timedelta(hours=16)
+    regular = {
+        "timezone": "EST",
+        "gmtoffset": -18000,
+        "start": int((end - timedelta(hours=6.5)).timestamp()),
+        "end": int(end.timestamp()),
+    }
+    meta = {
+        "currency": "USD",
+        "instrumentType": "EQUITY",
+        "exchangeTimezoneName": str(timezone),
+        "regularMarketTime": opening(bars[-1].session),
+        "priceHint": 2,
+        "dataGranularity": "1d",
+        "validRanges": ["1d", "5d", "1mo", "1y", "max"],
+        "currentTradingPeriod": {name: dict(regular) for name in ("pre", "regular", "post")},
+    }
+    events = {
+        "splits": {
+            str(opening(day)): {
+                "date": opening(day),
+                "numerator": new,
+                "denominator": old,
+                "splitRatio": f"{new}:{old}",
+            }
+            for day, (new, old) in splits.items()
+        },
+        "dividends": {
+            str(opening(day)): {"date": opening(day), "amount": amount / later(day)}
+            for day, amount in dividends.items()
+        },
+    }
+    result = {
+        "meta": meta,
+        "timestamp": [opening(bar.session) for bar in bars],
+        "events": {kind: found for kind, found in events.items() if found},
+        "indicators": {"quote": [quote], "adjclose": [{"adjclose": quote["close"]}]},
+    }
+    return {"chart": {"result": [result], "error": None}}
+
+
+def yahoo_unknown() -> Answer:
+    """What Yahoo says about a symbol that it does not know."""
+    error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
+    return Answer({"chart": {"result": None, "error": error}}, status=404)
+
+
+def yahoo_rate_limit() -> Answer:
+    """What Yahoo says to a client that asks too often."""
+    return Answer("Too Many Requests\r\n", status=429)
+
+
+def prepare_yahoo(server: VendorServer) -> None:
+    """The cookie and crumb pages that yfinance visits before its first request."""
+    server.route("/", Answer("", status=404, headers={"Set-Cookie": "A3=cookie; Path=/"}))
+    server.route("/v1/test/getcrumb", Answer("crumb"))

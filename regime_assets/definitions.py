@@ -16,15 +16,16 @@ UNIVERSES_VARIABLE = "REGIME_ASSETS_UNIVERSES"
 SHIPPED_UNIVERSES = Path(__file__).parent / "universes"
 
 
+def universes_folder() -> Path:
+    """Where the universes' YAML files lie: `$REGIME_ASSETS_UNIVERSES`, or those of the package."""
+    return Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
+
+
 def build_definitions(home: Home, universes: Path) -> dg.Definitions:
     """The definitions of all universes in a folder; tests call it with a folder and a home of their own."""
     chains = [universe_definitions(universe, home) for universe in load_universes([universes])]
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
-    return dg.Definitions.merge(
-        *chains, dg.Definitions(resources=resources, executor=dg.in_process_executor)
-    )
+    return dg.Definitions.merge(*chains, dg.Definitions(resources=resources, executor=dg.in_process_executor))
 
 
-defs = build_definitions(
-    Home.from_environment(), Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
-)
+defs = build_definitions(Home.from_environment(), universes_folder())

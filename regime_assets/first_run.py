@@ -1,0 +1,125 @@
+"""Materialize a first session and the next ones in this process, saying what happens, and print what came out."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from regime_assets.definitions import build_definitions, universes_folder
+from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.universe import Universe, load_universes
+
+POLL_SECONDS = 0.5
+
+
+class FirstRunError(Exception):
+    """A session could not be materialized; the message says which step failed and why."""
+
+
+def first_run(home: Home, universe_name: str, sessions: int, first: date | None) -> None:
+    """Materialize `sessions` consecutive sessions of a universe and print a table of them.
+
+    Raises:
+        FirstRunError: the universe is unknown, or a session's run failed.
+    """
+    console = Console()
+    os.environ.update(prepare_dagster_home(home))
+    universe = _universe(universe_name)
+    chosen = _sessions(universe, home, sessions, first)
+    definitions = build_definitions(home, universes_folder())
+    job = definitions.resolve_job_def(f"{universe.name}_daily")
+    with dg.DagsterInstance.get() as instance:
+        for session in chosen:
+            console.print(f"\n[bold]{universe.name}, session {session}[/bold]")
+            run_id = str(uuid.uuid4())
+            with _progress(instance, run_id, console):
+                result = job.execute_in_process(
+                    partition_key=session.isoformat(),
+                    instance=instance,
+                    run_id=run_id,
+                    raise_on_error=False,
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                )
+            if not result.success:
+                raise FirstRunError(f"{universe.name}, {session}: {_failures(result)}")
+    print_status(home, universe, console)
+
+
+def print_status(home: Home, universe: Universe, console: Console) -> None:
+    """The newest sessions' regimes, weights and out-of-sample figures, and where the reports lie."""
+    from regime_assets.library.chain import Chain
+    from regime_assets.library.pipeline.status import status_rows
+
+    table = Table(title=f"{universe.name}: out of sample, net of costs, filled a session after the decision")
+    rows = status_rows(Chain(universe, home))
+    for name in rows.columns:
+        table.add_column(str(name), overflow="fold")
+    for row in rows.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    console.print(table)
+
+
+def _universe(name: str) -> Universe:
+    universes = {universe.name: universe for universe in load_universes([universes_folder()])}
+    if name not in universes:
+        raise FirstRunError(f"there is no universe {name}; there are {', '.join(sorted(universes))}")
+    return universes[name]
+
+
+def _sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
+    calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
+    last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
+    available = calendar.sessions(first or universe.first_partition, last)
+    chosen = available[:count] if first else available[-count:]
+    if len(chosen) < count:
+        raise FirstRunError(f"{universe.name} has {len(chosen)} sessions from {first} to {last}, {count} were asked for")
+    return chosen
+
+
+@contextmanager
+def _progress(instance: dg.DagsterInstance, run_id: str, console: Console) -> Iterator[None]:
+    """Print each step of a run as it ends, from the event log."""
+    started, done = time.monotonic(), threading.Event()
+
+    def watch() -> None:
+        shown = 0
+        while True:
+            finished = done.wait(POLL_SECONDS)
+            events = instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE})
+            for event in events[shown:]:
+                seconds = time.monotonic() - started
+                mark = "[green]done[/green]" if event.dagster_event_type == dg.DagsterEventType.STEP_SUCCESS else "[red]FAILED[/red]"
+                console.print(f"  {seconds:6.1f} s  {mark}  {(event.step_key or '').replace('__', '/')}")
+            shown = len(events)
+            if finished:
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> str:
+    lines: list[str] = []
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            error = event.step_failure_data.error
+            cause = error.cause or error
+            lines.append(f"{event.step_key}: {cause.message.strip()}")
+    return "\n".join(lines)
+

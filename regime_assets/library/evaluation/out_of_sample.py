@@ -1,0 +1,54 @@
+"""The out-of-sample track: for each session, what the newest model that existed by then decided on it.
+
+Each materialized session stores its own stretch of the track. Read as of a session, the track takes for every session
+the decision of the newest model among the stretches stored up to then, and no decision of a model that had seen what
+the decision earns.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from regime_assets.library.database import Database
+
+TABLE = "decisions"
+COLUMNS = ("model_session", "regime", "risk_off", "rule_exposure", "policy_exposure", "reconstruction_error")
+
+
+class TrackError(Exception):
+    """The track is empty, or a decision was taken by a model that had seen later sessions."""
+
+
+def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFrame) -> None:
+    """Store the decisions that one partition adds; index `session`, columns `COLUMNS`.
+
+    Raises:
+        TrackError: a decision's model had seen sessions later than the one it decides on.
+    """
+    late = stretch[stretch["model_session"] > stretch.index]
+    if not late.empty:
+        raise TrackError(f"the model of {late['model_session'].iloc[0]:%Y-%m-%d} cannot decide {late.index[0]:%Y-%m-%d}")
+    database.replace_partition(TABLE, key, stretch.rename_axis("session").reset_index())
+
+
+def read_track(database: Database, universe: str, horizon: str, as_of: date) -> pd.DataFrame:
+    """All decisions as of a session, one a session, by the newest model that decided it; empty when there are none."""
+    if not database.has_table(TABLE):
+        return _empty()
+    sql = f"""
+        SELECT session, {", ".join(f"arg_max({column}, (model_session, as_of)) AS {column}" for column in COLUMNS)}
+        FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of <= ? AND session <= ?
+        GROUP BY session ORDER BY session
+    """
+    frame = database.query(sql, [universe, horizon, as_of, as_of])
+    if frame.empty:
+        return _empty()
+    for column in ("session", "model_session"):
+        frame[column] = frame[column].astype("datetime64[ns]")
+    return frame.set_index("session")
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([], name="session"))

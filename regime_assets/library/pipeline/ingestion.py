@@ -1,0 +1,210 @@
+"""From a source's answer to stored bars: fetched with an overlap, validated, stored or held back as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.chain import Chain
+from regime_assets.library.market.quality import (
+    RULES,
+    WINDOW_RULES,
+    Finding,
+    QualitySettings,
+    blocking,
+    check_bars,
+    check_window,
+    findings_frame,
+)
+from regime_assets.library.market.sources import create_source
+from regime_assets.library.market.sources.base import Fetched, Source
+from regime_assets.library.market.store import IngestReport
+from regime_assets.library.universe import Horizon, Universe
+
+OVERLAP_SESSIONS = 5
+HISTORY_SESSIONS = 80
+COVERAGE_SESSIONS = 60
+QUARANTINE_TABLE = "quarantine"
+
+Log = Callable[[str], None]
+
+
+class RejectedDataError(Exception):
+    """A source's answer broke a blocking rule; nothing of it was stored."""
+
+    def __init__(self, message: str, findings: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is stored for one session: figures, warnings, and which symbols have a bar on the newest sessions."""
+
+    figures: dict[str, float]
+    warnings: pd.DataFrame
+    present: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The outcome of one ingestion over one or more sessions."""
+
+    chain: Chain
+    report: IngestReport
+    warnings: pd.DataFrame
+
+    def coverage(self, session: date) -> Coverage:
+        """What is stored as of one session."""
+        universe, calendar = self.chain.universe, self.chain.calendar
+        sessions = _last_sessions(self.chain, session, COVERAGE_SESSIONS)
+        bars = self.chain.market.bars(session, sessions[0], session, calendar, universe.instruments)
+        index = pd.DatetimeIndex(pd.to_datetime(list(sessions)), name="session")
+        closes = bars.pivot(index="session", columns="symbol", values="close")
+        present = closes.reindex(index=index, columns=list(universe.instruments)).notna()
+        warned = self.warnings[pd.to_datetime(self.warnings["session"]) == pd.Timestamp(session)]
+        figures = {
+            "symbols_with_a_bar": int(present.iloc[-1].sum()),
+            "new_bars": self.report.new_bars,
+            "revised_bars": self.report.revised_bars,
+            "new_actions": self.report.new_actions,
+            "warning_count": len(warned),
+        }
+        return Coverage({name: float(value) for name, value in figures.items()}, warned, present)
+
+
+def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
+    """Fetch, validate and store the bars of `sessions` (ascending), with what is missing before them.
+
+    A symbol that has no bar yet is loaded from the history's start; the others from a few sessions before the first
+    of `sessions`, or from where their bars end if that is earlier.
+
+    Raises:
+        RejectedDataError: a symbol failed at the source, or the answer broke a blocking rule. What is stored stays
+            as it was; the findings are kept in the quarantine table.
+        SourceError: the source as a whole failed.
+    """
+    source = create_source(chain.universe.source.kind, chain.universe.source.options)
+    total = IngestReport(0, 0, 0, 0)
+    warnings: list[Finding] = []
+    for symbols, first in _wanted(chain, sessions[0]):
+        log(f"fetching {len(symbols)} symbols, {first} to {sessions[-1]}, from {source.name}")
+        fetched_at = datetime.now(UTC)
+        fetched = source.fetch(symbols, first, sessions[-1])
+        found = _validated(chain, source, fetched, symbols, first, sessions[-1], fetched_at)
+        warnings += found
+        report = chain.market.ingest(fetched, source.name, fetched_at, chain.calendar)
+        total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
+        log(f"stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
+    return Ingested(chain, total, findings_frame(warnings))
+
+
+def judge_stored_bars(chain: Chain, session: date) -> tuple[RuleOutcome, ...]:
+    """The rules for bars, over the newest sessions as they are stored."""
+    source = create_source(chain.universe.source.kind, chain.universe.source.options)
+    sessions = _last_sessions(chain, session, OVERLAP_SESSIONS)
+    before = _last_sessions(chain, session, HISTORY_SESSIONS)
+    instruments = chain.universe.instruments
+    bars = chain.market.bars(session, before[0], session, chain.calendar, instruments)
+    recent = bars["session"] >= pd.Timestamp(sessions[0])
+    findings = check_bars(
+        bars[recent],
+        instruments,
+        sessions,
+        source.fields,
+        quality_settings(chain.universe),
+        bars[~recent],
+        chain.market.actions(session, before[0], session, chain.calendar),
+    )
+    return _as_outcomes(findings, tuple(RULES))
+
+
+def judge_window(chain: Chain, horizon: Horizon, session: date) -> tuple[RuleOutcome, ...]:
+    """The rules for windows, over the window as it reads today."""
+    window = chain.read_window(horizon, session)
+    return _as_outcomes(check_window(window, quality_settings(chain.universe)), tuple(WINDOW_RULES))
+
+
+def quality_settings(universe: Universe) -> QualitySettings:
+    """The thresholds, with those that the universe sets."""
+    return QualitySettings(outlier_mads=universe.quality.outlier_mads, outlier_minimum=universe.quality.outlier_minimum)
+
+
+def _wanted(chain: Chain, first: date) -> list[tuple[tuple[str, ...], date]]:
+    """What to fetch: symbols that belong together and the session to fetch them from."""
+    newest = chain.market.newest_sessions()
+    known = tuple(symbol for symbol in chain.universe.instruments if symbol in newest)
+    unknown = tuple(symbol for symbol in chain.universe.instruments if symbol not in newest)
+    groups: list[tuple[tuple[str, ...], date]] = []
+    if unknown:
+        groups.append((unknown, chain.universe.history_start))
+    if known:
+        end = min(newest[symbol] for symbol in known)
+        start = min(end, first)
+        groups.append((known, _last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]))
+    return groups
+
+
+def _validated(
+    chain: Chain,
+    source: Source,
+    fetched: Fetched,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    fetched_at: datetime,
+) -> list[Finding]:
+    """The warnings of an answer that may be stored."""
+    sessions = chain.calendar.sessions(first, last)
+    history_first = _last_sessions(chain, sessions[0], HISTORY_SESSIONS)[0]
+    history = chain.market.bars(last, history_first, sessions[0], chain.calendar, symbols)
+    findings = check_bars(
+        fetched.bars,
+        [symbol for symbol in symbols if symbol not in fetched.failures],
+        sessions,
+        source.fields,
+        quality_settings(chain.universe),
+        history[history["session"] < pd.Timestamp(sessions[0])],
+        fetched.actions,
+    )
+    failures = [
+        Finding("complete", "error", symbol, None, "close", None, "a bar a session", f"{source.name}: {reason}")
+        for symbol, reason in fetched.failures.items()
+    ]
+    errors = failures + blocking(findings)
+    if errors:
+        frame = findings_frame(errors)
+        _quarantine(chain, last, frame, fetched_at)
+        shown = "; ".join(error.message for error in errors[:10])
+        more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
+        raise RejectedDataError(
+            f"{chain.universe.name}: data up to {last} from {source.name} was refused, nothing was stored: "
+            f"{shown}{more}",
+            frame,
+        )
+    return [finding for finding in findings if finding.severity == "warn"]
+
+
+def _quarantine(chain: Chain, session: date, findings: pd.DataFrame, fetched_at: datetime) -> None:
+    rows = findings.assign(fetched_at=fetched_at.replace(tzinfo=None))
+    key = {"universe": chain.universe.name, "as_of": session}
+    chain.database.replace_partition(QUARANTINE_TABLE, key, rows)
+
+
+def _last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
+    """The `count` sessions that end with `last`, or fewer where the history starts."""
+    return chain.calendar.sessions(chain.universe.history_start, last)[-count:]
+
+
+def _as_outcomes(findings: Sequence[Finding], rules: Sequence[str]) -> tuple[RuleOutcome, ...]:
+    outcomes: list[RuleOutcome] = []
+    for rule in rules:
+        found = [finding for finding in findings if finding.rule == rule]
+        detail = "; ".join(finding.message for finding in found[:5])
+        is_blocking = any(finding.severity == "error" for finding in found)
+        outcomes.append(RuleOutcome(rule, float(len(found)), "0 findings", not found, is_blocking, detail))
+    return tuple(outcomes)

@@ -1,0 +1,209 @@
+"""A bundle: everything that turns a window's features into weights, stored, hashed and promoted as one.
+
+On disk a bundle is a folder with a `manifest.json` and one pickle-free artifact per fitted component. The bundle's
+hash covers the manifest, the feature settings and the hash of each component. It does not cover the time of creation,
+so that two fits of the same partition to the same bits are one bundle. Loading needs NumPy only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regime_assets.library.artifact import (
+    ARRAYS_FILE,
+    DOCUMENT_FILE,
+    ArtifactError,
+    Parts,
+    parts_hash,
+    read_artifact,
+    write_artifact,
+)
+from regime_assets.library.production.champion_pointer import write_file_atomically
+from regime_assets.library.production.manifest import Manifest
+
+if TYPE_CHECKING:
+    from regime_assets.library.models.features import FeatureSettings
+    from regime_assets.library.models.policy import Policy
+    from regime_assets.library.models.regimes import RegimeModel
+
+MANIFEST_FILE = "manifest.json"
+COMPONENTS = ("vae", "alignment", "mixture", "persistence", "policy")
+BUNDLE_FILES = (MANIFEST_FILE, *(f"{name}/{file}" for name in COMPONENTS for file in (ARRAYS_FILE, DOCUMENT_FILE)))
+_FORMAT = 1
+
+
+class BundleError(ArtifactError):
+    """A stored bundle is not what its hash, its manifest or its format say."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One servable model.
+
+    Attributes:
+        manifest: origin and judgement.
+        features: settings of the features that it reads.
+        regimes: scaler, VAE, alignment, mixture and persistence.
+        policy: what sets the weights from regimes; the rule stays available beside it (`manifest.serves`).
+    """
+
+    manifest: Manifest
+    features: FeatureSettings
+    regimes: RegimeModel
+    policy: Policy
+
+    def parts(self) -> dict[str, Parts]:
+        """The fitted components taken apart, by name."""
+        return {
+            "vae": self.regimes.vae.to_parts(),
+            "alignment": self.regimes.alignment.to_parts(),
+            "mixture": self.regimes.mixture.to_parts(),
+            "persistence": self.regimes.persistence.to_parts(),
+            "policy": self.policy.to_parts(),
+        }
+
+    def sha256(self) -> str:
+        """The hash that identifies the bundle wherever it is stored."""
+        return _content_hash(_content(self, {name: parts_hash(parts) for name, parts in self.parts().items()}))
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> str:
+    """Write `bundle` to `folder`; return its hash.
+
+    The manifest is written last: a folder whose writer was killed has no manifest and is no bundle.
+
+    Raises:
+        ValueError: a figure of the manifest is NaN or infinite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST_FILE).unlink(missing_ok=True)
+    hashes = {name: write_artifact(folder / name, parts) for name, parts in bundle.parts().items()}
+    content = _content(bundle, hashes)
+    sha256 = _content_hash(content)
+    envelope = {
+        "format": _FORMAT,
+        "sha256": sha256,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "content": content,
+    }
+    text = json.dumps(envelope, sort_keys=True, indent=1, allow_nan=False)
+    write_file_atomically(folder / MANIFEST_FILE, text.encode())
+    return sha256
+
+
+def load_bundle(folder: Path, expected_sha256: str) -> Bundle:
+    """Read a bundle and verify that it is the one expected, manifest and arrays.
+
+    Args:
+        folder: where `save_bundle` wrote it.
+        expected_sha256: the hash that the registry or the store has recorded.
+
+    Raises:
+        BundleError: a file is missing, truncated, tampered with or of a foreign format; the message names it.
+    """
+    content, parts = _read_verified(folder, expected_sha256)
+    from regime_assets.library.models.alignment import Alignment
+    from regime_assets.library.models.features import FeatureSettings
+    from regime_assets.library.models.mixture import Mixture
+    from regime_assets.library.models.persistence import Persistence
+    from regime_assets.library.models.policy import Policy
+    from regime_assets.library.models.regimes import RegimeModel
+    from regime_assets.library.models.vae import Vae
+
+    try:
+        return Bundle(
+            manifest=Manifest.from_document(content["manifest"]),
+            features=FeatureSettings(**_with_tuples(content["features"])),
+            regimes=RegimeModel(
+                vae=Vae.from_parts(parts["vae"]),
+                alignment=Alignment.from_parts(parts["alignment"]),
+                mixture=Mixture.from_parts(parts["mixture"]),
+                persistence=Persistence.from_parts(parts["persistence"]),
+            ),
+            policy=Policy.from_parts(parts["policy"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise BundleError(f"{folder}: of a format that this version does not read ({error!r})") from error
+
+
+def verify_bundle(folder: Path, expected_sha256: str) -> Manifest:
+    """Verify a stored bundle's hashes, without building its models; return its manifest.
+
+    Raises:
+        BundleError: as `load_bundle`.
+    """
+    content, _ = _read_verified(folder, expected_sha256)
+    try:
+        return Manifest.from_document(content["manifest"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST_FILE}: not a manifest of this version ({error!r})") from error
+
+
+def copy_bundle(folder: Path, target: Path, expected_sha256: str) -> None:
+    """Copy a bundle's files to `target` in one rename; a sound copy that is there already stays untouched.
+
+    Raises:
+        BundleError: the bundle in `folder` is not the one expected.
+    """
+    try:
+        verify_bundle(target, expected_sha256)
+        return
+    except BundleError:
+        verify_bundle(folder, expected_sha256)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".bundle-", dir=target.parent))
+    try:
+        for name in BUNDLE_FILES:
+            write_file_atomically(staging / name, (folder / name).read_bytes())
+        if target.exists():  # a damaged copy: a folder cannot be renamed over
+            shutil.rmtree(target)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], dict[str, Parts]]:
+    path = folder / MANIFEST_FILE
+    try:
+        envelope = json.loads(path.read_bytes())
+        written_format, content = envelope["format"], envelope["content"]
+        hashes = {name: content["components"][name] for name in COMPONENTS}
+        actual = _content_hash(content)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: not a bundle's manifest ({error!r})") from error
+    if written_format != _FORMAT:
+        raise BundleError(f"{path}: format {written_format!r}, this version reads {_FORMAT}")
+    if actual != expected_sha256:
+        raise BundleError(f"{path}: content has hash {actual[:12]}…, expected {expected_sha256[:12]}…")
+    try:
+        return content, {name: read_artifact(folder / name, expected) for name, expected in hashes.items()}
+    except ArtifactError as error:
+        raise BundleError(f"bundle {expected_sha256[:12]}…: {error}") from error
+
+
+def _content(bundle: Bundle, component_hashes: Mapping[str, str]) -> dict[str, Any]:
+    content = {
+        "manifest": bundle.manifest.to_document(),
+        "features": asdict(bundle.features),
+        "components": dict(component_hashes),
+    }
+    return json.loads(json.dumps(content, allow_nan=False))
+
+
+def _content_hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    ).hexdigest()
+
+
+def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only; settings are frozen and hold tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}

@@ -1,0 +1,145 @@
+"""Versions, aliases and tags of registered models in MLflow's store, as values of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regime_assets.library.production.file_lock import LockTimeoutError, file_lock
+from regime_assets.library.production.mlflow_client import RegistryError, open_client, registry_errors
+from regime_assets.library.production.names import checked_name
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+LOCK_TIMEOUT_SECONDS = 120.0
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+SHA256_TAG, SESSION_TAG = "sha256", "session"
+
+
+@dataclass(frozen=True)
+class RegisteredBundle:
+    """One version of a registered model.
+
+    Attributes:
+        model_name: the registered model, "{universe}.{horizon}".
+        version: its number.
+        sha256: the bundle's hash.
+        path: the folder of its files.
+        session: the partition that it was fitted for.
+        tags: everything recorded of it.
+    """
+
+    model_name: str
+    version: int
+    sha256: str
+    path: Path
+    session: date
+    tags: Mapping[str, str]
+
+
+class RegistryStore:
+    """MLflow's model registry, opened at the first call. It neither journals nor decides anything."""
+
+    def __init__(self, tracking_uri: str, artifact_root: Path, lock_folder: Path) -> None:
+        self._tracking_uri = tracking_uri
+        self._artifact_root = artifact_root
+        self._lock_folder = lock_folder
+        self._client: MlflowClient | None = None
+
+    def folder(self, model_name: str, sha256: str) -> Path:
+        """Where the files of a bundle are."""
+        return self._artifact_root / model_name / checked_name(sha256, "sha256")
+
+    @contextmanager
+    def lock(self, model_name: str) -> Generator[None]:
+        """Hold the model's lock against every other process and thread."""
+        path = self._lock_folder / f"{checked_name(model_name, 'model name')}.lock"
+        try:
+            with file_lock(path, LOCK_TIMEOUT_SECONDS):
+                yield
+        except LockTimeoutError as error:
+            raise RegistryError(f"{model_name}: {error}") from error
+
+    def create_version(self, model_name: str, sha256: str, run_id: str | None, tags: Mapping[str, str]) -> int:
+        """Add a version, and the registered model itself when it is new; return its number."""
+        # Not a file URI: a tracking server refuses local paths, and the data folder may move.
+        source = f"bundle:///{model_name}/{sha256}"
+        with self._speaking(model_name) as client:
+            if not client.search_registered_models(f"name = '{model_name}'"):
+                client.create_registered_model(model_name)
+            return int(client.create_model_version(model_name, source, run_id=run_id, tags=dict(tags)).version)
+
+    def delete_version(self, model_name: str, version: int) -> None:
+        """Remove a version's record."""
+        with self._speaking(model_name) as client:
+            client.delete_model_version(model_name, str(version))
+
+    def versions(self, model_name: str) -> tuple[RegisteredBundle, ...]:
+        """All versions, oldest first; none when the model is unknown."""
+        found: list[ModelVersion] = []
+        with self._speaking(model_name) as client:
+            token: str | None = None
+            while token != "":
+                page = client.search_model_versions(f"name = '{model_name}'", max_results=1000, page_token=token)
+                found.extend(page)
+                token = page.token or ""
+        return tuple(sorted(map(self._registered, found), key=lambda registered: registered.version))
+
+    def version(self, model_name: str, version: int) -> RegisteredBundle:
+        """One version.
+
+        Raises:
+            RegistryError: there is none of that number.
+        """
+        with self._speaking(f"{model_name} {version}") as client:
+            return self._registered(client.get_model_version(model_name, str(version)))
+
+    def aliases(self, model_name: str) -> dict[str, int]:
+        """Which version each alias names; empty when the model is unknown."""
+        checked_name(model_name, "model name")
+        with self._speaking(model_name) as client:
+            models = client.search_registered_models(f"name = '{model_name}'")
+            return {alias: int(version) for model in models for alias, version in model.aliases.items()}
+
+    def set_alias(self, model_name: str, alias: str, version: int | None) -> None:
+        """Let an alias name `version`; None removes it."""
+        with self._speaking(f"{model_name} {alias}") as client:
+            if version is None:
+                client.delete_registered_model_alias(model_name, alias)
+            else:
+                client.set_registered_model_alias(model_name, alias, str(version))
+
+    def set_tag(self, model_name: str, version: int, tag: str, value: str | None) -> None:
+        """Set a tag of a version; None removes it."""
+        with self._speaking(f"{model_name} {version}") as client:
+            if value is None:
+                client.delete_model_version_tag(model_name, str(version), tag)
+            else:
+                client.set_model_version_tag(model_name, str(version), tag, value)
+
+    @contextmanager
+    def _speaking(self, subject: str) -> Generator[MlflowClient]:
+        if self._client is None:
+            # A new SQLite store is migrated by its first client; two at once would migrate one file twice.
+            try:
+                with file_lock(self._lock_folder / "store.lock", LOCK_TIMEOUT_SECONDS):
+                    self._client = open_client(self._tracking_uri)
+            except LockTimeoutError as error:
+                raise RegistryError(f"{subject}: {error}") from error
+        with registry_errors(subject):
+            yield self._client
+
+    def _registered(self, found: ModelVersion) -> RegisteredBundle:
+        tags = dict(found.tags)
+        try:
+            sha256, session = tags[SHA256_TAG], date.fromisoformat(tags[SESSION_TAG])
+        except (KeyError, ValueError) as error:
+            raise RegistryError(f"{found.name} {found.version}: not registered by this package ({error!r})") from error
+        path = self.folder(found.name, sha256)
+        return RegisteredBundle(found.name, int(found.version), sha256, path, session, tags)

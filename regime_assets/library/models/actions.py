@@ -1,0 +1,132 @@
+"""What an action means: the settings of trading and the one map from actions to positions.
+
+The training environment and the stored policy share this map, so that what is trained is what is served.
+A position is what is held between two decisions: one exposure (a fraction of capital, spread by the base weights), or
+one weight per instrument when the policy sets weights itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+ActionKind = Literal["rule", "residual", "exposure", "weights"]
+
+
+@dataclass(frozen=True)
+class TradingSettings:
+    """How a policy trades and what it is rewarded for.
+
+    Attributes:
+        action: `residual`: rule exposure plus a bounded tilt (default; free policies lost to buy & hold out of sample
+            on every seed, the residual one was stable over seeds); `exposure`: target exposure; `weights`: one
+            target weight per instrument.
+        tilt_bound: largest tilt of a residual action, fraction of capital.
+        lowest_exposure, highest_exposure: hard limits of the exposure, fractions of capital.
+        cost: fraction of traded notional, one way (0.0010 = 10 bp).
+        risk_aversion: `risk_aversion / 2 * net ** 2` is taken from each session's log return, so the sum with the
+            log's own aversion of 1 is the investor's (Kolm and Ritter 2019, Modern Perspectives on RL in Finance).
+        tilt_penalty: `tilt_penalty * tilt ** 2` is taken from each session's log return; 0.0004 charges a tilt of
+            0.5 with 1 bp a session, so that only a tilt that earns more than that is learned.
+        reward_scale: factor on rewards (100 = per cent), so that the critic sees numbers near 1.
+        episode_sessions: longest episode, sessions.
+        environments: episodes that are stepped at once.
+        past_share: share of episodes drawn evenly from all history; the others are drawn by sample weight.
+        start: position an episode starts from: the rule's of the session before, or cash.
+    """
+
+    action: Literal["residual", "exposure", "weights"] = "residual"
+    tilt_bound: float = 0.5
+    lowest_exposure: float = 0.0
+    highest_exposure: float = 1.0
+    cost: float = 0.0010
+    risk_aversion: float = 2.0
+    tilt_penalty: float = 0.0004
+    reward_scale: float = 100.0
+    episode_sessions: int = 126
+    environments: int = 256
+    past_share: float = 0.25
+    start: Literal["rule", "cash"] = "rule"
+
+    def __post_init__(self) -> None:
+        if not self.lowest_exposure < self.highest_exposure:
+            raise ValueError(f"lowest_exposure {self.lowest_exposure} >= highest_exposure {self.highest_exposure}")
+        if self.action == "weights" and self.lowest_exposure < 0:
+            raise ValueError("action 'weights' is long-only: lowest_exposure must be >= 0")
+        for name in ("tilt_bound", "cost", "risk_aversion", "tilt_penalty"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be >= 0")
+        if not 0 <= self.past_share <= 1:
+            raise ValueError(f"past_share is {self.past_share}, must be between 0 and 1")
+        if self.episode_sessions < 1 or self.environments < 1:
+            raise ValueError("episode_sessions and environments must be at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class ActionMap:
+    """From actions in [-1, 1] and the rule's exposure to positions and weights.
+
+    An action of zero is the neutral position: the rule's exposure (`residual`), the middle of the limits
+    (`exposure`), the base weights (`weights`).
+
+    Attributes:
+        kind: what the action is; `rule` ignores it.
+        base_weights: (N,) weights at exposure 1.
+        tilt_bound, lowest_exposure, highest_exposure: see `TradingSettings`.
+    """
+
+    kind: ActionKind
+    base_weights: NDArray[np.float64]
+    tilt_bound: float = 0.5
+    lowest_exposure: float = 0.0
+    highest_exposure: float = 1.0
+
+    @classmethod
+    def of(cls, settings: TradingSettings, base_weights: NDArray[np.float64]) -> ActionMap:
+        """The map that `settings` describe."""
+        return cls(
+            settings.action,
+            base_weights,
+            settings.tilt_bound,
+            settings.lowest_exposure,
+            settings.highest_exposure,
+        )
+
+    @property
+    def width(self) -> int:
+        """P, the numbers in one position; also the numbers in one action."""
+        return len(self.base_weights) if self.kind == "weights" else 1
+
+    @property
+    def unit_turnover(self) -> float:
+        """Traded notional per unit of change in a position."""
+        return 1.0 if self.kind == "weights" else float(np.abs(self.base_weights).sum())
+
+    def positions(self, actions: NDArray[np.floating], rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Positions (E, P) of actions (E, P), which are clipped to [-1, 1], at the rule's exposure (E,)."""
+        action = np.clip(actions.astype(np.float64), -1.0, 1.0)
+        low, high = self.lowest_exposure, self.highest_exposure
+        if self.kind == "weights":
+            weights = self.base_weights * (1.0 + action)
+            # Row sums in a fixed order, so that a row does not depend on how many rows are mapped at once.
+            total = np.zeros(len(weights))
+            for column in weights.T:
+                total += column
+            return weights * (high / np.maximum(total, high))[:, None]
+        if self.kind == "exposure":
+            return low + (high - low) * 0.5 * (action + 1.0)
+        rule = rule_exposure.astype(np.float64)[:, None]
+        tilt = self.tilt_bound * action if self.kind == "residual" else 0.0
+        return np.clip(rule + tilt, low, high)
+
+    def at_rule(self, rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Positions (E, P) of the rule itself at exposure (E,)."""
+        rule = np.clip(rule_exposure.astype(np.float64), self.lowest_exposure, self.highest_exposure)[:, None]
+        return rule * self.base_weights if self.kind == "weights" else rule
+
+    def weights(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights (E, N) of positions (E, P)."""
+        return positions if self.kind == "weights" else positions * self.base_weights

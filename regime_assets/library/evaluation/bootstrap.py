@@ -1,0 +1,151 @@
+"""How far a Sharpe ratio, or the difference of two on the same sessions, could be off by luck.
+
+Daily returns come in clusters, so whole stretches of sessions are drawn again (stationary bootstrap of Politis and
+Romano 1994, from arch), at the block length of Politis and White (2004, corrected 2009). A pair is drawn together:
+what both strategies share cancels, which is what makes two years of daily returns enough to tell them apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regime_assets.library.evaluation.track_record import (
+    SESSIONS_PER_YEAR,
+    MetricError,
+    checked_series,
+    sharpe,
+)
+
+REPLICATIONS = 1000
+"""Resampled histories behind an interval: the standard error of a 95 % bound is then 7 % of its distance."""
+
+_LOST_REPLICATIONS = 0.05
+"""Share of resampled histories without variance (all in cash) from which an interval is not given."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap interval; annualised Sharpe ratios or their difference.
+
+    Attributes:
+        estimate: on the sessions as they were.
+        low: lower end of the two-sided interval.
+        high: upper end.
+        level: probability between them.
+        standard_error: standard deviation over the resampled histories.
+        block_length: mean length of a drawn stretch, sessions.
+        sessions: length of the record.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    standard_error: float
+    block_length: float
+    sessions: int
+
+
+def sharpe_interval(
+    net: ArrayLike,
+    seed: int,
+    *,
+    level: float = 0.95,
+    replications: int = REPLICATIONS,
+    periods_per_year: float = SESSIONS_PER_YEAR,
+) -> Interval | None:
+    """Interval of one annualised Sharpe ratio; None without variance.
+
+    Args:
+        net: (T,) net returns.
+        seed: of the resampling; the same seed gives the same bits.
+        level: probability of the two-sided percentile interval.
+        replications: resampled histories.
+        periods_per_year: sessions a year.
+    """
+    series = checked_series(net)
+    estimate = sharpe(series, periods_per_year)
+    if estimate is None:
+        return None
+    return _interval(
+        series[:, None], estimate, seed=seed, level=level, replications=replications, periods_per_year=periods_per_year
+    )
+
+
+def sharpe_difference(
+    challenger: ArrayLike,
+    champion: ArrayLike,
+    seed: int,
+    *,
+    level: float = 0.95,
+    replications: int = REPLICATIONS,
+    periods_per_year: float = SESSIONS_PER_YEAR,
+) -> Interval | None:
+    """Interval of the paired difference Sharpe(challenger) − Sharpe(champion) on the same sessions.
+
+    Two equal series differ by zero, exactly. None when either series has no variance.
+
+    Raises:
+        MetricError: the series differ in length, so they cannot be pairs.
+    """
+    first, second = checked_series(challenger), checked_series(champion)
+    if len(first) != len(second):
+        raise MetricError(f"{len(first)} and {len(second)} sessions are no pairs")
+    ours, theirs = sharpe(first, periods_per_year), sharpe(second, periods_per_year)
+    if ours is None or theirs is None:
+        return None
+    if np.array_equal(first, second):
+        return Interval(0.0, 0.0, 0.0, level, 0.0, 1.0, len(first))
+    pairs = np.stack([first, second], axis=1)
+    return _interval(
+        pairs, ours - theirs, seed=seed, level=level, replications=replications, periods_per_year=periods_per_year
+    )
+
+
+def _interval(
+    series: NDArray[np.float64],
+    estimate: float,
+    *,
+    seed: int,
+    level: float,
+    replications: int,
+    periods_per_year: float,
+) -> Interval | None:
+    from arch.bootstrap import StationaryBootstrap
+
+    block = mean_block_length(series)
+    bootstrap = StationaryBootstrap(block, series, seed=np.random.default_rng(seed))
+    draws = np.asarray(bootstrap.apply(_ratio_difference, replications), dtype=np.float64).ravel()
+    draws = draws[np.isfinite(draws)] * np.sqrt(periods_per_year)
+    if len(draws) < (1.0 - _LOST_REPLICATIONS) * replications:
+        return None
+    low, high = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return Interval(estimate, float(low), float(high), level, float(draws.std(ddof=1)), block, len(series))
+
+
+def mean_block_length(series: NDArray[np.float64]) -> int:
+    """Longest of the columns' optimal block lengths, of the returns and of their squares, in sessions.
+
+    Returns hardly depend on their past but their size does, and the error of a Sharpe ratio depends on both.
+
+    Args:
+        series: (T, C) columns with variance.
+    """
+    from arch.bootstrap import optimal_block_length
+
+    centred = series - series.mean(axis=0)
+    lengths = optimal_block_length(np.concatenate([centred, centred**2], axis=1))["stationary"].to_numpy()
+    known = lengths[np.isfinite(lengths)]
+    return max(1, round(float(known.max()))) if len(known) else 1
+
+
+def _ratio_difference(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per-session Sharpe ratio (1,) of the first column, less that of the second when there is one."""
+    deviations = sample.std(axis=0, ddof=1)
+    if (deviations <= 1e-12 * np.abs(sample).max(axis=0)).any():
+        return np.array([np.nan])
+    ratios = sample.mean(axis=0) / deviations
+    return ratios[:1] - ratios[1:] if len(ratios) == 2 else ratios

@@ -243,3 +243,29 @@ def prepare_yahoo(server: VendorServer) -> None:
     """The cookie and crumb pages that yfinance visits before its first request."""
     server.route("/", Answer("", status=404, headers={"Set-Cookie": "A3=cookie; Path=/"}))
     server.route("/v1/test/getcrumb", Answer("crumb"))
+
+
+ALPHA_VANTAGE_PATH = "/query"
+
+
+def alpha_vantage_daily(
+    bars: Sequence[TradedBar],
+    splits: Mapping[date, float] | None = None,
+    dividends: Mapping[date, float] | None = None,
+    timezone: str = "US/Eastern",
+) -> dict[str, Any]:
+    """Alpha Vantage's daily adjusted series for bars as traded, newest first."""
+    rows = {
+        bar.session.isoformat(): {
+            "1. open": f"{bar.open}",
+            "2. high": f"{bar.high}",
+            "3. low": f"{bar.low}",
+            "4. close": f"{bar.close}",
+            "5. adjusted close": f"{bar.close / 2}",
+            "6. volume": f"{bar.volume}",
+            "7. dividend amount": f"{(dividends or {}).get(bar.session, 0.0):.4f}",
+            "8. split coefficient": f"{(splits or {}).get(bar.session, 1.0)}",
+        }
+        for bar in reversed(bars)
+    }
+    return {"Meta Data": {"2. Symbol": "X", "5. Time Zone": timezone}, "Time Series (Daily)": rows}

@@ -1,0 +1,229 @@
+"""Point-in-time bars and corporate actions: appended with the moment they became known, never overwritten.
+
+Prices are stored as traded. Vendors rewrite their adjusted history at every split and dividend, so closes adjusted
+on different days must never meet in one series: adjustment happens at reading, from what was known as of a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.market.adjustment import Action, AdjustmentError, adjustment_factors
+from regime_assets.library.market.versions import (
+    ACTIONS,
+    BARS,
+    StoreError,
+    VersionedTable,
+    append_versions,
+    as_incoming,
+    create_tables,
+    newest_versions,
+    retract_version,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from regime_assets.library.database import Database
+    from regime_assets.library.market.calendar import TradingCalendar
+    from regime_assets.library.market.sources.base import Fetched
+
+__all__ = ["IngestReport", "MarketStore", "StoreError"]
+
+
+class IngestReport(NamedTuple):
+    """What one ingestion wrote: first versions and differing later versions."""
+
+    new_bars: int
+    revised_bars: int
+    new_actions: int
+    revised_actions: int
+
+    @property
+    def written(self) -> int:
+        """Rows written in all."""
+        return sum(self)
+
+
+class MarketStore:
+    """The bars and actions of one universe.
+
+    Every read takes `as_of`: it sees the newest version of each row that was known at that session's decision time
+    (`TradingCalendar.decision_time`), and nothing that was retracted by then.
+    """
+
+    def __init__(self, database: Database, universe: str) -> None:
+        self._database = database
+        self.universe = universe
+
+    def ingest(self, fetched: Fetched, source: str, fetched_at: datetime, calendar: TradingCalendar) -> IngestReport:
+        """Append what `fetched` holds that is new or differs from the newest version; one transaction.
+
+        The first version of a row counts as known from its session's decision time when it was fetched later than
+        that (`known_basis` 'assumed': backfilled), else from `fetched_at` ('observed'). Two things are always
+        known from `fetched_at` on: a version that differs from an earlier one, and an action whose first bar on or
+        after the ex session was stored before, since answers were already given without it.
+
+        Args:
+            fetched: a source's answer, prices as traded. It is not validated here beyond its keys.
+            source: the source's name, kept with each row.
+            fetched_at: when the answer was received, with a time zone.
+            calendar: gives each session's decision time.
+
+        Raises:
+            StoreError: a row occurs twice, or a differing version was fetched before the one that it would replace.
+            ValueError: `fetched_at` has no time zone.
+        """
+        moment = _as_utc(fetched_at)
+        bars = as_incoming(BARS, fetched.bars, calendar)
+        actions = as_incoming(ACTIONS, fetched.actions, calendar)
+        with self._database.transaction() as connection:
+            create_tables(connection)
+            connection.register("incoming_bars", bars)
+            connection.register("incoming_actions", actions)
+            append = partial(append_versions, connection, universe=self.universe, source=source, fetched_at=moment)
+            written_actions = append(ACTIONS, "incoming_actions", bars="incoming_bars")
+            written_bars = append(BARS, "incoming_bars")
+        return IngestReport(*written_bars, *written_actions)
+
+    def retract(self, symbol: str, session: date, at: datetime, reason: str) -> None:
+        """Declare the bar of `symbol` on `session` wrong from `at` on: later reads leave it out.
+
+        The same bar fetched again stays retracted; a differing one takes its place.
+
+        Raises:
+            StoreError: there is no such bar, or it has a version that became known at or after `at`.
+        """
+        self._retract(BARS, (symbol, session), at, reason)
+
+    def retract_action(self, symbol: str, ex_session: date, kind: str, at: datetime, reason: str) -> None:
+        """Declare a corporate action wrong from `at` on, as `retract` does for a bar."""
+        self._retract(ACTIONS, (symbol, ex_session, kind), at, reason)
+
+    def bars(
+        self,
+        as_of: date,
+        first: date,
+        last: date,
+        calendar: TradingCalendar,
+        symbols: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Bars as traded of the sessions [first, last], as known as of `as_of`.
+
+        Returns:
+            Columns symbol, session, open, high, low, close, volume; ordered by session and symbol; NaN where the
+            source gave no value. All symbols unless some are named.
+        """
+        with self._connected() as connection:
+            known_by = _as_utc(calendar.decision_time(as_of))
+            sql = newest_versions(BARS, BARS.values) + " ORDER BY session, symbol"
+            frame = connection.execute(sql, [self.universe, first, last, known_by]).df()
+        frame["session"] = frame["session"].astype("datetime64[ns]")
+        return frame if symbols is None else frame[frame["symbol"].isin(symbols)].reset_index(drop=True)
+
+    def actions(self, as_of: date, first: date, last: date, calendar: TradingCalendar) -> pd.DataFrame:
+        """Corporate actions that go ex in [first, last] and no later than `as_of`, as known as of `as_of`.
+
+        Returns:
+            Columns symbol, ex_session, kind, value; ordered by ex session, symbol and kind.
+        """
+        with self._connected() as connection:
+            frame = self._known_actions(connection, as_of, first, last, calendar)
+        frame["ex_session"] = frame["ex_session"].astype("datetime64[ns]")
+        return frame
+
+    def adjusted_closes(
+        self, as_of: date, symbols: Sequence[str], first: date, last: date, calendar: TradingCalendar
+    ) -> pd.DataFrame:
+        """Total-return adjusted closes of the sessions [first, last] from what was known as of `as_of`.
+
+        Returns:
+            Index `session`, one column for each of `symbols` in their order; NaN where there is no bar. The
+            newest close known as of `as_of` has factor 1 (see `adjustment`).
+
+        Raises:
+            StoreError: `last` is later than `as_of`, or an action cannot be applied.
+        """
+        if last > as_of:
+            raise StoreError(f"prices up to {last} were not known as of {as_of}")
+        sessions = list(calendar.sessions(first, as_of))
+        names = list(symbols)
+        with self._connected() as connection:
+            closes = self._closes(connection, as_of, names, sessions, calendar)
+            known = self._known_actions(connection, as_of, first, as_of, calendar)
+        relevant = known[known["symbol"].isin(names)]
+        days = [moment.date() for moment in relevant["ex_session"]]
+        rows = zip(relevant["symbol"], days, relevant["kind"], relevant["value"], strict=True)
+        try:
+            factors = adjustment_factors(closes, sessions, names, (Action(*row) for row in rows))
+        except AdjustmentError as error:
+            raise StoreError(f"{self.universe} as of {as_of}: {error}") from error
+        index = pd.DatetimeIndex(sessions, dtype="datetime64[ns]", name="session")
+        return pd.DataFrame(closes * factors, index=index, columns=names)[: pd.Timestamp(last)]
+
+    def versions(self, symbol: str, session: date) -> pd.DataFrame:
+        """Every version of one bar in the order in which they became known, tombstones included."""
+        with self._connected() as connection:
+            sql = "SELECT * EXCLUDE (universe) FROM bars WHERE universe = ? AND symbol = ? AND session = ?"
+            return connection.execute(f"{sql} ORDER BY known_at", [self.universe, symbol, session]).df()
+
+    def _closes(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        as_of: date,
+        symbols: list[str],
+        sessions: list[date],
+        calendar: TradingCalendar,
+    ) -> np.ndarray:
+        """Closes as traded, shape (sessions, symbols), NaN where there is no bar."""
+        closes = np.full((len(sessions), len(symbols)), np.nan)
+        if not sessions or not symbols:
+            return closes
+        known_by = _as_utc(calendar.decision_time(as_of))
+        parameters = [self.universe, sessions[0], sessions[-1], known_by]
+        sql = newest_versions(BARS, ("close",))
+        answer = connection.execute(sql, parameters).fetchnumpy()
+        days = np.array(sessions, dtype="datetime64[D]")
+        stored = np.asarray(answer["session"]).astype("datetime64[D]")
+        rows = np.searchsorted(days, stored)
+        columns = pd.Index(symbols).get_indexer(pd.Index(answer["symbol"]))
+        wanted = (days[rows] == stored) & (columns >= 0)  # what lies off the calendar belongs to no session
+        closes[rows[wanted], columns[wanted]] = np.ma.filled(answer["close"], np.nan)[wanted]
+        return closes
+
+    def _known_actions(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        as_of: date,
+        first: date,
+        last: date,
+        calendar: TradingCalendar,
+    ) -> pd.DataFrame:
+        known_by = _as_utc(calendar.decision_time(as_of))
+        sql = newest_versions(ACTIONS, ACTIONS.values) + " ORDER BY ex_session, symbol, kind"
+        return connection.execute(sql, [self.universe, first, min(last, as_of), known_by]).df()
+
+    def _retract(self, table: VersionedTable, key: tuple[str | date, ...], at: datetime, reason: str) -> None:
+        with self._database.transaction() as connection:
+            create_tables(connection)
+            retract_version(connection, table, key, universe=self.universe, at=_as_utc(at), reason=reason)
+
+    @contextmanager
+    def _connected(self) -> Generator[duckdb.DuckDBPyConnection]:
+        with self._database.connect() as connection:
+            create_tables(connection)
+            yield connection
+
+
+def _as_utc(moment: datetime) -> datetime:
+    """`moment` as the tables hold it: in UTC, without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
+    return moment.astimezone(UTC).replace(tzinfo=None)

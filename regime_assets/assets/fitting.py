@@ -46,6 +46,7 @@ def record_fit(
     mlflow.log_metrics({f"{name}.{key}": float(value) for key, value in fit.figures.items()}, step=step)
     curves: pd.DataFrame | None = getattr(fit, "curves", None)
     if curves is not None:
+        lineage.record_curves(record.kind, record.session, curves)
         mlflow.log_table(curves, f"{name}/{record.session}/curves.json")
     if not stored.accepted:
         context.log.warning(f"{record.kind} of {record.session} is not accepted: {stored.refusal}")

@@ -15,7 +15,7 @@ from regime_assets.library.universe import Horizon, Universe
 if TYPE_CHECKING:
     from regime_assets.library.design import Design
     from regime_assets.library.market.store import MarketStore
-    from regime_assets.library.market.window import Window, WindowShape
+    from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.models.training_set import TrainingSet
     from regime_assets.library.production.lineage import Lineage
     from regime_assets.library.production.registry import Registry
@@ -55,8 +55,10 @@ class Chain:
     def design(self) -> Design:
         """How this universe's models are fitted."""
         from regime_assets.library.design import Design
+        from regime_assets.library.models.actions import TradingSettings
+        from regime_assets.library.models.policy_settings import PolicySettings
 
-        return Design()
+        return Design(policy=PolicySettings(trading=TradingSettings(cost=self.universe.cost)))
 
     @cached_property
     def registry(self) -> Registry:
@@ -71,7 +73,7 @@ class Chain:
 
         return Lineage(self.database, self.home, self.universe.name, horizon)
 
-    def window_shape(self, horizon: Horizon) -> WindowShape:
+    def window_shape(self, horizon: Horizon) -> Rolling | Expanding:
         """Rolling for the short horizon, expanding with recency weights for the long one."""
         from regime_assets.library.market.window import Expanding, Rolling
 
@@ -80,7 +82,7 @@ class Chain:
             return Rolling(windows.short_calendar_days)
         return Expanding(windows.long_half_life_sessions)
 
-    def read_window(self, horizon: Horizon, as_of: date, shape: WindowShape | None = None) -> Window:
+    def read_window(self, horizon: Horizon, as_of: date, shape: Rolling | Expanding | None = None) -> Window:
         """The window of one session from what was known as of it."""
         from regime_assets.library.market.window import read_window
 

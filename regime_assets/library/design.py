@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from regime_assets.library.models.features import FeatureSettings
 from regime_assets.library.models.mixture import MixtureSettings
 from regime_assets.library.models.persistence import PersistenceSettings
-from regime_assets.library.models.policy_settings import PolicySettings, TradingSettings
+from regime_assets.library.models.policy_settings import PolicySettings
 from regime_assets.library.models.vae import VaeSettings
 
 
@@ -21,7 +21,6 @@ class Design:
     vae: VaeSettings = field(default_factory=VaeSettings)
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
     persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
-    trading: TradingSettings = field(default_factory=TradingSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
 
     @property

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.design import Design
-from regime_assets.library.market.window import WindowShape
+from regime_assets.library.market.window import Expanding, Rolling, window_weights
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.refit import FittedModels, decide, refit
 from regime_assets.library.models.training_set import TrainingSet
@@ -41,7 +41,7 @@ class WalkForwardSettings:
 
 def walk_forward(
     training: TrainingSet,
-    shape: WindowShape,
+    shape: Rolling | Expanding,
     design: Design,
     settings: WalkForwardSettings,
     seed_name: tuple[str, ...],
@@ -91,8 +91,10 @@ def walk_forward(
     return pd.concat(segments).rename_axis("session")
 
 
-def shape_rows(sessions: pd.DatetimeIndex, shape: WindowShape) -> tuple[int, NDArray[np.float64]]:
+def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[int, NDArray[np.float64]]:
     """The first row inside the window that ends with the last of `sessions`, and the weights from there on."""
-    weights = shape.weights(sessions)
-    first = int(np.argmax(weights > 0))
-    return first, weights[first:]
+    first = 0
+    if isinstance(shape, Rolling):
+        after = sessions[-1] - pd.Timedelta(days=shape.calendar_days)
+        first = int(sessions.searchsorted(after, side="right"))
+    return first, window_weights(shape, len(sessions) - first)

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from regime_assets.library.design import Design
-from regime_assets.library.models.mixture import MixtureFit
 from regime_assets.library.models.policy import Policy
-from regime_assets.library.models.policy_training import PolicyFit, train_policy
-from regime_assets.library.models.regimes import RegimeFit, RegimeModel, RegimePath, fit_regimes, observations
+from regime_assets.library.models.policy_training import train_policy
+from regime_assets.library.models.regimes import RegimeModel, RegimePath, fit_regimes, observations
 from regime_assets.library.models.tape import MarketTape
 from regime_assets.library.models.training_set import TrainingSet
-from regime_assets.library.models.vae import VaeFit
 from regime_assets.library.models.vae_training import fit_vae
 
 SeedOf = Callable[[str], int]
@@ -53,7 +51,7 @@ def refit(
         training.sample_weight,
         design.vae,
         seed_of("vae"),
-        before.vae if before else None,
+        previous=before.vae if before else None,
         full_retrain=full_retrain,
     )
     regimes = fit_regimes(
@@ -67,12 +65,9 @@ def refit(
         before,
     )
     tape = build_tape(training, regimes.model.infer(training.features))
-    kept = None if full_retrain or previous is None else previous.policy
-    policy = train_policy(tape, design.trading, design.policy, seed_of("rl_policy"), kept)
+    kept = previous.policy if previous else None
+    policy = train_policy(tape, design.policy, seed_of("rl_policy"), kept, full_retrain=full_retrain)
     return FittedModels(regimes.model, policy.model)
-
-
-__all__ = ["FittedModels", "MixtureFit", "PolicyFit", "RegimeFit", "SeedOf", "VaeFit", "build_tape", "refit"]
 
 
 def decide(models: FittedModels, features: pd.DataFrame, first: int, exposure_before: float) -> pd.DataFrame:

@@ -9,10 +9,11 @@ from typing import Any, Generic, TypeVar
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
+from regime_assets.library.models import encoding
 from regime_assets.library.models.alignment import Alignment
 from regime_assets.library.models.cadence import full_retrain_due
 from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.encoding import Encoder, EncodingFit, align_encoder, assess_encoding
+from regime_assets.library.models.encoding import Encoder, Encoding, assess_encoding
 from regime_assets.library.models.policy import Policy
 from regime_assets.library.models.refit import FittedModels, build_tape
 from regime_assets.library.models.regimes import (
@@ -61,18 +62,18 @@ def refit_vae(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bo
     full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
     seed = _seed(chain, horizon, session, "vae")
     settings = chain.design.vae
-    fit = fit_vae(training.features, training.sample_weight, settings, seed, previous, full_retrain=full)
+    fit = fit_vae(training.features, training.sample_weight, settings, seed, previous=previous, full_retrain=full)
     record = _describe("vae", session, seed, training, parent if fit.warm_started else None, fit.figures)
     return Refit(fit, record, assess_vae(fit, settings), training)
 
 
-def encode_window(chain: Chain, horizon: Horizon, session: date) -> Refit[EncodingFit]:
+def encode_window(chain: Chain, horizon: Horizon, session: date) -> Refit[Encoding]:
     """Encode the window with the session's VAE, on the axes of the last accepted latents."""
     lineage, training = chain.lineage(horizon), chain.training_set(horizon, session)
     vae = Vae.from_parts(lineage.load(lineage.require("vae", session)))
     parent = lineage.latest_accepted("latents", before=session)
     reference = load_encoder(lineage, parent.session) if parent else None
-    fit = align_encoder(vae, reference, training.features)
+    fit = encoding.encode_window(vae, reference, training.features)
     record = _describe("latents", session, 0, training, parent, fit.figures)
     return Refit(fit, record, assess_encoding(fit), training)
 
@@ -108,13 +109,13 @@ def refit_policy(chain: Chain, horizon: Horizon, session: date, *, full_retrain:
     lineage.require("gmm", session)
     parent = lineage.latest_accepted("rl_policy", before=session)
     full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
-    previous = Policy.from_parts(lineage.load(parent)) if parent and not full else None
+    previous = Policy.from_parts(lineage.load(parent)) if parent else None
     seed = _seed(chain, horizon, session, "rl_policy")
     path = load_regimes(lineage, session).infer(training.features)
     tape = build_tape(training, path)
-    fit = train_policy(tape, chain.trading, chain.design.policy, seed, previous)
+    fit = train_policy(tape, chain.design.policy, seed, previous, full_retrain=full)
     record = _describe("rl_policy", session, seed, training, parent if fit.warm_started else None, fit.figures)
-    return Refit(fit, record, assess_policy(fit, tape, chain.trading), training, path)
+    return Refit(fit, record, assess_policy(fit, tape, chain.design.policy), training, path)
 
 
 def load_encoder(lineage: Lineage, session: date) -> Encoder:

@@ -76,19 +76,29 @@ class Lineage:
         rows = pd.DataFrame([asdict(outcome) for outcome in outcomes]).astype({"value": "float64"})
         self._database.replace_partition(OUTCOMES_TABLE, self._key(subject, session), rows)
 
+    def record_curves(self, kind: str, session: date, curves: pd.DataFrame) -> None:
+        """Store the training curves of one fit, a row an epoch or a rollout."""
+        key = {name: value for name, value in self._key(kind, session).items() if name != "kind"}
+        self._database.replace_partition(f"{kind}_curves", key, curves)
+
+    def curves(self, kind: str, session: date) -> pd.DataFrame:
+        """The curves that `record_curves` stored; empty when there are none."""
+        key = {name: value for name, value in self._key(kind, session).items() if name != "kind"}
+        return self._database.read_partition(f"{kind}_curves", key)
+
     def outcomes(self, subject: str, session: date) -> tuple[RuleOutcome, ...]:
         """The outcomes that `record_outcomes` stored; empty when there are none."""
         rows = self._database.read_partition(OUTCOMES_TABLE, self._key(subject, session))
         return tuple(
             RuleOutcome(
-                rule=str(row.rule),
-                value=None if pd.isna(row.value) else float(row.value),
-                bound=str(row.bound),
-                passed=bool(row.passed),
-                blocking=bool(row.blocking),
-                detail=str(row.detail),
+                rule=str(row["rule"]),
+                value=None if pd.isna(row["value"]) else float(row["value"]),
+                bound=str(row["bound"]),
+                passed=bool(row["passed"]),
+                blocking=bool(row["blocking"]),
+                detail=str(row["detail"]),
             )
-            for row in rows.itertuples()
+            for row in rows.to_dict("records")
         )
 
     def latest_accepted(self, kind: str, before: date) -> ModelRecord | None:

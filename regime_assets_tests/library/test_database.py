@@ -1,0 +1,127 @@
+"""A partition is replaced whole or not at all, and one process at a time uses the file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from regime_assets.library.database import Database, DatabaseError
+
+KEY = {"universe": "u", "as_of": pd.Timestamp("2020-01-02").date()}
+
+
+def rows(*values: float) -> pd.DataFrame:
+    return pd.DataFrame({"position": range(len(values)), "value": values})
+
+
+@pytest.fixture()
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "test.duckdb", lock_timeout=10, foreign_holder_timeout=0.5)
+
+
+def test_a_partition_reads_as_it_was_written(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0, 2.0))
+    pd.testing.assert_frame_equal(
+        database.read_partition("t", KEY, order_by="position"), rows(1.0, 2.0), check_dtype=False
+    )
+
+
+def test_replacing_one_partition_leaves_the_others(database: Database) -> None:
+    other = {**KEY, "universe": "v"}
+    database.replace_partition("t", KEY, rows(1.0))
+    database.replace_partition("t", other, rows(5.0))
+    database.replace_partition("t", KEY, rows(2.0, 3.0))
+    assert list(database.read_partition("t", other)["value"]) == [5.0]
+    assert sorted(database.read_partition("t", KEY)["value"]) == [2.0, 3.0]
+
+
+def test_columns_are_matched_by_name_and_new_ones_are_added(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    reordered = pd.DataFrame({"extra": ["x"], "value": [7.0], "position": [0]})
+    database.replace_partition("t", {**KEY, "universe": "v"}, reordered)
+    assert list(database.read_partition("t", {**KEY, "universe": "v"})["value"]) == [7.0]
+    assert database.read_partition("t", KEY)["extra"].isna().all()
+
+
+def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    with pytest.raises(ValueError, match="no rows"):
+        database.replace_partition("t", KEY, rows().iloc[:0])
+    assert len(database.read_partition("t", KEY)) == 1
+
+
+def test_a_failed_write_leaves_the_old_partition(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    with pytest.raises(Exception, match="Conversion|convert"):
+        database.replace_partition("t", KEY, pd.DataFrame({"position": ["not a number"], "value": [1.0]}))
+    assert list(database.read_partition("t", KEY)["value"]) == [1.0]
+
+
+def test_a_table_that_was_never_written_reads_as_empty(database: Database) -> None:
+    assert database.read_partition("nothing", KEY).empty
+    assert not database.has_table("nothing")
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.duckdb"
+    path.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(DatabaseError, match=r"broken\.duckdb: not usable"):
+        Database(path).query("SELECT 1")
+
+
+def test_a_program_outside_the_project_that_holds_the_file_is_named(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import duckdb, sys; c = duckdb.connect({str(database.path)!r}); print(1, flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        holder.stdout.readline()
+        with pytest.raises(DatabaseError, match=rf"held by another program.*{holder.pid}"):
+            database.query("SELECT 1")
+    finally:
+        holder.stdin.close()
+        holder.wait()
+
+
+def test_processes_that_write_at_once_lose_nothing(database: Database) -> None:
+    script = """
+import sys, pandas as pd
+from pathlib import Path
+from regime_assets.library.database import Database
+database = Database(Path(sys.argv[1]))
+for number in range(5):
+    database.replace_partition("t", {"writer": sys.argv[2], "number": number}, pd.DataFrame({"value": [number]}))
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(database.path), str(n)]) for n in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 15
+
+
+def test_a_writer_killed_at_any_moment_leaves_no_torn_partition(database: Database) -> None:
+    script = """
+import sys, pandas as pd
+from pathlib import Path
+from regime_assets.library.database import Database
+database = Database(Path(sys.argv[1]))
+print("ready", flush=True)
+for generation in range(10_000):
+    database.replace_partition("t", {"key": "k"}, pd.DataFrame({"generation": [generation] * 50}))
+"""
+    for pause in (0.05, 0.12, 0.2):
+        writer = subprocess.Popen([sys.executable, "-c", script, str(database.path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(pause)
+        writer.kill()
+        writer.wait()
+        if database.has_table("t"):
+            stored = database.read_partition("t", {"key": "k"})["generation"]
+            assert len(stored) == 50
+            assert stored.nunique() == 1

@@ -1,0 +1,83 @@
+"""A universe file says what is wrong with it, and on which line."""
+
+from pathlib import Path
+
+import pytest
+
+from regime_assets.definitions import SHIPPED_UNIVERSES
+from regime_assets.library.universe import UniverseError, load_universe, load_universes
+
+VALID = """\
+name: tiny
+source:
+  kind: sample
+history_start: 2000-01-03
+first_partition: 2005-01-03
+symbols: [AAPL, MSFT]
+traded: [SP500]
+cost_bp: 5
+"""
+
+
+def written(folder: Path, text: str, name: str = "tiny.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_valid_file_becomes_a_universe(tmp_path: Path) -> None:
+    universe = load_universe(written(tmp_path, VALID))
+    assert universe.instruments == ("AAPL", "MSFT", "SP500")
+    assert universe.held == ("SP500",)
+    assert universe.cost == pytest.approx(0.0005)
+
+
+def test_without_traded_instruments_the_symbols_are_held(tmp_path: Path) -> None:
+    universe = load_universe(written(tmp_path, VALID.replace("traded: [SP500]\n", "")))
+    assert universe.held == ("AAPL", "MSFT")
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("kind: sample", "kind: nowhere"), 3, "source.kind"),
+        (("cost_bp: 5", "cost_bp: -5"), 8, "cost_bp"),
+        (("cost_bp: 5", "costs: 5"), 8, "costs"),
+        (("[AAPL, MSFT]", "[AAPL, <script>]"), 6, "symbols.1"),
+        (("name: tiny", "name: ../tiny"), 1, "name"),
+    ],
+)
+def test_every_broken_rule_points_to_its_line(
+    tmp_path: Path, change: tuple[str, str], line: int, words: str
+) -> None:
+    path = written(tmp_path, VALID.replace(*change))
+    with pytest.raises(UniverseError, match=rf"tiny.yaml:{line}: {words}"):
+        load_universe(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("first_partition: 2005-01-03", "first_partition: 1999-01-04"), "after history_start"),
+        (("[AAPL, MSFT]", "[AAPL, AAPL]"), "symbols names AAPL more than once"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    with pytest.raises(UniverseError, match=words):
+        load_universe(written(tmp_path, VALID.replace(*change)))
+
+
+def test_text_that_is_no_yaml_mapping_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UniverseError, match="mapping"):
+        load_universe(written(tmp_path, "- just\n- a list\n"))
+
+
+def test_two_files_cannot_share_a_name(tmp_path: Path) -> None:
+    written(tmp_path, VALID, "a.yaml")
+    written(tmp_path, VALID, "b.yaml")
+    with pytest.raises(UniverseError, match="already taken"):
+        load_universes([tmp_path])
+
+
+def test_the_shipped_universes_are_valid() -> None:
+    assert "us_large_cap" in [universe.name for universe in load_universes([SHIPPED_UNIVERSES])]

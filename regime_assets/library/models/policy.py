@@ -68,7 +68,8 @@ class Policy:
         Args:
             observations: (T, O), not standardised.
             rule_exposure: (T,).
-            initial_exposure: position before the first session: an exposure, or (N,) weights for kind `weights`.
+            initial_exposure: held before the first session: an exposure of the base weights or, for kind `weights`,
+                (N,) weights.
 
         Raises:
             PolicyError: a shape differs from what the policy was trained on, or an input is not finite.
@@ -89,7 +90,7 @@ class Policy:
         actor = self.actor.in_float64()
         inputs = np.zeros((len(observations), len(self.centre) + width))
         inputs[:, : len(self.centre)] = self.standardised(observations)
-        position = np.broadcast_to(np.asarray(initial_exposure, dtype=np.float64), (width,))
+        position = self._position(initial_exposure)
         positions = np.empty((len(observations), width))
         for t in range(len(observations)):
             inputs[t, len(self.centre) :] = position.astype(np.float32)
@@ -97,6 +98,14 @@ class Policy:
             position = self.action.positions(action, rule_exposure[t : t + 1])[0]
             positions[t] = position
         return positions
+
+    def _position(self, initial_exposure: float | NDArray[np.floating]) -> NDArray[np.float64]:
+        initial = np.asarray(initial_exposure, dtype=np.float64)
+        if self.kind == "weights" and initial.ndim == 0:
+            initial = initial * self.action.base_weights
+        if initial.size != self.action.width:
+            raise PolicyError(f"initial_exposure has {initial.size} numbers, a position has {self.action.width}")
+        return initial.reshape(self.action.width)
 
     def member_actions(
         self, observations: NDArray[np.floating], positions: NDArray[np.floating]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.models.policy_figures import describe_decisions
 from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.policy_training import PolicyFit
 from regime_assets.library.models.tape import MarketTape
+
+if TYPE_CHECKING:
+    from regime_assets.library.models.policy_training import PolicyFit
 
 ROUNDING = 1e-9
 

@@ -11,6 +11,7 @@ from regime_assets.library.models.actions import ActionMap
 from regime_assets.library.models.determinism import derive_seed, deterministic
 from regime_assets.library.models.networks import Distance, Member, Networks
 from regime_assets.library.models.policy import Policy
+from regime_assets.library.models.policy_assessment import assess_policy
 from regime_assets.library.models.policy_figures import describe_decisions, distance_to, seed_agreement
 from regime_assets.library.models.policy_settings import PolicySettings
 from regime_assets.library.models.policy_validation import (
@@ -23,6 +24,8 @@ from regime_assets.library.models.policy_validation import (
     spread,
 )
 from regime_assets.library.models.tape import MarketTape
+
+__all__ = ["PolicyFit", "assess_policy", "train_policy"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,17 @@ def test_a_stored_policy_decides_the_same(policy: Policy, tmp_path: Path) -> Non
         )
 
 
+def test_an_initial_exposure_of_a_weights_policy_means_the_base_weights() -> None:
+    policy = random_policy("weights")
+    by_exposure, by_weights = (
+        policy.decide(TAPE.observations, TAPE.rule_exposure, initial) for initial in (0.6, 0.6 * TAPE.base_weights)
+    )
+    np.testing.assert_array_equal(by_exposure, by_weights)
+    assert not np.array_equal(by_exposure, policy.decide(TAPE.observations, TAPE.rule_exposure))
+    with pytest.raises(PolicyError, match="2 numbers"):
+        policy.decide(TAPE.observations, TAPE.rule_exposure, np.zeros(2))
+
+
 def test_without_tilt_a_residual_policy_is_the_rule_to_the_bit() -> None:
     tilted = random_policy()
     rule = rule_policy(TAPE.base_weights, 4).decide(TAPE.observations, TAPE.rule_exposure)

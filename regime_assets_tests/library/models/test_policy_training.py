@@ -14,9 +14,8 @@ from regime_assets.library.evaluation.scoring import FILL_DELAY, realised_return
 from regime_assets.library.models.actions import TradingSettings
 from regime_assets.library.models.episodes import EpisodeError
 from regime_assets.library.models.policy import Policy, rule_policy
-from regime_assets.library.models.policy_assessment import assess_policy
 from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.policy_training import PolicyFit, train_policy
+from regime_assets.library.models.policy_training import PolicyFit, assess_policy, train_policy
 from regime_assets.library.models.policy_validation import (
     evidence,
     gain_over_rule,

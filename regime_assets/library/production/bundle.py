@@ -174,14 +174,14 @@ def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], 
     path = folder / MANIFEST_FILE
     try:
         envelope = json.loads(path.read_bytes())
-        written_format, content = envelope["format"], envelope["content"]
+        written_format, recorded, content = envelope["format"], envelope["sha256"], envelope["content"]
         hashes = {name: content["components"][name] for name in COMPONENTS}
         actual = _content_hash(content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not a bundle's manifest ({error!r})") from error
     if written_format != _FORMAT:
         raise BundleError(f"{path}: format {written_format!r}, this version reads {_FORMAT}")
-    if actual != expected_sha256:
+    if actual != recorded or actual != expected_sha256:
         raise BundleError(f"{path}: content has hash {actual[:12]}…, expected {expected_sha256[:12]}…")
     try:
         return content, {name: read_artifact(folder / name, expected) for name, expected in hashes.items()}

@@ -1,0 +1,222 @@
+"""The deployment log: what served on which session, on which inputs, with which answer, and why.
+
+Append-only. A second answer for a session (a corrected input, a backfill) is a second row and replaces nothing;
+recording the newest answer again writes nothing, so that a retried step leaves one row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.database import Database
+from regime_assets.library.production.bundle import Bundle
+from regime_assets.library.production.signal import Signal, score
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEPLOYMENTS_TABLE = "deployments"
+
+_CREATE = f"""
+CREATE TABLE IF NOT EXISTS {DEPLOYMENTS_TABLE} (
+    universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL,
+    model_version INTEGER NOT NULL, bundle_sha256 VARCHAR NOT NULL, inputs_hash VARCHAR NOT NULL,
+    features VARCHAR NOT NULL, regime VARCHAR NOT NULL, posteriors VARCHAR NOT NULL,
+    exposure DOUBLE NOT NULL, weights VARCHAR NOT NULL, latents VARCHAR NOT NULL, reconstruction_error DOUBLE NOT NULL,
+    decided_at TIMESTAMP NOT NULL, reason VARCHAR NOT NULL
+)"""
+_COLUMNS = (
+    "universe, horizon, session, model_version, bundle_sha256, inputs_hash, features, regime, posteriors, exposure, "
+    "weights, latents, reconstruction_error, decided_at, reason"
+)
+
+
+class ReplayError(Exception):
+    """A recorded answer cannot be given again; the message says which link is broken."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One answer of one champion.
+
+    Attributes:
+        universe, horizon: whose champion.
+        model_version: its version in the registry.
+        bundle_sha256: its bundle.
+        inputs_hash: hash of all feature rows that it read.
+        features: the newest of those rows, by feature.
+        signal: its answer, the session included.
+        decided_at: when it was given, aware.
+        reason: why this model answered ("champion", "roll-back of version 7", "backfill").
+    """
+
+    universe: str
+    horizon: str
+    model_version: int
+    bundle_sha256: str
+    inputs_hash: str
+    features: Mapping[str, float]
+    signal: Signal
+    decided_at: datetime
+    reason: str
+
+
+def inputs_hash(features: pd.DataFrame) -> str:
+    """SHA-256 over sessions, names and bytes of feature rows."""
+    digest = hashlib.sha256("|".join(str(name) for name in features.columns).encode())
+    digest.update(pd.DatetimeIndex(features.index).strftime("%Y-%m-%d").str.cat(sep="|").encode())
+    digest.update(np.ascontiguousarray(features.to_numpy(dtype=np.float64)).tobytes())
+    return digest.hexdigest()
+
+
+class DeploymentLog:
+    """The table `deployments` of the project's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, deployment: Deployment) -> bool:
+        """Append an answer in one transaction; False when it is the newest of its session already.
+
+        Raises:
+            ValueError: `decided_at` is naive, or a number is NaN or infinite.
+        """
+        if deployment.decided_at.tzinfo is None:
+            raise ValueError(f"decided_at {deployment.decided_at} has no time zone")
+        row = _row(deployment)
+        with self._database.transaction() as connection:
+            connection.execute(_CREATE)
+            newest = _select(connection, deployment.universe, deployment.horizon, deployment.signal.session, None)
+            if newest is not None and _answer(newest) == _answer(deployment):
+                return False
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {DEPLOYMENTS_TABLE} ({_COLUMNS}) VALUES ({marks})", row)
+        return True
+
+    def served(self, universe: str, horizon: str, session: date, by: datetime | None = None) -> Deployment | None:
+        """The answer for a session.
+
+        Args:
+            universe, horizon: whose champion.
+            session: the session that it is about.
+            by: only answers decided until then, aware; the time of the fill tells what was really held. None: the
+                newest answer, a backfill included.
+        """
+        with self._database.connect() as connection:
+            if not _exists(connection):
+                return None
+            return _select(connection, universe, horizon, session, by)
+
+    def history(self, universe: str, horizon: str, first: date, last: date) -> tuple[Deployment, ...]:
+        """The newest answer of each session in [first, last], ascending."""
+        sql = f"""
+            SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+            WHERE universe = ? AND horizon = ? AND session BETWEEN ? AND ?
+            QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, rowid DESC) = 1
+            ORDER BY session"""
+        with self._database.connect() as connection:
+            if not _exists(connection):
+                return ()
+            rows = connection.execute(sql, [universe, horizon, first, last]).fetchall()
+        return tuple(_deployment(row) for row in rows)
+
+
+def replay(deployment: Deployment, bundle: Bundle, features: pd.DataFrame) -> Signal:
+    """Give a recorded answer again from its bundle and its inputs.
+
+    Raises:
+        ReplayError: bundle or inputs are not those recorded, or they give another answer by now.
+    """
+    what = f"{deployment.universe}/{deployment.horizon}, {deployment.signal.session}"
+    for name, recorded, given in (
+        ("bundle", deployment.bundle_sha256, bundle.sha256()),
+        ("inputs", deployment.inputs_hash, inputs_hash(features)),
+    ):
+        if recorded != given:
+            raise ReplayError(f"{what}: the {name} recorded have hash {recorded[:12]}…, those given {given[:12]}…")
+    again = score(bundle, features)
+    if again != deployment.signal:
+        raise ReplayError(f"{what}: answered {deployment.signal}, answers {again} now")
+    return again
+
+
+def _answer(deployment: Deployment) -> tuple[Any, ...]:
+    return deployment.model_version, deployment.bundle_sha256, deployment.inputs_hash, deployment.signal
+
+
+def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
+    sql = "SELECT 1 FROM information_schema.tables WHERE table_name = ?"
+    return connection.execute(sql, [DEPLOYMENTS_TABLE]).fetchone() is not None
+
+
+def _select(
+    connection: duckdb.DuckDBPyConnection, universe: str, horizon: str, session: date, by: datetime | None
+) -> Deployment | None:
+    sql = f"""
+        SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+        WHERE universe = ? AND horizon = ? AND session = ? AND decided_at <= ?
+        ORDER BY decided_at DESC, rowid DESC LIMIT 1"""
+    until = datetime.max if by is None else _utc(by)
+    row = connection.execute(sql, [universe, horizon, session, until]).fetchone()
+    return None if row is None else _deployment(row)
+
+
+def _row(deployment: Deployment) -> list[Any]:
+    signal = deployment.signal
+    return [
+        deployment.universe,
+        deployment.horizon,
+        signal.session,
+        deployment.model_version,
+        deployment.bundle_sha256,
+        deployment.inputs_hash,
+        _json(dict(deployment.features)),
+        signal.regime,
+        _json(signal.posteriors),
+        signal.exposure,
+        _json(signal.weights),
+        _json(list(signal.latents)),
+        signal.reconstruction_error,
+        _utc(deployment.decided_at),
+        deployment.reason,
+    ]
+
+
+def _deployment(row: Sequence[Any]) -> Deployment:
+    universe, horizon, session, version, sha256, hashed, features, regime, posteriors, *rest = row
+    exposure, weights, latents, reconstruction_error, decided_at, reason = rest
+    return Deployment(
+        universe=universe,
+        horizon=horizon,
+        model_version=version,
+        bundle_sha256=sha256,
+        inputs_hash=hashed,
+        features=json.loads(features),
+        signal=Signal(
+            session=session,
+            regime=regime,
+            posteriors=json.loads(posteriors),
+            exposure=exposure,
+            weights=json.loads(weights),
+            latents=tuple(json.loads(latents)),
+            reconstruction_error=reconstruction_error,
+        ),
+        decided_at=decided_at.replace(tzinfo=UTC),
+        reason=reason,
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -88,7 +88,7 @@ def test_files_with_closes_only_say_so(tmp_path: Path) -> None:
         ("", "", "BAD.csv: "),
     ],
     ids=["column", "date", "number", "gap", "range", "ragged", "empty"],
-)  # fmt: skip
+)
 def test_an_unusable_file_fails_its_symbol_alone(tmp_path: Path, header: str, row: str, message: str) -> None:
     write(tmp_path, "KO", *ROWS)
     write(tmp_path, "BAD", row, header=header)

@@ -62,13 +62,15 @@ class VendorServer:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.asked: list[Asked] = []
-        self._routes: list[tuple[str, dict[str, str], list[Answer]]] = []
+        self._routes: list[tuple[str, dict[str, str], list[Any]]] = []
         self._lock = threading.Lock()
 
-    def route(self, path: str, *answers: Answer | Any, query: Mapping[str, str] | None = None) -> None:
-        """Answer requests for `path` whose query contains `query`; later routes win."""
-        scripted = [answer if isinstance(answer, Answer) else Answer(answer) for answer in answers]
-        self._routes.insert(0, (path, dict(query or {}), scripted))
+    def route(self, path: str, *answers: Any, query: Mapping[str, str] | None = None) -> None:
+        """Answer requests for `path` whose query contains `query`; later routes win.
+
+        An answer is an `Answer`, its body, or a function of the request that returns either.
+        """
+        self._routes.insert(0, (path, dict(query or {}), list(answers)))
 
     def times_asked(self, path: str) -> int:
         """How many requests for `path` arrived."""
@@ -78,9 +80,14 @@ class VendorServer:
         """The next answer for a request that arrived."""
         with self._lock:
             self.asked.append(asked)
-            for path, query, answers in self._routes:
-                if path == asked.path and query.items() <= asked.query.items():
-                    return answers.pop(0) if len(answers) > 1 else answers[0]
+            answer = self._scripted(asked)
+        answer = answer(asked) if callable(answer) else answer
+        return answer if isinstance(answer, Answer) else Answer(answer)
+
+    def _scripted(self, asked: Asked) -> Any:
+        for path, query, answers in self._routes:
+            if path == asked.path and query.items() <= asked.query.items():
+                return answers.pop(0) if len(answers) > 1 else answers[0]
         return Answer("no such page", status=404)
 
 
@@ -269,3 +276,74 @@ def alpha_vantage_daily(
         for bar in reversed(bars)
     }
     return {"Meta Data": {"2. Symbol": "X", "5. Time Zone": timezone}, "Time Series (Daily)": rows}
+
+
+FRED_OBSERVATIONS_PATH = "/fred/series/observations"
+FRED_VINTAGES_PATH = "/fred/series/vintagedates"
+SEC_TICKERS_PATH = "/files/company_tickers.json"
+
+
+class Vintage(NamedTuple):
+    """A value as it was published: of `period`, on `published`."""
+
+    published: str
+    period: str
+    value: str
+
+
+def prepare_fred(server: VendorServer, series: str, vintages: Sequence[Vintage]) -> None:
+    """Serve a series' vintages as FRED does: by real-time window, what was valid before it clipped to its start."""
+    dates = sorted({vintage.published for vintage in vintages})
+
+    def vintage_dates(_: Asked) -> Any:
+        return {"count": len(dates), "vintage_dates": dates}
+
+    def observations(asked: Asked) -> Any:
+        start, end = asked.query["realtime_start"], asked.query["realtime_end"]
+        inside = sum(start <= published <= end for published in dates)
+        if inside > 2000:
+            return Answer({"error_code": 400, "error_message": f"Bad Request. {inside} vintage dates"}, status=400)
+        rows: list[dict[str, str]] = []
+        for period in sorted({vintage.period for vintage in vintages}):
+            versions = sorted(vintage for vintage in vintages if vintage.period == period)
+            following = [*[version.published for version in versions[1:]], "9999-12-31"]
+            rows += [
+                {"realtime_start": max(version.published, start), "date": period, "value": version.value}
+                for version, until in zip(versions, following, strict=True)
+                if version.published <= end and until > start
+            ]
+        wanted = [r for r in rows if asked.query["observation_start"] <= r["date"] <= asked.query["observation_end"]]
+        offset, limit = int(asked.query["offset"]), int(asked.query["limit"])
+        return {"count": len(wanted), "observations": wanted[offset : offset + limit]}
+
+    server.route(FRED_VINTAGES_PATH, vintage_dates, query={"series_id": series})
+    server.route(FRED_OBSERVATIONS_PATH, observations, query={"series_id": series})
+
+
+def fred_error(message: str) -> Answer:
+    """FRED's refusal of a request."""
+    return Answer({"error_code": 400, "error_message": message}, status=400)
+
+
+def sec_facts_path(number: int) -> str:
+    """Where the SEC serves a company's facts."""
+    return f"/api/xbrl/companyfacts/CIK{number:010d}.json"
+
+
+def sec_filing(
+    end: str, value: float, filed: str, start: str | None = None, accession: str = "0-24-1"
+) -> dict[str, Any]:
+    """One filed value; `start` makes it a flow."""
+    row = {"end": end, "val": value, "accn": accession, "fy": 2024, "fp": "FY", "form": "10-K", "filed": filed}
+    return row | ({"start": start} if start else {})
+
+
+def sec_facts(units: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> dict[str, Any]:
+    """A company's facts: tag → unit → filings."""
+    return {"cik": 1, "entityName": "X", "facts": {"us-gaap": {tag: {"units": dict(u)} for tag, u in units.items()}}}
+
+
+def prepare_sec(server: VendorServer, numbers: Mapping[str, int]) -> None:
+    """The SEC's list of tickers."""
+    rows = enumerate(numbers.items())
+    server.route(SEC_TICKERS_PATH, {str(i): {"cik_str": n, "ticker": t, "title": t} for i, (t, n) in rows})

@@ -18,6 +18,7 @@ import pandas as pd
 PRICE_FIELDS = ("open", "high", "low", "close", "volume")
 BAR_COLUMNS = ("symbol", "session", *PRICE_FIELDS)
 ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
+FACT_COLUMNS = ("subject", "fact", "period", "value", "known_at")
 SPLIT = "split"
 DIVIDEND = "dividend"
 
@@ -72,6 +73,37 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FetchedFacts:
+    """What a source of facts (macro series, company reports) answered.
+
+    Attributes:
+        facts: columns `FACT_COLUMNS`, sorted by subject, fact, period, known_at. `subject` is the symbol or series
+            asked for, `fact` what is stated, `period` what it is stated about (an ISO day, or `first/last` for a flow),
+            `known_at` (UTC) from when on it could be known. A revision is another row with the same subject, fact and
+            period.
+        failures: subject → why it has no facts here.
+    """
+
+    facts: pd.DataFrame
+    failures: dict[str, str]
+
+
+class FactsSource(Protocol):
+    """Facts by the moment at which they became known."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fetch_facts(self, subjects: Sequence[str], first: date, last: date) -> FetchedFacts:
+        """All versions of the facts about periods that end from `first` to `last`.
+
+        Raises:
+            SourceError: the whole source is unusable, or the request is malformed.
+        """
+        ...
+
+
 class History(NamedTuple):
     """One symbol's part of an answer, before it is put together.
 
@@ -117,6 +149,30 @@ def assemble(histories: Mapping[str, History], failures: Mapping[str, str]) -> F
         if not history.actions.empty
     ]
     return Fetched(_bar_frame(bars), _action_frame(actions), dict(failures))
+
+
+def assemble_facts(facts: Mapping[str, pd.DataFrame], failures: Mapping[str, str]) -> FetchedFacts:
+    """Put the subjects' facts together, keeping of each only the versions that changed its value.
+
+    Args:
+        facts: subject → columns fact, period, value, known_at; later rows win among those of one moment.
+        failures: subject → reason.
+    """
+    parts = [frame.assign(subject=subject) for subject, frame in facts.items()]
+    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    frame = joined.reindex(columns=list(FACT_COLUMNS)).astype(
+        {"subject": object, "fact": object, "period": object, "value": "float64", "known_at": "datetime64[ns, UTC]"}
+    )
+    key = ["subject", "fact", "period"]
+    frame = frame.drop_duplicates([*key, "known_at"], keep="last").sort_values([*key, "known_at"])
+    repeated = frame["value"] == frame.groupby(key)["value"].shift()
+    return FetchedFacts(frame[~repeated].reset_index(drop=True), dict(failures))
+
+
+def end_of_day(days: pd.Series) -> pd.Series:
+    """The moment in UTC at which each ISO day ends in New York, where these facts are published."""
+    following = pd.to_datetime(days, format="%Y-%m-%d") + pd.Timedelta(days=1)
+    return following.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
 
 
 def no_actions() -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from regime_assets.library.market.sources.base import SourceError, SymbolError
@@ -72,7 +73,7 @@ def fetch_each(
         if position:
             time.sleep(pacing.pause_seconds)
         try:
-            fetched[symbol] = _persistently(fetch_one, symbol, pacing)
+            fetched[symbol] = persistently(partial(fetch_one, symbol), pacing)
             unanswered = 0
         except SymbolError as error:
             failures[symbol] = str(error)
@@ -85,10 +86,15 @@ def fetch_each(
     return fetched, failures
 
 
-def _persistently(fetch_one: Callable[[str], T], symbol: str, pacing: Pacing) -> T:
+def persistently(ask: Callable[[], T], pacing: Pacing) -> T:
+    """What `ask` returns, after as many attempts as `pacing` allows.
+
+    Raises:
+        Unavailable: of the last attempt.
+    """
     for attempt in range(1, pacing.attempts):
         try:
-            return fetch_one(symbol)
+            return ask()
         except Unavailable:
             time.sleep(pacing.backoff_seconds * 2 ** (attempt - 1))
-    return fetch_one(symbol)
+    return ask()

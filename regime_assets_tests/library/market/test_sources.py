@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from regime_assets.library.market.sources import SOURCES, SourceError, create_source
+from regime_assets.library.market.sources import (
+    FACTS_SOURCES,
+    SOURCES,
+    SourceError,
+    create_facts_source,
+    create_source,
+)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -25,6 +31,16 @@ def test_every_source_refuses_hostile_symbols(kind: str, tmp_path: Path, monkeyp
     source = create_source(kind, {"folder": tmp_path} if kind == "files" else {})
     with pytest.raises(SourceError, match="refused symbols"):
         source.fetch(["../x"], date(2020, 1, 2), date(2020, 1, 3))
+
+
+@pytest.mark.parametrize("kind", FACTS_SOURCES)
+def test_every_named_source_of_facts_can_be_created(kind: str) -> None:
+    assert create_facts_source(kind).name == kind
+
+
+def test_facts_are_no_prices() -> None:
+    with pytest.raises(SourceError, match="unknown source 'fred'"):
+        create_source("fred")
 
 
 def test_options_reach_the_source(tmp_path: Path) -> None:

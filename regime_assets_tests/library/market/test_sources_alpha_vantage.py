@@ -13,8 +13,9 @@ import pytest
 
 from regime_assets.library.market.sources.alpha_vantage import AlphaVantageSource
 from regime_assets.library.market.sources.base import BAR_COLUMNS, SourceError
-from regime_assets_tests.library.market import vendor_server as vendor
-from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, alpha_vantage_daily, flat_bars
+from regime_assets_tests.library.market import vendor_formats as vendor
+from regime_assets_tests.library.market.vendor_formats import alpha_vantage_daily, flat_bars
+from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, running_server
 
 KEY = "SECRETKEY0123456"
 SESSIONS = vendor.weekdays(datetime.now(vendor.NEW_YORK).date() - timedelta(days=7), 4)
@@ -25,7 +26,7 @@ CLOSES = [300.0, 302.5, 151.0, 151.25]
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
     monkeypatch.setenv("ALPHA_VANTAGE_API_KEY", KEY)
-    with vendor.running_server() as running:
+    with running_server() as running:
         answer(running, "KO", alpha_vantage_daily(flat_bars(SESSIONS, CLOSES)))
         yield running
 
@@ -125,7 +126,7 @@ def test_an_answer_that_cannot_be_read_fails_the_symbol_alone(server: VendorServ
     assert set(fetched.failures) == {"BAD"}
 
 
-@pytest.mark.parametrize("values", ["nan", "one", ""])
+@pytest.mark.parametrize("values", ["nan", "inf", "one", ""])
 def test_a_price_that_is_no_number_never_becomes_a_bar(server: VendorServer, values: str) -> None:
     daily = alpha_vantage_daily(flat_bars(SESSIONS, CLOSES))
     daily["Time Series (Daily)"][SESSIONS[1].isoformat()]["4. close"] = values

@@ -13,8 +13,9 @@ import pytest
 
 from regime_assets.library.market.sources.base import FACT_COLUMNS, SourceError
 from regime_assets.library.market.sources.fred import FredSource
-from regime_assets_tests.library.market import vendor_server as vendor
-from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, Vintage
+from regime_assets_tests.library.market import vendor_formats as vendor
+from regime_assets_tests.library.market.vendor_formats import Vintage
+from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, running_server
 
 KEY = "abcdef0123456789abcdef0123456789"
 FIRST, LAST = date(2020, 1, 1), date(2020, 12, 31)
@@ -28,7 +29,7 @@ PAYROLLS = [
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
     monkeypatch.setenv("FRED_API_KEY", KEY)
-    with vendor.running_server() as running:
+    with running_server() as running:
         vendor.prepare_fred(running, "PAYEMS", PAYROLLS)
         for path in (vendor.FRED_VINTAGES_PATH, vendor.FRED_OBSERVATIONS_PATH):
             running.route(
@@ -100,6 +101,12 @@ def test_an_observation_without_a_value_is_no_fact(server: VendorServer) -> None
         server, "DGS10", [Vintage("2020-01-03", "2020-01-01", "."), Vintage("2020-01-03", "2020-01-02", "1.88")]
     )
     assert source(server).fetch_facts(["DGS10"], FIRST, LAST).facts["value"].tolist() == [1.88]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "high"])
+def test_a_value_that_is_no_number_never_becomes_a_fact(server: VendorServer, value: str) -> None:
+    vendor.prepare_fred(server, "BAD", [Vintage("2020-01-03", "2020-01-02", value)])
+    assert "malformed" in source(server, attempts=1).fetch_facts(["BAD", "PAYEMS"], FIRST, LAST).failures["BAD"]
 
 
 def test_an_unknown_series_fails_alone(server: VendorServer) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from regime_assets.library.market.sources.base import FACT_COLUMNS, SourceError
 from regime_assets.library.market.sources.sec import SecSource
-from regime_assets_tests.library.market import vendor_server as vendor
-from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, sec_facts, sec_filing
+from regime_assets_tests.library.market import vendor_formats as vendor
+from regime_assets_tests.library.market.vendor_formats import sec_facts, sec_filing
+from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, running_server
 
 FIRST, LAST = date(2022, 1, 1), date(2024, 12, 31)
 CONTACT = "Test Person test@example.com"
@@ -21,7 +22,7 @@ CONTACT = "Test Person test@example.com"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
     monkeypatch.setenv("SEC_CONTACT", CONTACT)
-    with vendor.running_server() as running:
+    with running_server() as running:
         vendor.prepare_sec(running, {"AAPL": 320193, "BRK-B": 1067983, "GONE": 7})
         assets = [sec_filing("2022-12-31", 100.0, "2023-02-01"), sec_filing("2023-12-31", 120.0, "2024-02-01")]
         running.route(vendor.sec_facts_path(320193), sec_facts({"Assets": {"USD": assets}}))
@@ -118,10 +119,11 @@ def test_only_wanted_facts_and_periods_are_returned(server: VendorServer) -> Non
         Answer([]),
         Answer(sec_facts({"Assets": {"USD": [{"end": "2023-12-31"}]}})),
         Answer(sec_facts({"Assets": {"USD": [sec_filing("yesterday", 1.0, "2024-01-01")]}})),
+        Answer(sec_facts({"Assets": {"USD": [sec_filing("2023-12-31", float("nan"), "2024-01-01")]}})),
         Answer("", status=503),
         Answer("", status=429),
     ],
-    ids=["empty", "nothing", "list", "keys", "date", "down", "limit"],
+    ids=["empty", "nothing", "list", "keys", "date", "nan", "down", "limit"],
 )
 def test_an_answer_that_cannot_be_read_fails_the_company_alone(server: VendorServer, bad: Answer) -> None:
     server.route(vendor.sec_facts_path(1067983), bad)

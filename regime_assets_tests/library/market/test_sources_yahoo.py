@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from regime_assets.library.market.sources.base import BAR_COLUMNS, SourceError
 from regime_assets.library.market.sources.yahoo import YahooSource, shortest_decimals
-from regime_assets_tests.library.market import vendor_server as vendor
-from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, flat_bars, yahoo_chart, yahoo_path
+from regime_assets_tests.library.market import vendor_formats as vendor
+from regime_assets_tests.library.market.vendor_formats import flat_bars, yahoo_chart, yahoo_path
+from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, running_server
 
 TODAY = datetime.now(vendor.NEW_YORK).date()
 SESSIONS = vendor.weekdays(TODAY - timedelta(days=7), 6)
@@ -25,7 +26,7 @@ CLOSES = [480.0, 488.0, 496.12, 125.5, 126.25, 127.01]
 
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
-    with vendor.running_server() as running:
+    with running_server() as running:
         vendor.prepare_yahoo(running)
         running.route(yahoo_path("KO"), yahoo_chart(flat_bars(SESSIONS, [60.0, 60.1, 60.2, 60.3, 60.4, 60.5])))
         running.route(yahoo_path("NONE"), vendor.yahoo_unknown())
@@ -241,7 +242,7 @@ def test_yfinance_settings_are_put_back(server: VendorServer) -> None:
 
 def test_a_session_is_dated_in_exchange_time() -> None:
     """Sydney opens on the evening before in UTC."""
-    with vendor.running_server() as running:
+    with running_server() as running:
         vendor.prepare_yahoo(running)
         chart = yahoo_chart(flat_bars(SESSIONS, CLOSES), timezone=vendor.SYDNEY)
         running.route(yahoo_path("BHP.AX"), chart)

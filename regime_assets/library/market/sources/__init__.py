@@ -7,33 +7,54 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from regime_assets.library.market.sources.base import Fetched, Source, SourceError
+from regime_assets.library.market.sources.base import FactsSource, Fetched, FetchedFacts, Source, SourceError
 
-__all__ = ["SOURCES", "Fetched", "Source", "SourceError", "create_source"]
+__all__ = [
+    "FACTS_SOURCES",
+    "SOURCES",
+    "FactsSource",
+    "Fetched",
+    "FetchedFacts",
+    "Source",
+    "SourceError",
+    "create_facts_source",
+    "create_source",
+]
 
+# name in the configuration, which is also the module → class
 SOURCES = {
     "sample": "SampleSource",
     "yahoo": "YahooSource",
     "alpha_vantage": "AlphaVantageSource",
     "files": "FilesSource",
 }
+FACTS_SOURCES = {"fred": "FredSource", "sec": "SecSource"}
 
 
 def create_source(kind: str, options: Mapping[str, Any] | None = None) -> Source:
-    """The source that a configuration names.
+    """The source of prices that a configuration names.
 
     Args:
-        kind: a key of `SOURCES`, which is also the name of its module.
-        options: keyword arguments of its class. Keys are never among them: they come from the environment.
+        kind: a key of `SOURCES`.
+        options: keyword arguments of its class. Secrets are never among them: they come from the environment.
 
     Raises:
         SourceError: an unknown source, or options that it does not take.
     """
-    if kind not in SOURCES:
-        raise SourceError(f"unknown source {kind!r}; there are {', '.join(SOURCES)}")
-    source_class = getattr(import_module(f"{__name__}.{kind}"), SOURCES[kind])
+    return _create(SOURCES, kind, options or {})
+
+
+def create_facts_source(kind: str, options: Mapping[str, Any] | None = None) -> FactsSource:
+    """The source of macro or company facts that a configuration names; as `create_source`, of `FACTS_SOURCES`."""
+    return _create(FACTS_SOURCES, kind, options or {})
+
+
+def _create(classes: Mapping[str, str], kind: str, options: Mapping[str, Any]) -> Any:
+    if kind not in classes:
+        raise SourceError(f"unknown source {kind!r}; there are {', '.join(classes)}")
+    source_class = getattr(import_module(f"{__name__}.{kind}"), classes[kind])
     try:
-        inspect.signature(source_class).bind(**(options or {}))
+        inspect.signature(source_class).bind(**options)
     except TypeError as error:
         raise SourceError(f"source {kind}: {error}") from error
-    return source_class(**(options or {}))
+    return source_class(**options)

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.sources.base import (
@@ -128,8 +129,8 @@ def _table(series: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     sessions = pd.DatetimeIndex(pd.to_datetime(list(series), format="%Y-%m-%d"), name="session")
     rows = [[float(row[column]) for column in _COLUMNS] for row in series.values()]
     table = pd.DataFrame(rows, index=sessions, columns=list(_COLUMNS.values())).sort_index()
-    if table.isna().any(axis=None):
-        raise ValueError("NaN among the values")
+    if not np.isfinite(table.to_numpy()).all():
+        raise ValueError("a value that is NaN or infinite")
     return table
 
 

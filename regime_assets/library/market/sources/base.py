@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import pandas as pd
 
 PRICE_FIELDS = ("open", "high", "low", "close", "volume")
@@ -173,6 +174,18 @@ def end_of_day(days: pd.Series) -> pd.Series:
     """The moment in UTC at which each ISO day ends in New York, where these facts are published."""
     following = pd.to_datetime(days, format="%Y-%m-%d") + pd.Timedelta(days=1)
     return following.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+
+
+def finite_numbers(values: pd.Series) -> pd.Series:
+    """The values as float64.
+
+    Raises:
+        ValueError: one of them is no number, NaN or infinite.
+    """
+    numbers = values.astype("float64")
+    if not np.isfinite(numbers).all():
+        raise ValueError("a value that is NaN or infinite")
+    return numbers
 
 
 def no_actions() -> pd.DataFrame:

@@ -19,6 +19,7 @@ from regime_assets.library.market.sources.base import (
     assemble_facts,
     check_request,
     end_of_day,
+    finite_numbers,
 )
 from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each
 from regime_assets.library.market.sources.vendor_client import VendorClient, from_environment, quoted
@@ -87,7 +88,7 @@ class FredSource:
                 {
                     "fact": LEVEL,
                     "period": pd.to_datetime(table["date"], format="%Y-%m-%d").dt.strftime("%Y-%m-%d"),
-                    "value": table["value"].astype("float64"),
+                    "value": finite_numbers(table["value"]),
                     "known_at": end_of_day(table["realtime_start"]),
                 }
             )

@@ -19,6 +19,7 @@ from regime_assets.library.market.sources.base import (
     assemble_facts,
     check_request,
     end_of_day,
+    finite_numbers,
 )
 from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each, persistently
 from regime_assets.library.market.sources.vendor_client import VendorClient, from_environment
@@ -113,7 +114,7 @@ class SecSource:
                 {
                     "fact": table["fact"],
                     "period": table["end"].where(table["start"].isna(), table["start"] + "/" + table["end"]),
-                    "value": table["value"].astype("float64"),
+                    "value": finite_numbers(table["value"]),
                     "known_at": end_of_day(table["filed"]),
                 }
             )

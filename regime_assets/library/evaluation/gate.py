@@ -1,0 +1,300 @@
+"""The gate: whether a bundle replaces the champion. Two lanes, because two questions are asked.
+
+A refresh is the champion's own design fitted to newer data. It need not prove that it is better; it must be whole,
+name the regimes as before, decide about the same, keep the hard limits, and not be worse on fresh sessions. A
+challenge is another design. It must prove that it is better, on two years of paired out-of-sample sessions, at
+quarterly looks with a corrected boundary (Pocock 1977), within a yearly budget of error probability, and by more than
+the best of all recorded trials would show by luck. What is not proven is 'insufficient evidence', not a promotion.
+`gate_simulation` measures what these rules do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regime_assets.library.acceptance import RuleOutcome, accepted
+from regime_assets.library.evaluation.gate_rules import (
+    Integrity,
+    agreement_rule,
+    exposure_change_rule,
+    integrity_rules,
+    limit_rules,
+    non_inferiority_rule,
+    superiority_rules,
+)
+from regime_assets.library.evaluation.scoring import Scored
+from regime_assets.library.evaluation.trials import TrialStatistics
+
+Lane = Literal["first", "refresh", "challenge"]
+Outcome = Literal["promote", "hold", "insufficient evidence"]
+Series = NDArray[np.float64]
+
+_EVIDENCE_RULES = {
+    "paired_sessions", "look_due", "alpha_budget", "superiority", "deflated_gain", "deflated_sharpe"
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """Bounds of the rules. Ratios are annualised; fractions are of wealth.
+
+    Attributes:
+        label_agreement: least share of the last year's sessions on which refresh and champion name one regime.
+            Warm refits measure .996, cold ones .93.
+        exposure_change: largest mean |difference of exposure| to the champion.
+        comparison_sessions: sessions over which exposures are compared.
+        drawdown_limit: deepest drawdown of the out-of-sample track.
+        turnover_limit: notional traded a year, one way, in multiples of wealth.
+        exposure_limit: largest exposure of any session.
+        minimum_fresh_sessions: fresh sessions from which non-inferiority is judged.
+        non_inferiority_margin: Sharpe ratio that a refresh may lose on fresh sessions.
+        non_inferiority_confidence: one-sided confidence that it loses no more.
+        challenge_sessions: paired out-of-sample sessions before the first look at a challenger.
+        look_interval: sessions between two looks at one challenger.
+        boundary_z: gain over its standard error that a look demands; 2.07 keeps 5 % over a year of quarterly looks.
+        alpha_per_year: error probability that all looks of a year may spend together.
+        deflated_minimum: least probability that the challenger's ratio, and its gain, exceed what the best of
+            all trials would show by luck. One half: the estimate itself exceeds it.
+        serving_boundary_z: as `boundary_z`, for the nightly choice between the learned policy and its rule.
+    """
+
+    label_agreement: float = 0.95
+    exposure_change: float = 0.10
+    comparison_sessions: int = 252
+    drawdown_limit: float = 0.35
+    turnover_limit: float = 12.0
+    exposure_limit: float = 1.0
+    minimum_fresh_sessions: int = 126
+    non_inferiority_margin: float = 0.5
+    non_inferiority_confidence: float = 0.80
+    challenge_sessions: int = 504
+    look_interval: int = 63
+    boundary_z: float = 2.07
+    alpha_per_year: float = 0.10
+    deflated_minimum: float = 0.5
+    serving_boundary_z: float = 2.5
+
+    @property
+    def look_alpha(self) -> float:
+        """Error probability that one look spends."""
+        return 1.0 - NormalDist().cdf(self.boundary_z)
+
+
+@dataclass(frozen=True)
+class FirstEvidence:
+    """What is known of a bundle while no champion serves.
+
+    Attributes:
+        integrity: of the bundle.
+        track: its line's out-of-sample track, arrays (T,).
+    """
+
+    integrity: Integrity
+    track: Scored
+
+
+@dataclass(frozen=True)
+class RefreshEvidence:
+    """What is known of the champion's design on newer data.
+
+    Attributes:
+        integrity: of the refreshed bundle.
+        track: the line's out-of-sample track, arrays (T,).
+        label_agreement: share of the last year's sessions with the champion's regime; None when not measured.
+        refreshed_exposure: what the refreshed bundle decides on the newest sessions (T,).
+        champion_exposure: what the champion decides on the same sessions (T,).
+        refreshed_fresh_net: net returns of the refreshed line on the fresh sessions (F,).
+        champion_fresh_net: net returns of the champion on the same sessions (F,).
+        seed: of the bootstrap.
+    """
+
+    integrity: Integrity
+    track: Scored
+    label_agreement: float | None
+    refreshed_exposure: Series
+    champion_exposure: Series
+    refreshed_fresh_net: Series
+    champion_fresh_net: Series
+    seed: int
+
+
+@dataclass(frozen=True)
+class ChallengeEvidence:
+    """What is known of another design.
+
+    Attributes:
+        integrity: of the challenger's bundle.
+        track: the challenger's out-of-sample track on the paired sessions, arrays (T,).
+        champion_net: the champion's net returns on the same sessions (T,).
+        trials: all designs ever tried, this one included.
+        sessions_since_look: since the last look at this design; None when there was none.
+        alpha_spent: error probability spent by all looks of the past year.
+        seed: of the bootstrap.
+    """
+
+    integrity: Integrity
+    track: Scored
+    champion_net: Series
+    trials: TrialStatistics
+    sessions_since_look: int | None
+    alpha_spent: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer.
+
+    Attributes:
+        lane: which question was asked.
+        outcome: what follows.
+        rules: every rule's outcome.
+        reasons: why it is no promotion, or which rules were waived; a sentence each.
+        alpha_spent: error probability that this judgement spent, to be recorded in the trial ledger.
+    """
+
+    lane: Lane
+    outcome: Outcome
+    rules: tuple[RuleOutcome, ...]
+    reasons: tuple[str, ...]
+    alpha_spent: float = 0.0
+
+    @property
+    def promote(self) -> bool:
+        """Whether the bundle becomes the champion."""
+        return self.outcome == "promote"
+
+    def table(self) -> list[dict[str, str | float | None]]:
+        """A row a rule: rule, value, bound, outcome, detail."""
+        return [
+            {"rule": r.rule, "value": r.value, "bound": r.bound, "outcome": _word(r), "detail": r.detail}
+            for r in self.rules
+        ]
+
+
+@dataclass(frozen=True)
+class ServingChoice:
+    """Who decides the weights of a bundle: its regime rule, or the learned policy where it earned it."""
+
+    serves: Literal["rule", "policy"]
+    rules: tuple[RuleOutcome, ...]
+
+
+def judge_first(evidence: FirstEvidence, settings: GateSettings) -> Verdict:
+    """Judge a bundle while no champion serves: whole, and within the hard limits."""
+    rules = (*integrity_rules(evidence.integrity), *_limits(evidence.track, settings))
+    return _verdict("first", rules)
+
+
+def judge_refresh(evidence: RefreshEvidence, settings: GateSettings) -> Verdict:
+    """Judge the champion's design on newer data."""
+    rules = (
+        *integrity_rules(evidence.integrity),
+        agreement_rule(evidence.label_agreement, settings.label_agreement),
+        exposure_change_rule(
+            evidence.refreshed_exposure,
+            evidence.champion_exposure,
+            settings.comparison_sessions,
+            settings.exposure_change,
+        ),
+        *_limits(evidence.track, settings),
+        non_inferiority_rule(
+            evidence.refreshed_fresh_net,
+            evidence.champion_fresh_net,
+            margin=settings.non_inferiority_margin,
+            confidence=settings.non_inferiority_confidence,
+            minimum=settings.minimum_fresh_sessions,
+            seed=evidence.seed,
+        ),
+    )
+    return _verdict("refresh", rules)
+
+
+def judge_challenge(evidence: ChallengeEvidence, settings: GateSettings) -> Verdict:
+    """Judge another design. A look is taken, and spends error probability, only when nothing else forbids it."""
+    sessions, since, spent = len(evidence.track.net), evidence.sessions_since_look, evidence.alpha_spent
+    limit, interval = settings.alpha_per_year, settings.look_interval
+    rules = (
+        *integrity_rules(evidence.integrity),
+        *_limits(evidence.track, settings),
+        _at_least("paired_sessions", sessions, settings.challenge_sessions),
+        RuleOutcome(
+            "look_due", None if since is None else float(since), f">= {interval}",
+            passed=since is None or since >= interval, blocking=True, detail="sessions since the last look",
+        ),
+        RuleOutcome(
+            "alpha_budget", spent + settings.look_alpha, f"<= {limit:g}",
+            passed=spent + settings.look_alpha <= limit + 1e-12, blocking=True, detail="spent with this look, a year",
+        ),
+    )  # fmt: skip
+    if not accepted(rules):
+        return _verdict("challenge", rules)
+    rules += superiority_rules(
+        evidence.track.net,
+        evidence.champion_net,
+        evidence.trials,
+        boundary=settings.boundary_z,
+        deflated=settings.deflated_minimum,
+        seed=evidence.seed,
+    )
+    return _verdict("challenge", rules, settings.look_alpha)
+
+
+def choose_serving_policy(rule_net: Series, policy_net: Series, settings: GateSettings, seed: int = 0) -> ServingChoice:
+    """The learned policy serves where it beat its own rule by the challenge lane's demands, the rule otherwise.
+
+    The choice is made anew every session, so its boundary is that of nightly looks.
+
+    Args:
+        rule_net: (T,) net returns of the regime rule, out of sample.
+        policy_net: (T,) net returns of the learned policy on the same sessions.
+        settings: the gate's bounds.
+        seed: of the bootstrap.
+    """
+    rules = (_at_least("paired_sessions", len(policy_net), settings.challenge_sessions),)
+    if accepted(rules):
+        one_trial = TrialStatistics(count=1, variance=0.0, evaluations=1)
+        rules += superiority_rules(
+            policy_net,
+            rule_net,
+            one_trial,
+            boundary=settings.serving_boundary_z,
+            deflated=settings.deflated_minimum,
+            seed=seed,
+        )
+    return ServingChoice("policy" if accepted(rules) else "rule", rules)
+
+
+def _limits(track: Scored, settings: GateSettings) -> tuple[RuleOutcome, ...]:
+    return limit_rules(track, settings.drawdown_limit, settings.turnover_limit, settings.exposure_limit)
+
+
+def _at_least(rule: str, value: int, minimum: int) -> RuleOutcome:
+    return RuleOutcome(rule, float(value), f">= {minimum}", value >= minimum, blocking=True)
+
+
+def _verdict(lane: Lane, rules: tuple[RuleOutcome, ...], alpha_spent: float = 0.0) -> Verdict:
+    failed = [rule for rule in rules if rule.blocking and not rule.passed]
+    waived = tuple(f"{rule.rule} {rule.detail}" for rule in rules if not rule.blocking and not rule.passed)
+    reasons = tuple(f"{_measured(rule)}, bound {rule.bound}" for rule in failed)
+    outcome: Outcome = "promote"
+    if failed:
+        unproven = all(rule.value is None or rule.rule in _EVIDENCE_RULES for rule in failed)
+        outcome = "insufficient evidence" if unproven else "hold"
+    return Verdict(lane, outcome, rules, reasons + waived, alpha_spent)
+
+
+def _measured(rule: RuleOutcome) -> str:
+    value = "not measured" if rule.value is None else f"{rule.value:.4g}"
+    return f"{rule.rule} {value}" + (f" ({rule.detail})" if rule.detail else "")
+
+
+def _word(rule: RuleOutcome) -> str:
+    if rule.passed:
+        return "passed"
+    return "failed" if rule.blocking else "waived"

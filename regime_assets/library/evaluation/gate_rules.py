@@ -1,0 +1,143 @@
+"""The gate's rules, one function each: evidence in, a rule's outcome out. They read nothing and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference
+from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR, max_drawdown
+from regime_assets.library.evaluation.scoring import FILL_DELAY, Scored
+from regime_assets.library.evaluation.track_record import expected_maximum_sharpe, probabilistic_sharpe
+from regime_assets.library.evaluation.trials import TrialStatistics
+
+Series = NDArray[np.float64]
+
+_ROUNDING = 1e-6  # weights may come from float32
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """Whether a bundle is whole.
+
+    Attributes:
+        accepted: component → whether it met its own acceptance rules.
+        hashes: component → SHA-256 of its stored parts.
+    """
+
+    accepted: Mapping[str, bool]
+    hashes: Mapping[str, str]
+
+
+def integrity_rules(integrity: Integrity) -> tuple[RuleOutcome, ...]:
+    """Every component was accepted, and every component has its hash."""
+    refused = sorted(name for name, accepted in integrity.accepted.items() if not accepted)
+    unhashed = sorted(name for name in integrity.accepted if not integrity.hashes.get(name))
+    count = len(integrity.accepted)
+    return (
+        RuleOutcome(
+            "components_accepted", float(count - len(refused)), f"= {count} and > 0",
+            passed=count > 0 and not refused, blocking=True, detail=", ".join(refused),
+        ),
+        RuleOutcome(
+            "hashes_present", float(count - len(unhashed)), f"= {count}",
+            passed=not unhashed, blocking=True, detail=", ".join(unhashed),
+        ),
+    )  # fmt: skip
+
+
+def limit_rules(
+    track: Scored, drawdown_limit: float, turnover_limit: float, exposure_limit: float
+) -> tuple[RuleOutcome, ...]:
+    """The out-of-sample track stays within the hard limits."""
+    fall = max_drawdown(track.net)
+    measured = fall is not None and len(track.net) > FILL_DELAY
+    depth = -fall.depth if fall is not None and measured else None
+    turnover = float(track.turnover.mean() * SESSIONS_PER_YEAR) if measured else None
+    exposure = float(np.abs(track.exposure).max()) if measured else None
+    return tuple(
+        RuleOutcome(
+            rule, value, f"<= {limit:g}", passed=value is not None and value <= limit + _ROUNDING, blocking=True,
+            detail=f"{len(track.net)} sessions out of sample",
+        )
+        for rule, value, limit in (
+            ("drawdown_limit", depth, drawdown_limit),
+            ("turnover_limit", turnover, turnover_limit),
+            ("exposure_limit", exposure, exposure_limit),
+        )
+    )  # fmt: skip
+
+
+def agreement_rule(agreement: float | None, minimum: float) -> RuleOutcome:
+    """The refreshed model names the regimes as the champion does."""
+    passed = agreement is not None and agreement >= minimum
+    return RuleOutcome("label_agreement", agreement, f">= {minimum:g}", passed, blocking=True)
+
+
+def exposure_change_rule(refreshed: Series, champion: Series, sessions: int, maximum: float) -> RuleOutcome:
+    """The refreshed bundle decides about what the champion would have decided on the same sessions."""
+    if len(refreshed) != len(champion):
+        raise ValueError(f"{len(refreshed)} and {len(champion)} exposures are not of the same sessions")
+    compared = min(sessions, len(champion))
+    value = float(np.abs(refreshed[-compared:] - champion[-compared:]).mean()) if compared else None
+    passed = value is not None and value <= maximum
+    detail = f"mean over {compared} sessions"
+    return RuleOutcome("exposure_change", value, f"<= {maximum:g}", passed, blocking=True, detail=detail)
+
+
+def non_inferiority_rule(
+    refreshed: Series, champion: Series, *, margin: float, confidence: float, minimum: int, seed: int
+) -> RuleOutcome:
+    """On sessions that neither has seen, the refreshed line is not worse than the champion by the margin."""
+    bound = f">= {-margin:g} at {confidence:.0%}"
+    fresh = len(champion)
+    if fresh < minimum:
+        detail = f"waived: {fresh} fresh sessions of {minimum}"
+        return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=False, detail=detail)
+    interval = _difference(refreshed, champion, seed, level=2.0 * confidence - 1.0)
+    if interval is None:
+        detail = f"a series has no variance over {fresh} fresh sessions"
+        return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=True, detail=detail)
+    detail = f"difference {interval.estimate:+.2f} over {fresh} fresh sessions"
+    passed = interval.low >= -margin
+    return RuleOutcome("non_inferiority", interval.low, bound, passed, blocking=True, detail=detail)
+
+
+def superiority_rules(
+    challenger: Series, champion: Series, trials: TrialStatistics, *, boundary: float, deflated: float, seed: int
+) -> tuple[RuleOutcome, ...]:
+    """The gain is beyond the boundary, and beyond what the best of all trials would show by luck."""
+    bounds = (f"z >= {boundary:g}", f">= {deflated:g}", f">= {deflated:g}")
+    names = ("superiority", "deflated_gain", "deflated_sharpe")
+    interval = _difference(challenger, champion, seed)
+    if interval is None or interval.standard_error == 0.0:
+        why = "the series are equal" if interval is not None else "a series has no variance"
+        return tuple(
+            RuleOutcome(name, None, bound, passed=False, blocking=True, detail=why)
+            for name, bound in zip(names, bounds, strict=True)
+        )
+    luck = expected_maximum_sharpe(max(1, trials.count), trials.variance)
+    z = interval.estimate / interval.standard_error
+    gain = _NORMAL.cdf((interval.estimate - luck) / interval.standard_error)
+    level = probabilistic_sharpe(challenger, luck)
+    tried = f"best of {trials.count} trials by luck {luck:.2f}"
+    details = (f"gain {interval.estimate:+.2f} ± {interval.standard_error:.2f}", tried, tried)
+    values = (z, gain, level)
+    passes = (z >= boundary, gain >= deflated, level is not None and level >= deflated)
+    return tuple(
+        RuleOutcome(name, value, bound, passed, blocking=True, detail=detail)
+        for name, value, bound, passed, detail in zip(names, values, bounds, passes, details, strict=True)
+    )
+
+
+def _difference(first: Series, second: Series, seed: int, level: float = 0.95) -> Interval | None:
+    """The paired interval; equal series differ by nothing, also when they never moved (both in cash)."""
+    if len(first) and np.array_equal(first, second):
+        return Interval(0.0, 0.0, 0.0, level, 0.0, 1.0, len(first))
+    return sharpe_difference(first, second, seed, level=level)

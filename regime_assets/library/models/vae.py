@@ -10,17 +10,13 @@ effective VAE training with calibrated decoders") for the learned observation si
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.artifact import Parts
-
-if TYPE_CHECKING:
-    from regime_assets.library.models.vae_training import VaeFit
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]
@@ -225,37 +221,3 @@ def require_features(features: pd.DataFrame, names: tuple[str, ...]) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise VaeError(f"{names[column]} on {features.index[row]:%Y-%m-%d} is no finite number")
-
-
-def assess_vae(fit: VaeFit, settings: VaeSettings) -> tuple[RuleOutcome, ...]:
-    """Whether the autoencoder has learned something and generalises.
-
-    Rules: `active_units` (posterior collapse) and `finite_reconstruction` block; `validation_error_ratio` blocks
-    when the previous model, on the same validation rows, was much better.
-    """
-    figures = fit.figures
-    active, finite = figures["active_units"], figures["finite"]
-    ratio = figures.get("validation_ratio")
-    outcomes = [
-        RuleOutcome(
-            "active_units",
-            active,
-            f">= {settings.fewest_active_units}",
-            active >= settings.fewest_active_units,
-            blocking=True,
-            detail="fewer is posterior collapse",
-        ),
-        RuleOutcome("finite_reconstruction", finite, "== 1", finite == 1.0, blocking=True),
-    ]
-    if ratio is not None:
-        outcomes.append(
-            RuleOutcome(
-                "validation_error_ratio",
-                ratio,
-                f"<= {settings.largest_validation_ratio:g}",
-                ratio <= settings.largest_validation_ratio,
-                blocking=True,
-                detail="validation reconstruction relative to the previous model on the same sessions",
-            )
-        )
-    return tuple(outcomes)

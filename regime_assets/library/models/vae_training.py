@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.models.determinism import deterministic
 from regime_assets.library.models.vae import (
     Vae,
@@ -25,14 +25,10 @@ from regime_assets.library.models.vae import (
     require_features,
     to_sequences,
 )
-
-if TYPE_CHECKING:
-    import torch
+from regime_assets.library.models.vae_network import as_arrays, measure, negative_bound, start_network
 
 Array = NDArray[np.float64]
 Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from
-
-SMALLEST_LOG_SIGMA = math.log(0.05)  # scaled features are never explained to better than a twentieth
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,8 @@ def fit_vae(
     sample_weight: Array,
     settings: VaeSettings,
     seed: int,
-    *,
     previous: Vae | None,
+    *,
     full_retrain: bool,
 ) -> VaeFit:
     """Fit the autoencoder to a window.
@@ -95,7 +91,7 @@ def fit_vae(
     if start is not None:
         _require_same_shape(start, names, settings)
     scaler = start.scaler if start is not None else fit_scaler(features, sample_weight, settings.clip)
-    held_out, learned = validation_split(pd.DatetimeIndex(features.index), settings)
+    roles = validation_split(pd.DatetimeIndex(features.index), settings)
     sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
     plan = (
         _Plan(settings.epochs, settings.warm_up_epochs, settings.learning_rate)
@@ -104,12 +100,12 @@ def fit_vae(
     )
     with deterministic(seed):
         weights, curves, best_epoch = _train(
-            sequences, sample_weight, (held_out, learned), settings, plan=plan, seed=seed, start=start
+            sequences, sample_weight, roles, settings, plan=plan, seed=seed, start=start
         )
     model = Vae(settings, names, scaler, weights)
-    figures = _figures(model, curves, best_epoch, (held_out, learned))
+    figures = _figures(model, curves, best_epoch, roles)
     if previous is not None and previous.feature_names == names:
-        figures |= _compared_to(previous, model, features, held_out)
+        figures |= _compared_to(previous, model, features, roles[0])
     return VaeFit(model, curves, figures, warm_started=start is not None)
 
 
@@ -155,7 +151,7 @@ def _train(
 
     held_out, learned = roles
     generator = torch.Generator().manual_seed(seed)
-    network = _start(sequences.shape[1] // settings.sequence_length, settings, start, generator)
+    network = start_network(sequences.shape[1] // settings.sequence_length, settings, start, generator)
     rows = torch.from_numpy(sequences[learned].astype(np.float32))
     validation = torch.from_numpy(sequences[held_out].astype(np.float32))
     weights = torch.from_numpy(sample_weight[learned].astype(np.float32))
@@ -170,112 +166,23 @@ def _train(
         total = 0.0
         for step in range((epoch - 1) * settings.steps_per_epoch, epoch * settings.steps_per_epoch):
             _set_rate(optimiser, plan.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2))
-            loss = _loss(network, rows[batches[step]], pressure, settings, generator)
+            loss = negative_bound(network, rows[batches[step]], pressure, settings, generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             total += float(loss.detach())
-        record = _measure(network, rows, validation, settings)
+        record = measure(network, rows, validation, settings)
         records.append({"epoch": epoch, "loss": total / settings.steps_per_epoch, **record})
         if epoch > plan.warm_up_epochs and record["validation_reconstruction"] < best[0]:
-            best = (record["validation_reconstruction"], epoch, _as_arrays(network))
+            best = (record["validation_reconstruction"], epoch, as_arrays(network))
     if not best[2]:  # every epoch diverged: hand the last weights to the rules that refuse them
-        best = (math.inf, plan.epochs, _as_arrays(network))
+        best = (math.inf, plan.epochs, as_arrays(network))
     return best[2], pd.DataFrame(records), best[1]
-
-
-def _start(
-    n_features: int, settings: VaeSettings, previous: Vae | None, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
-    """Parameters by name: fresh, or the previous model's shrunk and perturbed."""
-    import torch
-
-    wide = n_features * settings.sequence_length
-    encoder = (wide, *settings.hidden, 2 * settings.n_latents)
-    decoder = (settings.n_latents, *reversed(settings.hidden), wide)
-    network: dict[str, torch.Tensor] = {"log_sigma": torch.zeros(n_features)}
-    for name, widths in (("encoder", encoder), ("decoder", decoder)):
-        for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-            reach = 1.0 / math.sqrt(inputs)
-            for kind, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
-                network[f"{name}_{layer}_{kind}"] = (torch.rand(shape, generator=generator) * 2 - 1) * reach
-    if previous is not None:
-        for key, fresh in network.items():
-            kept = torch.from_numpy(previous.weights[key].copy())
-            # The observation sigma is no direction in function space: it is carried over as it is.
-            noise = torch.randn(fresh.shape, generator=generator) * float(fresh.std())
-            network[key] = kept if key == "log_sigma" else settings.shrink * kept + settings.perturb * noise
-    for parameter in network.values():
-        parameter.requires_grad_(True)
-    return network
-
-
-def _run(network: dict[str, torch.Tensor], name: str, inputs: torch.Tensor, layers: int) -> torch.Tensor:
-    from torch.nn.functional import linear, silu
-
-    activations = inputs
-    for layer in range(layers):
-        activations = linear(activations, network[f"{name}_{layer}_weight"], network[f"{name}_{layer}_bias"])
-        if layer < layers - 1:
-            activations = silu(activations)
-    return activations
-
-
-def _loss(
-    network: dict[str, torch.Tensor],
-    batch: torch.Tensor,
-    pressure: float,
-    settings: VaeSettings,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """Negative evidence bound: Gaussian error of one session's features, averaged over the sequence, plus KL."""
-    import torch
-
-    layers = len(settings.hidden) + 1
-    mean, log_variance = _run(network, "encoder", batch, layers).chunk(2, dim=1)
-    log_variance = log_variance.clamp(-8.0, 4.0)
-    noise = torch.randn(mean.shape, generator=generator)
-    decoded = _run(network, "decoder", mean + torch.exp(0.5 * log_variance) * noise, layers)
-    log_sigma = network["log_sigma"].clamp(min=SMALLEST_LOG_SIGMA)
-    squared = (batch - decoded).square().view(len(batch), settings.sequence_length, -1).mean(dim=(0, 1))
-    error = (0.5 * squared * torch.exp(-2 * log_sigma) + log_sigma).sum()
-    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=0)
-    return error + pressure * kl.clamp(min=settings.free_bits).sum()
-
-
-def _measure(
-    network: dict[str, torch.Tensor], rows: torch.Tensor, validation: torch.Tensor, settings: VaeSettings
-) -> dict[str, float]:
-    """Errors of the mean reconstruction (no sampling), KL and active units."""
-    import torch
-
-    layers = len(settings.hidden) + 1
-
-    def reconstruction(inputs: torch.Tensor, mean: torch.Tensor) -> float:
-        return float((inputs - _run(network, "decoder", mean, layers)).square().mean())
-
-    with torch.no_grad():
-        mean, log_variance = _run(network, "encoder", rows, layers).chunk(2, dim=1)
-        log_variance = log_variance.clamp(-8.0, 4.0)
-        held_out_mean = _run(network, "encoder", validation, layers)[:, : settings.n_latents]
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=0)
-        return {
-            "reconstruction": reconstruction(rows, mean),
-            "kl": float(kl.sum()),
-            **{f"kl_latent_{i}": float(value) for i, value in enumerate(kl)},
-            "validation_reconstruction": reconstruction(validation, held_out_mean),
-            "active_units": float((mean.var(dim=0) > settings.active_unit_variance).sum()),
-        }
 
 
 def _set_rate(optimiser: Any, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
-
-
-def _as_arrays(network: dict[str, torch.Tensor]) -> Weights:
-    arrays = {name: parameter.detach().numpy().copy() for name, parameter in network.items()}
-    return arrays | {"log_sigma": np.maximum(arrays["log_sigma"], np.float32(SMALLEST_LOG_SIGMA))}
 
 
 def _figures(
@@ -306,3 +213,37 @@ def _compared_to(previous: Vae, model: Vae, features: pd.DataFrame, held_out: ND
 
     before = error(previous)
     return {"previous_validation_reconstruction": before, "validation_ratio": error(model) / before}
+
+
+def assess_vae(fit: VaeFit, settings: VaeSettings) -> tuple[RuleOutcome, ...]:
+    """Whether the autoencoder has learned something and generalises.
+
+    Rules: `active_units` (posterior collapse) and `finite_reconstruction` block; `validation_error_ratio` blocks
+    when the previous model, on the same validation rows, was much better.
+    """
+    figures = fit.figures
+    active, finite = figures["active_units"], figures["finite"]
+    ratio = figures.get("validation_ratio")
+    outcomes = [
+        RuleOutcome(
+            "active_units",
+            active,
+            f">= {settings.fewest_active_units}",
+            active >= settings.fewest_active_units,
+            blocking=True,
+            detail="fewer is posterior collapse",
+        ),
+        RuleOutcome("finite_reconstruction", finite, "== 1", finite == 1.0, blocking=True),
+    ]
+    if ratio is not None:
+        outcomes.append(
+            RuleOutcome(
+                "validation_error_ratio",
+                ratio,
+                f"<= {settings.largest_validation_ratio:g}",
+                ratio <= settings.largest_validation_ratio,
+                blocking=True,
+                detail="validation reconstruction relative to the previous model on the same sessions",
+            )
+        )
+    return tuple(outcomes)

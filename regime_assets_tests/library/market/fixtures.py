@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.sources.base import ACTION_COLUMNS, Fetched
@@ -23,7 +25,7 @@ def evening(session: date) -> datetime:
     return datetime(session.year, session.month, session.day, 22, tzinfo=UTC)
 
 
-def bars(symbol: str, sessions: Sequence[date], closes: Sequence[float]) -> pd.DataFrame:
+def bars(symbol: str, sessions: Sequence[date], closes: Sequence[float] | NDArray[np.float64]) -> pd.DataFrame:
     """Bars around the closes, high and low 1 % away."""
     close = pd.Series(closes, dtype="float64")
     return pd.DataFrame(

@@ -49,8 +49,10 @@ class Signal:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Signal:
         """The signal that `to_document` took apart."""
-        session = date.fromisoformat(document["session"])
-        return cls(**{**document, "session": session, "latents": tuple(document["latents"])})
+        fields = dict(document)
+        fields["session"] = date.fromisoformat(fields["session"])
+        fields["latents"] = tuple(fields["latents"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,196 @@
+"""The champion over HTTP: the published signal, and the champion's answer to features that the caller sends.
+
+Start it with `python -m regime_assets.library.production.service --home DATA --model us_large_cap.short` and a token
+of at least 16 characters in `REGIME_ASSETS_TOKEN`. It needs the extra `serve` (FastAPI, uvicorn); it needs neither
+MLflow nor torch nor the database: it follows the pointer file that a promotion writes.
+
+    GET  /signal, /regime    the newest answer that was published
+    POST /signal, /regime    the champion's answer to {"sessions": [T], "names": [F], "rows": [T][F]}
+    GET  /metrics            Prometheus text
+    GET  /health             200 when a champion serves, 503 when none does; the only path without a token
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from regime_assets.library.home import Home
+from regime_assets.library.production.published_signal import PublishedSignal, read_published_signal
+from regime_assets.library.production.served_champion import LoadedChampion, PointedChampion, ServedChampion
+from regime_assets.library.production.service_guard import ServiceGuard
+from regime_assets.library.production.service_metrics import CONTENT_TYPE, ServiceMetrics
+from regime_assets.library.production.signal import Signal, SignalError, score
+
+TOKEN_VARIABLE = "REGIME_ASSETS_TOKEN"
+FEWEST_TOKEN_CHARACTERS = 16
+MOST_ROWS = 1000
+ROUTES = frozenset({"/signal", "/regime", "/health", "/metrics"})
+
+Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+
+
+class ServiceError(Exception):
+    """The service cannot start."""
+
+
+class FeatureWindow(BaseModel):
+    """Feature rows of ascending sessions; the answer is for the last one.
+
+    Attributes:
+        sessions: (T,) dates.
+        names: (F,) the features' names, exactly those of the champion in its order.
+        rows: (T, F) finite numbers.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    sessions: Annotated[list[date], Field(min_length=1, max_length=MOST_ROWS)]
+    names: Annotated[list[str], Field(min_length=1, max_length=MOST_ROWS)]
+    rows: Annotated[list[list[Finite]], Field(min_length=1, max_length=MOST_ROWS)]
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a frame.
+
+        Raises:
+            SignalError: rows of another length than names, or another number of rows than sessions.
+        """
+        if len(self.rows) != len(self.sessions):
+            raise SignalError(f"{len(self.rows)} rows for {len(self.sessions)} sessions")
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.names):
+                raise SignalError(f"row {number} has {len(row)} values for {len(self.names)} names")
+        index = pd.DatetimeIndex(pd.to_datetime(self.sessions), name="session")
+        return pd.DataFrame(self.rows, index=index, columns=self.names, dtype="float64")
+
+
+def create_service(
+    load_champion: Callable[[], LoadedChampion | None],
+    token: str,
+    published: Callable[[], PublishedSignal | None] = lambda: None,
+    poll_seconds: float = 1.0,
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        load_champion: gives the present champion; called at the start and every `poll_seconds`.
+        token: what callers present as `Authorization: Bearer …`.
+        published: gives the newest published signal.
+        poll_seconds: how long a promotion may go unseen.
+
+    Raises:
+        ServiceError: the token is too short to be one.
+    """
+    if len(token) < FEWEST_TOKEN_CHARACTERS:
+        raise ServiceError(f"the token in ${TOKEN_VARIABLE} has fewer than {FEWEST_TOKEN_CHARACTERS} characters")
+    champion = ServedChampion(load_champion, poll_seconds)
+    metrics = ServiceMetrics(ROUTES)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        champion.start()
+        yield
+        champion.stop()
+
+    service = FastAPI(title="regime_assets", lifespan=lifespan, docs_url=None, redoc_url=None)
+    service.add_middleware(ServiceGuard, token=token, metrics=metrics)
+
+    def answer(window: FeatureWindow) -> tuple[LoadedChampion, Signal]:
+        serving = champion.current
+        if serving is None:
+            raise HTTPException(503, "no champion serves")
+        try:
+            return serving, score(serving.bundle, window.frame())
+        except SignalError as error:
+            raise HTTPException(422, str(error)) from error
+
+    def newest() -> PublishedSignal:
+        found = published()
+        if found is None:
+            raise HTTPException(404, "no signal was published yet")
+        return found
+
+    @service.get("/signal")
+    def published_signal() -> dict[str, Any]:
+        return newest().to_document()
+
+    @service.post("/signal")
+    async def signal(window: FeatureWindow) -> dict[str, Any]:
+        serving, answered = answer(window)
+        return _origin(serving) | {"signal": answered.to_document()}
+
+    @service.get("/regime")
+    def published_regime() -> dict[str, Any]:
+        found = newest()
+        return {"model_name": found.model_name, "model_version": found.model_version} | _regime(found.signal)
+
+    @service.post("/regime")
+    async def regime(window: FeatureWindow) -> dict[str, Any]:
+        serving, answered = answer(window)
+        return _origin(serving) | _regime(answered)
+
+    @service.get("/health")
+    async def health() -> JSONResponse:
+        serves = champion.current is not None
+        return JSONResponse({"status": "ok" if serves else "no champion"}, 200 if serves else 503)
+
+    @service.get("/metrics")
+    async def figures() -> PlainTextResponse:
+        return PlainTextResponse(metrics.text(champion), media_type=CONTENT_TYPE)
+
+    @service.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the offending input, which FastAPI would echo and which JSON cannot carry when it is NaN.
+        found = [{"where": list(e["loc"]), "what": e["msg"]} for e in error.errors()[:10]]
+        return JSONResponse({"detail": found}, 422)
+
+    return service
+
+
+def _origin(serving: LoadedChampion) -> dict[str, Any]:
+    pointer = serving.pointer
+    return {"model_name": pointer.model_name, "model_version": pointer.version, "bundle_sha256": pointer.sha256}
+
+
+def _regime(signal: Signal) -> dict[str, Any]:
+    return {"session": signal.session.isoformat(), "regime": signal.regime, "posteriors": signal.posteriors}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve one model until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m regime_assets.library.production.service", description=__doc__)
+    parser.add_argument("--home", type=Path, default=Home.from_environment().root, help="the data folder")
+    parser.add_argument("--model", required=True, help="the registered model, <universe>.<horizon>")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind to; loopback unless a proxy stands before")
+    parser.add_argument("--port", type=int, default=8321)
+    chosen = parser.parse_args(arguments)
+    import uvicorn
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    root = Home(chosen.home).mlflow_artifacts
+    try:
+        service = create_service(
+            PointedChampion(root, chosen.model),
+            os.environ.get(TOKEN_VARIABLE, ""),
+            lambda: read_published_signal(root, chosen.model),
+        )
+    except ServiceError as error:
+        raise SystemExit(str(error)) from error
+    # uvicorn's own access log has the query string in it; the guard logs each request without.
+    uvicorn.run(service, host=chosen.host, port=chosen.port, access_log=False, server_header=False)
+
+
+if __name__ == "__main__":
+    main()

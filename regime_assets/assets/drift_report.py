@@ -53,7 +53,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
                 REFRESH_METADATA: dg.MetadataValue.bool(drift.refresh_requested),
                 "status": dg.MetadataValue.text(drift.status),
                 "scores": table(drift.scores),
-                "drift": picture(drift_bars(drift.largest_scores, drift.bounds), "statistics against thresholds"),
+                "drift": picture(drift_bars(drift.ratios, 1.0), "statistics against thresholds"),
                 "report": file_link(drift.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

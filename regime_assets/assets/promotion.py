@@ -37,7 +37,7 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
                 "champion": dg.MetadataValue.text(done.champion),
                 "sha256": dg.MetadataValue.text(done.sha256),
                 "serves": dg.MetadataValue.text(done.serves),
-                "rules": rules(done.verdict_rules),
+                "rules": rules(done.rules),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

@@ -111,6 +111,14 @@ class Chain:
             raise ChainError(f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized")
         return TrainingSet.from_frame(frame)
 
+    def history(self, horizon: Horizon, as_of: date) -> TrainingSet:
+        """Features and returns from the universe's start on, as known as of a session."""
+        from regime_assets.library.market.window import Expanding
+        from regime_assets.library.models.training_set import build_training_set
+
+        shape = Expanding(self.universe.windows.long_half_life_sessions)
+        return build_training_set(self.read_window(horizon, as_of, shape), self.design.features)
+
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""
         return {"universe": self.universe.name, "horizon": horizon, "as_of": as_of}

@@ -69,7 +69,6 @@ def walk_forward(
     refits = list(range(start, total, settings.refit_every))
     models: FittedModels | None = None
     segments: list[pd.DataFrame] = []
-    exposure = 0.0
     for number, position in enumerate(refits, start=1):
         session = training.sessions[position]
         if on_refit:
@@ -84,9 +83,8 @@ def walk_forward(
             full_retrain=models is None,
         )
         stop = refits[number] if number < len(refits) else total
-        decided = decide(models, training.features.iloc[first:stop], position - first, exposure)
+        decided = decide(models, training.features.iloc[first:stop], position - first)
         decided["model_session"] = session
-        exposure = float(decided["policy_exposure"].iloc[-1])
         segments.append(decided)
     return pd.concat(segments).rename_axis("session")
 

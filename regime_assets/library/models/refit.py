@@ -70,26 +70,25 @@ def refit(
     return FittedModels(regimes.model, policy.model)
 
 
-def decide(models: FittedModels, features: pd.DataFrame, first: int, exposure_before: float) -> pd.DataFrame:
+def decide(models: FittedModels, features: pd.DataFrame, first: int) -> pd.DataFrame:
     """What the models decide on the sessions of rows [first, T), from those rows and earlier ones.
 
     Args:
-        features: (T, F); the rows before `first` only bring the regime filter up to date.
-        exposure_before: the policy's exposure on the session before row `first`.
+        features: (T, F); the rows before `first` bring the regime filter and the policy's position up to date, as
+            they do when a bundle is served.
 
     Returns:
         Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
         policy_exposure, reconstruction_error.
     """
     path = models.regimes.infer(features)
-    seen = observations(path)[first:]
-    weights = models.policy.decide(seen, path.rule_exposure[first:], initial_exposure=exposure_before)
+    weights = models.policy.decide(observations(path), path.rule_exposure)
     return pd.DataFrame(
         {
             "regime": path.states[first:],
             "risk_off": path.posteriors[first:, -1],
             "rule_exposure": path.rule_exposure[first:],
-            "policy_exposure": weights.sum(axis=1),
+            "policy_exposure": weights[first:].sum(axis=1),
             "reconstruction_error": path.reconstruction_error[first:],
         },
         index=path.sessions[first:],

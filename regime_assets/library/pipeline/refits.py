@@ -26,7 +26,7 @@ from regime_assets.library.models.regimes import (
 )
 from regime_assets.library.models.training_set import TrainingSet
 from regime_assets.library.models.vae import Vae
-from regime_assets.library.production.environment import code_version
+from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.lineage import Lineage, ModelRecord
 from regime_assets.library.universe import Horizon
 

@@ -105,6 +105,11 @@ class Lineage:
         """The newest accepted model of `kind` of a session strictly before `before`."""
         return self._first("accepted AND session < ? ORDER BY session DESC LIMIT 1", kind, before)
 
+    def latest_full_retrain(self, kind: str, as_of: date) -> ModelRecord | None:
+        """The newest accepted model of `kind` that was trained from scratch, up to and including `as_of`."""
+        condition = "accepted AND NOT warm_started AND session <= ? ORDER BY session DESC LIMIT 1"
+        return self._first(condition, kind, as_of)
+
     def find(self, kind: str, session: date) -> ModelRecord | None:
         """The model of one session, accepted or not; None when it was not fitted."""
         return self._first("session = ?", kind, session)

@@ -1,0 +1,150 @@
+"""Drift of one session: measured against the champion's reference, confirmed into episodes, reported by Evidently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from regime_assets.library.artifact import read_artifact, write_artifact
+from regime_assets.library.chain import Chain
+from regime_assets.library.models.cadence import full_retrain_due
+from regime_assets.library.models.determinism import derive_seed
+from regime_assets.library.models.training_set import build_training_set
+from regime_assets.library.monitoring.calibration import calibrate_thresholds
+from regime_assets.library.monitoring.drift import (
+    DriftMeasurement,
+    DriftSettings,
+    DriftThresholds,
+    day_level_features,
+    measure_drift,
+)
+from regime_assets.library.monitoring.episodes import DriftState, advance
+from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
+from regime_assets.library.market.window import Expanding, Window
+from regime_assets.library.production.bundle import load_bundle
+from regime_assets.library.production.names import model_name
+from regime_assets.library.universe import Horizon
+
+TABLE = "drift_report"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One session's drift: what was measured, where the episode stands, and what Evidently says."""
+
+    measurement: DriftMeasurement
+    state: DriftState
+    evidently: EvidentlyFigures
+    report: Path
+
+    @property
+    def status(self) -> str:
+        """calm, suspected or drifting."""
+        return self.state.status
+
+    @property
+    def episode_id(self) -> str | None:
+        """The open episode; None while there is none."""
+        return self.state.episode_id
+
+    @property
+    def refresh_requested(self) -> bool:
+        """Whether this session asks for a full refresh."""
+        return self.state.refresh_requested
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What plots over partitions."""
+        return self.measurement.figures() | {"drifting": float(self.status == "drifting")} | self.evidently.figures()
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row a feature and window."""
+        return self.measurement.scores
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Largest distance of each feature over its windows, as a multiple of its bound."""
+        return {str(name): float(value) for name, value in self.scores.groupby("feature")["ratio"].max().items()}
+
+
+def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
+    """Measure, store and report the drift of one session."""
+    settings = DriftSettings(sessions_per_year=round(chain.universe.sessions_per_year))
+    window = chain.read_window(horizon, session, Expanding(chain.universe.windows.long_half_life_sessions))
+    watched = _watched(chain, horizon, session, window)
+    reference, current = _split(chain, horizon, session, watched, settings)
+    measurement = measure_drift(reference, current, _thresholds(chain, session, settings))
+    before = _previous_state(chain, horizon, session)
+    retrained = chain.lineage(horizon).latest_full_retrain("vae", session)
+    state = advance(before, measurement, session, settings, retrained.session if retrained else None)
+    path = chain.home.report(chain.universe.name, horizon, "drift", session)
+    figures = write_evidently_report(reference, current, _thresholds(chain, session, settings), path)
+    row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
+    chain.database.replace_partition(TABLE, chain.key(horizon, session), pd.DataFrame([row]))
+    return Drift(measurement, state, figures, path)
+
+
+def _watched(chain: Chain, horizon: Horizon, session: date, window: Window) -> pd.DataFrame:
+    """Day-level features of the watched symbols and, where a champion serves, what it makes of the sessions."""
+    prices = window.prices[list(chain.universe.symbols)]
+    features = day_level_features(prices.pct_change(fill_method=None).iloc[1:])
+    champion = chain.registry.champion_as_of(model_name(chain.universe.name, horizon), session)
+    if champion is None:
+        return features
+    bundle = load_bundle(champion.path, champion.sha256)
+    path = bundle.regimes.infer(build_training_set(window, chain.design.features).features)
+    shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
+    for number in range(path.latents.shape[1]):
+        shown[f"latent_{number}"] = path.latents[:, number]
+    for number, name in enumerate(path.names):
+        shown[f"posterior_{name}"] = path.posteriors[:, number]
+    return features.join(shown, how="inner")
+
+
+def _split(
+    chain: Chain, horizon: Horizon, session: date, watched: pd.DataFrame, settings: DriftSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sessions that the champion was trained on last, and the newest ones; the two never overlap."""
+    longest = max(settings.windows)
+    champion = chain.registry.champion_as_of(model_name(chain.universe.name, horizon), session)
+    end = len(watched) - longest
+    if champion is not None:
+        end = min(end, int(watched.index.searchsorted(pd.Timestamp(champion.session), side="right")))
+    return watched.iloc[max(0, end - settings.reference_sessions) : end], watched.iloc[-longest:]
+
+
+def _thresholds(chain: Chain, session: date, settings: DriftSettings) -> DriftThresholds:
+    """The thresholds calibrated on the history before the session's quarter; calibrated once a quarter."""
+    calendar = chain.calendar
+    first = session
+    while not full_retrain_due("quarterly", first, calendar):
+        first = calendar.previous(first)
+    calibrated = calendar.previous(first)
+    folder = chain.home.drift_thresholds(chain.universe.name, calibrated)
+    if folder.exists():
+        return DriftThresholds.from_parts(read_artifact(folder))
+    window = chain.read_window("long", calibrated, Expanding(chain.universe.windows.long_half_life_sessions))
+    returns = window.prices[list(chain.universe.symbols)].pct_change(fill_method=None).iloc[1:]
+    seed = derive_seed(chain.universe.name, calibrated.isoformat(), "drift_thresholds")
+    thresholds = calibrate_thresholds(returns, settings, seed)
+    write_artifact(folder, thresholds.to_parts())
+    return thresholds
+
+
+def _previous_state(chain: Chain, horizon: Horizon, session: date) -> DriftState | None:
+    """The state after the newest session before this one."""
+    if not chain.database.has_table(TABLE):
+        return None
+    sql = f"SELECT * FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of < ? ORDER BY as_of DESC LIMIT 1"
+    rows = chain.database.query(sql, [chain.universe.name, horizon, session])
+    if rows.empty:
+        return None
+    values = {str(k): None if pd.isna(v) else v for k, v in rows.iloc[0].to_dict().items()}
+    values["session"] = pd.Timestamp(values["as_of"]).date().isoformat()
+    for name in ("sessions_since",):
+        values[name] = None if values[name] is None else int(values[name])
+    return DriftState.from_dict(values)

@@ -1,0 +1,116 @@
+"""The session's bundle: assembled from its accepted models, registered, and promoted where the gate said so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.chain import Chain
+from regime_assets.library.pipeline.judgement import Judgement, read_judgement
+from regime_assets.library.pipeline.refits import load_regimes
+from regime_assets.library.models.policy import Policy
+from regime_assets.library.production.bundle import Bundle, save_bundle
+from regime_assets.library.production.code_version import code_version
+from regime_assets.library.production.environment import environment_versions
+from regime_assets.library.production.manifest import Manifest
+from regime_assets.library.production.names import model_name
+from regime_assets.library.production.registry import NO_CHAMPION, PromotionRefusedError
+from regime_assets.library.universe import Horizon
+
+KINDS = ("vae", "latents", "gmm", "rl_policy")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What happened to a session's bundle.
+
+    Attributes:
+        version: its version in the registry.
+        sha256: its hash.
+        promoted: whether it serves now.
+        champion: the version that serves after this, with its session.
+        serves: whether the bundle decides by the learned policy or by the rule.
+        summary: the outcome in one line.
+        rules: what the gate held it against.
+    """
+
+    version: int
+    sha256: str
+    promoted: bool
+    champion: str
+    serves: str
+    summary: str
+    rules: tuple[RuleOutcome, ...]
+
+    @property
+    def figures(self) -> dict[str, float | int]:
+        """What plots over partitions."""
+        return {"version": self.version, "promoted": int(self.promoted)}
+
+
+def register_and_promote(chain: Chain, horizon: Horizon, session: date, run_id: str | None) -> Promotion:
+    """Register the session's bundle and move the aliases as the stored judgement says.
+
+    A champion of a later session is never replaced by an earlier one: then the version is registered only.
+    """
+    judgement = read_judgement(chain, horizon, session)
+    folder = chain.home.bundle(chain.universe.name, horizon, session)
+    sha256 = save_bundle(assemble(chain, horizon, session, judgement), folder)
+    name = model_name(chain.universe.name, horizon)
+    tags = {"verdict": judgement.outcome, "lane": judgement.lane, "serves": judgement.serves}
+    version = chain.registry.register(folder, name, sha256, tags, run_id)
+    promoted, reason = False, judgement.reason
+    if judgement.promote:
+        try:
+            judged_against = NO_CHAMPION if judgement.champion_version is None else judgement.champion_version
+            chain.registry.promote(name, version, reason, judgement.outcome, judged_against=judged_against)
+            promoted = True
+        except PromotionRefusedError as refused:
+            reason = str(refused)
+    if not promoted:
+        champion = chain.registry.champion(name)
+        if champion is None or champion.version != version:
+            chain.registry.set_challenger(name, version)
+    champion = chain.registry.champion(name)
+    serving = f"version {champion.version} of {champion.session}" if champion else "none"
+    verb = "promoted" if promoted else "not promoted"
+    summary = f"version {version} {verb}: {reason}; champion: {serving}"
+    return Promotion(version, sha256, promoted, serving, judgement.serves, summary, judgement.rules)
+
+
+def assemble(chain: Chain, horizon: Horizon, session: date, judgement: Judgement) -> Bundle:
+    """The bundle of a session's accepted models."""
+    lineage = chain.lineage(horizon)
+    records = {kind: lineage.require(kind, session) for kind in KINDS}
+    manifest = Manifest(
+        universe=chain.universe.name,
+        horizon=horizon,
+        session=session,
+        traded=chain.universe.held,
+        serves="policy" if judgement.serves == "policy" else "rule",
+        data_hash=records["vae"].data_hash,
+        settings_hash=chain.design.hash,
+        code_version=code_version(),
+        seeds={kind: record.seed for kind, record in records.items()},
+        parents={kind: record.parent for kind, record in records.items() if record.parent},
+        metrics=judgement.figures,
+        verdict=f"{judgement.lane}: {judgement.outcome}",
+        environment=environment_versions(),
+    )
+    policy = Policy.from_parts(lineage.load(records["rl_policy"]))
+    return Bundle(manifest, chain.design.features, load_regimes(lineage, session), policy)
+
+
+def roll_back(chain: Chain, horizon: Horizon, reason: str, as_of: date | None = None) -> str:
+    """Let the previous champion serve again; return what serves now, in one line."""
+    name = model_name(chain.universe.name, horizon)
+    now = chain.registry.roll_back(name, reason, as_of)
+    return f"{name}: version {now.version} of {now.session} serves again"
+
+
+def promote_by_hand(chain: Chain, horizon: Horizon, version: int, reason: str) -> str:
+    """Let any registered version serve; return what serves now, with the verdict that the gate had given it."""
+    name = model_name(chain.universe.name, horizon)
+    now = chain.registry.promote(name, version, reason, "promoted by hand", reinstate=True)
+    return f"{name}: version {now.version} of {now.session} serves; the gate had said: {now.tags.get('verdict', '?')}"

@@ -4,8 +4,9 @@ Data checks look at what is stored, anew. Model checks report the outcomes that 
 acceptance is data: a refused model stays refused for later sessions too, not only inside its own run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from typing import Literal, NamedTuple
 
 import dagster as dg
 
@@ -16,72 +17,116 @@ from regime_assets.metadata import figures, table
 from regime_assets.resources import DataHome
 
 Evaluate = Callable[[Chain, Lane, date], Sequence[RuleOutcome]]
+Effect = Literal["block", "error", "warn"]
 
-BLOCKING_DATA_RULES = {
-    "complete": "every symbol has a bar on every session of the calendar, and none on other days",
-    "unique": "one bar a symbol and session",
-    "finite": "no NaN and no infinity in the fields that the source supplies",
-    "positive": "prices are above zero",
-    "ordered": "the high is the highest and the low the lowest price of its bar",
-    "unit_jump": "no price is off by a factor of 100 (pence for pounds), corroborated by the bars around it",
-    "unapplied_split": "no price jumps by a split ratio without a recorded split, corroborated by the market",
-}
-WARNING_DATA_RULES = {
-    "outlier": "returns lie within 8 MADs of 60 sessions or within 8 %",
-    "stale": "no identical consecutive bars",
-    "spike_and_back": "no bar leaves the price level and returns to it a session later",
-    "zero_volume": "every bar has volume where the source supplies it",
-    "large_dividend": "no dividend exceeds 20 % of the price",
+
+class Rule(NamedTuple):
+    """A rule as the UI shows it: what it demands, and what a failure does to the run."""
+
+    description: str
+    effect: Effect
+
+
+BAR_RULES = {
+    "complete": Rule("every symbol has a bar on every session of the calendar, and none on other days", "block"),
+    "unique": Rule("one bar a symbol and session", "block"),
+    "finite": Rule("no NaN and no infinity in the fields that the source supplies", "block"),
+    "positive": Rule("prices, split ratios and dividends are above zero", "block"),
+    "ordered": Rule("the high is the highest and the low the lowest price of its bar", "block"),
+    "stale_session": Rule("a session is not a copy of the one before", "block"),
+    "unit_jump": Rule("no jump by the factor of a unit; blocks when corroborated", "block"),
+    "unapplied_split": Rule("no jump by a split ratio that known actions leave; blocks when corroborated", "block"),
+    "outlier": Rule("returns lie within 8 MADs of 60 sessions or within 8 %", "warn"),
+    "stale": Rule("bars do not repeat", "warn"),
+    "spike_and_back": Rule("a large move is not undone by the next session", "warn"),
+    "zero_volume": Rule("something was traded", "warn"),
+    "large_dividend": Rule("dividends of at most 20 % of the price", "warn"),
 }
 WINDOW_RULES = {
-    "finite": "no NaN and no infinity in the window's prices",
-    "positive": "the window's prices are above zero",
-    "complete": "every session of the calendar is there once",
-    "enough_sessions": "the window is long enough to be fitted on",
-    "varying": "no symbol's price is constant over the window",
+    "complete": Rule("every session of the calendar is there", "block"),
+    "unique": Rule("one price a symbol and session", "block"),
+    "finite": Rule("no NaN and no infinity", "block"),
+    "positive": Rule("prices are above zero", "block"),
+    "enough_sessions": Rule("the window is long enough to be fitted on", "block"),
+    "constant": Rule("no price stands still for the whole window", "block"),
+    "weights": Rule("sample weights are finite, positive and of mean 1", "block"),
+    "outlier": Rule("returns lie within 8 MADs of 60 sessions or within 8 %", "warn"),
 }
-WINDOW_WARNINGS = {"outlier": "the newest returns lie within the outlier bounds"}
-MODEL_RULES: dict[str, dict[str, tuple[str, bool]]] = {}
+MODEL_RULES = {
+    "vae": {
+        "active_units": Rule("latents that carry information; fewer than two is posterior collapse", "block"),
+        "finite_reconstruction": Rule("reconstruction and losses are numbers", "block"),
+        "validation_error_ratio": Rule("held-out reconstruction error relative to the previous model's", "block"),
+    },
+    "latents": {
+        "alignment_residual": Rule("variance of the previous latents that the alignment leaves unexplained", "block"),
+        "finite_latents": Rule("latents are numbers", "block"),
+    },
+    "gmm": {
+        "smallest_weight": Rule("no regime has collapsed", "block"),
+        "agreement_floor": Rule("last year's regimes agree with the previous partition's at least this much", "block"),
+        "agreement": Rule("last year's regimes agree with the previous partition's", "warn"),
+        "occupancy_change": Rule("no regime's share of the last year changed much", "warn"),
+        "separation": Rule("the regimes lie apart", "warn"),
+        "switches_per_year": Rule("regimes last", "warn"),
+        "ordered_by_risk": Rule("the regimes' names follow their downside risk", "warn"),
+    },
+    "rl_policy": {
+        "finite_weights": Rule("the networks' weights are numbers", "block"),
+        "exposure_within_limits": Rule("no exposure leaves its limits", "block"),
+        "turnover_per_year": Rule("turnover on the training window", "block"),
+        "entropy": Rule("exploration has not collapsed", "block"),
+        "not_stuck_at_a_limit": Rule("the exposure is not stuck at a limit where the rule's is not", "block"),
+        "validation_z": Rule("the learned tilt is not harmful on held-out sessions", "warn"),
+        "kl_to_previous": Rule("the policy has not moved far from its predecessor", "warn"),
+    },
+    "backtest_report": {
+        "drawdown_limit": Rule("deepest drawdown of the out-of-sample track; beyond it nothing is promoted", "error"),
+        "turnover_limit": Rule("turnover of the out-of-sample track; beyond it nothing is promoted", "error"),
+        "exposure_limit": Rule("largest exposure of the out-of-sample track; beyond it nothing is promoted", "error"),
+    },
+    "drift_report": {"no_drift": Rule("no drift episode is open", "warn")},
+}
+RECORDED_UNDER = {"backtest_report": "promotion"}
 
 
 def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
     """The checks of the assets that both horizons share."""
-    rules = _specified(BLOCKING_DATA_RULES, True) | _specified(WARNING_DATA_RULES, False)
-    return [_checks(lane, "raw_prices", rules, _judge_bars)]
+    return [_checks(lane, "raw_prices", BAR_RULES, _judge_bars)]
 
 
 def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
     """The checks of one horizon's assets."""
-    window = _specified(WINDOW_RULES, True) | _specified(WINDOW_WARNINGS, False)
     models = [_checks(lane, kind, rules, _recorded(kind)) for kind, rules in MODEL_RULES.items()]
-    return [_checks(lane, "validated_window", window, _judge_window), *models]
+    return [_checks(lane, "validated_window", WINDOW_RULES, _judge_window), *models]
 
 
-def _checks(lane: Lane, asset: str, rules: dict[str, tuple[str, bool]], evaluate: Evaluate) -> dg.AssetChecksDefinition:
+def _checks(lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate) -> dg.AssetChecksDefinition:
     key = lane.key(asset)
     specs = [
         dg.AssetCheckSpec(
-            name, asset=key, description=description, blocking=blocking, partitions_def=lane.partitions
+            name, asset=key, description=rule.description, blocking=rule.effect == "block", partitions_def=lane.partitions
         )
-        for name, (description, blocking) in rules.items()
+        for name, rule in rules.items()
     ]
 
     @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"))
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
         chain = data.chain(lane.universe)
         by_session = {session: evaluate(chain, lane, session) for session in sessions_of(context)}
-        for name, (_, blocking) in rules.items():
-            yield _result(key, name, blocking, by_session)
+        for name, rule in rules.items():
+            yield _result(key, name, rule.effect, by_session)
 
     return check
 
 
 def _result(
-    key: dg.AssetKey, name: str, blocking: bool, by_session: dict[date, Sequence[RuleOutcome]]
+    key: dg.AssetKey, name: str, effect: Effect, by_session: dict[date, Sequence[RuleOutcome]]
 ) -> dg.AssetCheckResult:
     """One rule over all sessions of the run: it passes when it does on each; the newest session's figures plot."""
     found = {s: o for s, outcomes in by_session.items() for o in outcomes if o.rule == name}
     failed = {session: outcome for session, outcome in found.items() if not outcome.passed}
+    is_error = effect == "error" or any(outcome.blocking for outcome in failed.values())
     metadata: dict[str, dg.MetadataValue] = {}
     if found:
         newest = found[max(found)]
@@ -95,7 +140,7 @@ def _result(
         asset_key=key,
         check_name=name,
         passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
         description=None if found else "not measured for this session",
     )
@@ -104,21 +149,18 @@ def _result(
 def _judge_bars(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
     from regime_assets.library.pipeline.ingestion import judge_stored_bars
 
-    return judge_stored_bars(chain, session)
+    return judge_stored_bars(chain, session, tuple(BAR_RULES))
 
 
 def _judge_window(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
     from regime_assets.library.pipeline.ingestion import judge_window
 
-    return judge_window(chain, lane.horizon, session)
+    return judge_window(chain, lane.horizon, session, tuple(WINDOW_RULES))
 
 
 def _recorded(kind: str) -> Evaluate:
     def evaluate(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-        return chain.lineage(lane.horizon).outcomes(kind, session)
+        return chain.lineage(lane.horizon).outcomes(RECORDED_UNDER.get(kind, kind), session)
 
     return evaluate
 
-
-def _specified(rules: dict[str, str], blocking: bool) -> dict[str, tuple[str, bool]]:
-    return {name: (description, blocking) for name, description in rules.items()}

@@ -168,6 +168,12 @@ class MarketStore:
         index = pd.DatetimeIndex(sessions, dtype="datetime64[ns]", name="session")
         return pd.DataFrame(closes * factors, index=index, columns=names)[: pd.Timestamp(last)]
 
+    def newest_sessions(self) -> dict[str, date]:
+        """The newest session of each symbol that has a bar."""
+        with self._connected() as connection:
+            sql = "SELECT symbol, max(session) FROM bars WHERE universe = ? AND NOT retracted GROUP BY symbol"
+            return {symbol: newest for symbol, newest in connection.execute(sql, [self.universe]).fetchall()}
+
     def versions(self, symbol: str, session: date) -> pd.DataFrame:
         """Every version of one bar in the order in which they became known, tombstones included."""
         with self._connected() as connection:

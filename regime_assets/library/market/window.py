@@ -132,7 +132,7 @@ def read_window(
     prices = store.adjusted_closes(as_of, columns, needed[0], as_of, calendar)
     _refuse_gaps(prices, f"{store.universe} {horizon_name} as of {as_of}")
     sessions = pd.DatetimeIndex(prices.index[lookback:])
-    weight = _weights(shape, len(sessions))
+    weight = window_weights(shape, len(sessions))
     return Window(
         universe=store.universe,
         horizon=horizon_name,
@@ -153,7 +153,8 @@ def _first_in_window(history: Sequence[date], shape: Rolling | Expanding, lookba
     return sum(session <= after for session in history)
 
 
-def _weights(shape: Rolling | Expanding, count: int) -> NDArray[np.float64]:
+def window_weights(shape: Rolling | Expanding, count: int) -> NDArray[np.float64]:
+    """Weights of the `count` sessions of a window, oldest first, mean 1."""
     if isinstance(shape, Rolling):
         return np.ones(count)
     age = np.arange(count - 1, -1, -1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.artifact import read_artifact, write_artifact
 from regime_assets.library.chain import Chain
 from regime_assets.library.models.cadence import full_retrain_due
@@ -83,6 +84,11 @@ def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
     path = chain.home.report(chain.universe.name, horizon, "drift", session)
     figures = write_evidently_report(reference, current, _thresholds(chain, session, settings), path)
+    outcome = RuleOutcome(
+        "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
+        detail=f"{state.status}; largest: {measurement.leading}",
+    )  # fmt: skip
+    chain.lineage(horizon).record_outcomes("drift_report", session, [outcome])
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
     chain.database.replace_partition(TABLE, chain.key(horizon, session), pd.DataFrame([row]))
     return Drift(measurement, state, figures, path)

@@ -11,8 +11,6 @@ import pandas as pd
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
 from regime_assets.library.market.quality import (
-    RULES,
-    WINDOW_RULES,
     Finding,
     QualitySettings,
     blocking,
@@ -103,7 +101,7 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
     return Ingested(chain, total, findings_frame(warnings))
 
 
-def judge_stored_bars(chain: Chain, session: date) -> tuple[RuleOutcome, ...]:
+def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tuple[RuleOutcome, ...]:
     """The rules for bars, over the newest sessions as they are stored."""
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
     sessions = _last_sessions(chain, session, OVERLAP_SESSIONS)
@@ -117,21 +115,31 @@ def judge_stored_bars(chain: Chain, session: date) -> tuple[RuleOutcome, ...]:
         sessions,
         source.fields,
         quality_settings(chain.universe),
-        bars[~recent],
-        chain.market.actions(session, before[0], session, chain.calendar),
+        history=bars[~recent],
+        actions=chain.market.actions(session, before[0], session, chain.calendar),
     )
-    return _as_outcomes(findings, tuple(RULES))
+    return _as_outcomes(findings, rules)
 
 
-def judge_window(chain: Chain, horizon: Horizon, session: date) -> tuple[RuleOutcome, ...]:
-    """The rules for windows, over the window as it reads today."""
+def judge_window(
+    chain: Chain, horizon: Horizon, session: date, rules: Sequence[str]
+) -> tuple[RuleOutcome, ...]:
+    """The rules for windows, over the window as it reads today; warnings about old sessions were given before."""
     window = chain.read_window(horizon, session)
-    return _as_outcomes(check_window(window, quality_settings(chain.universe)), tuple(WINDOW_RULES))
+    first = window.prices.index[0].date()
+    sessions = chain.calendar.sessions(first, session)
+    newest = sessions[-OVERLAP_SESSIONS]
+    findings = [
+        finding
+        for finding in check_window(window, quality_settings(chain.universe), sessions)
+        if finding.severity == "error" or finding.session is None or finding.session >= newest
+    ]
+    return _as_outcomes(findings, rules)
 
 
 def quality_settings(universe: Universe) -> QualitySettings:
     """The thresholds, with those that the universe sets."""
-    return QualitySettings(outlier_mads=universe.quality.outlier_mads, outlier_minimum=universe.quality.outlier_minimum)
+    return QualitySettings(outlier_mad=universe.quality.outlier_mads, outlier_floor=universe.quality.outlier_minimum)
 
 
 def _wanted(chain: Chain, first: date) -> list[tuple[tuple[str, ...], date]]:
@@ -168,11 +176,11 @@ def _validated(
         sessions,
         source.fields,
         quality_settings(chain.universe),
-        history[history["session"] < pd.Timestamp(sessions[0])],
-        fetched.actions,
+        history=history,
+        actions=fetched.actions,
     )
     failures = [
-        Finding("complete", "error", symbol, None, "close", None, "a bar a session", f"{source.name}: {reason}")
+        Finding("complete", "error", symbol, last, "close", None, "a bar a session", f"{symbol}: {source.name}: {reason}")
         for symbol, reason in fetched.failures.items()
     ]
     errors = failures + blocking(findings)

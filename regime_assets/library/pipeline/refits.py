@@ -16,14 +16,8 @@ from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.encoding import Encoder, Encoding, assess_encoding
 from regime_assets.library.models.policy import Policy
 from regime_assets.library.models.refit import FittedModels, build_tape
-from regime_assets.library.models.regimes import (
-    RegimeFit,
-    RegimeModel,
-    RegimePath,
-    assess_stability,
-    compare_regimes,
-    fit_regimes,
-)
+from regime_assets.library.models.regimes import RegimeFit, RegimeModel, RegimePath, fit_regimes
+from regime_assets.library.models.stability import StabilitySettings, assess_stability, compare_regimes
 from regime_assets.library.models.training_set import TrainingSet
 from regime_assets.library.models.vae import Vae
 from regime_assets.library.production.code_version import code_version
@@ -97,7 +91,7 @@ def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain
     )
     stability = compare_regimes(previous, fit.model, training.features) if previous else None
     record = _describe("gmm", session, seed, training, parent, fit.figures)
-    outcomes = assess_stability(fit, stability, chain.design.stability)
+    outcomes = assess_stability(fit, stability, StabilitySettings())
     return Refit(fit, record, outcomes, training, fit.model.infer(training.features))
 
 

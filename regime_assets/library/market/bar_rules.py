@@ -1,0 +1,88 @@
+"""Rules that a bar breaks or keeps on its own: there, once, finite, positive, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.market.findings import Finding, found
+
+PRICES = ("open", "high", "low", "close")
+
+ORDER_TOLERANCE = 1e-6
+"""Relative excess that the rounding of single-precision prices explains."""
+
+
+def complete(bars: pd.DataFrame, symbols: Sequence[str], sessions: Sequence[date]) -> Iterator[Finding]:
+    """Every symbol has a bar on every session, and there are no others."""
+    expected = pd.MultiIndex.from_product([symbols, pd.DatetimeIndex(list(sessions))], names=["symbol", "session"])
+    present = pd.MultiIndex.from_frame(bars[["symbol", "session"]]).drop_duplicates()
+    for symbol, session in expected.difference(present):
+        yield found("complete", "error", symbol, session.date(), bound="a bar on each session")
+    for symbol, session in present.difference(expected):
+        yield found("complete", "error", symbol, session.date(), bound="no bar but of known symbols on sessions")
+
+
+def unique(bars: pd.DataFrame) -> Iterator[Finding]:
+    """No symbol has two bars on one session."""
+    counts = bars.groupby(["symbol", "session"], observed=True).size()
+    for (symbol, session), count in counts[counts > 1].items():  # pyright: ignore[reportGeneralTypeIssues]
+        yield found("unique", "error", symbol, session.date(), value=float(count), bound="one bar")
+
+
+def finite(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
+    """What the source supplies is a finite number."""
+    for field in fields:
+        values = bars[field].to_numpy(dtype="float64")
+        for row in np.flatnonzero(~np.isfinite(values)):
+            yield _at(bars, int(row), "finite", field=field, value=float(values[row]), bound="a finite number")
+
+
+def positive(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
+    """Prices are above zero, volumes not below."""
+    for field in fields:
+        values = bars[field].to_numpy(dtype="float64")
+        wrong = values < 0.0 if field == "volume" else values <= 0.0
+        for row in np.flatnonzero(wrong):
+            bound = ">= 0" if field == "volume" else "> 0"
+            yield _at(bars, int(row), "positive", field=field, value=float(values[row]), bound=bound)
+
+
+def ordered(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
+    """No price of the bar is above its high or below its low."""
+    others = [field for field in PRICES if field in fields]
+    for edge, sign in (("high", 1.0), ("low", -1.0)):
+        if edge not in others or len(others) < 2:
+            continue
+        values = bars[edge].to_numpy(dtype="float64")
+        prices = bars[[field for field in others if field != edge]].to_numpy(dtype="float64")
+        extreme = prices.max(axis=1) if sign > 0 else prices.min(axis=1)
+        with np.errstate(invalid="ignore"):
+            wrong = sign * (extreme - values) > ORDER_TOLERANCE * np.abs(values)
+        for row in np.flatnonzero(wrong):
+            bound = f"{'>=' if sign > 0 else '<='} {extreme[row]:.6g}"
+            yield _at(bars, int(row), "ordered", field=edge, value=float(values[row]), bound=bound)
+
+
+def action_values(actions: pd.DataFrame) -> Iterator[Finding]:
+    """Split ratios and dividends are finite and above zero."""
+    values = actions["value"].to_numpy(dtype="float64")
+    for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):
+        action = actions.iloc[int(row)]
+        yield found(
+            "positive",
+            "error",
+            action["symbol"],
+            action["ex_session"].date(),
+            field=action["kind"],
+            value=float(values[row]),
+            bound="> 0",
+        )
+
+
+def _at(bars: pd.DataFrame, row: int, rule: str, *, field: str, value: float, bound: str) -> Finding:
+    bar = bars.iloc[row]
+    return found(rule, "error", bar["symbol"], bar["session"].date(), field=field, value=value, bound=bound)

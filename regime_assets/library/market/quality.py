@@ -1,0 +1,138 @@
+"""Checks of market data: what blocks, what blocks when corroborated, what asks for a look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.market import bar_rules, move_rules
+from regime_assets.library.market.findings import Finding, QualitySettings, blocking, findings_frame, found
+
+if TYPE_CHECKING:
+    from regime_assets.library.market.window import Window
+
+__all__ = ["RULES", "Finding", "QualitySettings", "blocking", "check_bars", "check_window", "findings_frame"]
+
+RULES = {
+    "complete": "a bar for each symbol and session, none besides",
+    "unique": "one bar for each symbol and session",
+    "finite": "every supplied value is a finite number",
+    "positive": "prices, split ratios and dividends above zero, volume not below",
+    "ordered": "high not below, low not above the bar's other prices",
+    "stale_session": "a session is not a copy of the one before",
+    "unit_jump": "no jump by the factor of a unit; blocks when volume or market are as usual",
+    "unapplied_split": "no jump by a split ratio that known actions leave; blocks when turnover in cash is as usual",
+    "stale": "bars do not repeat",
+    "outlier": "returns within 8 median absolute deviations of 60 sessions, or 8 %",
+    "spike_and_back": "a large move is not undone by the next session",
+    "zero_volume": "something was traded",
+    "large_dividend": "dividends of at most 20 % of the price",
+    "enough_sessions": "a window holds enough sessions",
+    "constant": "no price stands still for a whole window",
+    "weights": "sample weights are finite, positive and of mean 1",
+}
+"""Rule → what it demands."""
+
+NO_ACTIONS = pd.DataFrame(
+    {
+        "symbol": pd.Series(dtype="object"),
+        "ex_session": pd.Series(dtype="datetime64[ns]"),
+        "kind": pd.Series(dtype="object"),
+        "value": pd.Series(dtype="float64"),
+    }
+)
+
+
+def check_bars(
+    bars: pd.DataFrame,
+    symbols: Sequence[str],
+    sessions: Sequence[date],
+    fields: Sequence[str],
+    settings: QualitySettings | None = None,
+    *,
+    history: pd.DataFrame | None = None,
+    actions: pd.DataFrame | None = None,
+) -> list[Finding]:
+    """Check bars as traded before they are used.
+
+    Args:
+        bars: columns symbol, session, open, high, low, close, volume.
+        symbols: the symbols that there should be.
+        sessions: the sessions that there should be.
+        fields: the columns that the source supplies; the others are not looked at. "close" is among them.
+        settings: the thresholds; the defaults when not given.
+        history: bars of earlier sessions, which moves and volumes are compared with; bars of `sessions` in it are
+            ignored. 60 sessions are enough.
+        actions: columns symbol, ex_session, kind, value; what is known of splits and dividends.
+
+    Returns:
+        All findings, errors and warnings.
+
+    Raises:
+        ValueError: "close" is not among `fields`.
+    """
+    if "close" not in fields:
+        raise ValueError(f"bars without a close cannot be checked: {', '.join(fields)}")
+    thresholds = settings or QualitySettings()
+    known = NO_ACTIONS if actions is None else actions
+    dated = bars.assign(session=pd.to_datetime(bars["session"]))
+    panel = move_rules.make_panel(dated, symbols, sessions, fields, history=history, actions=known)
+    return [
+        *bar_rules.complete(dated, symbols, sessions),
+        *bar_rules.unique(dated),
+        *bar_rules.finite(dated, fields),
+        *bar_rules.positive(dated, fields),
+        *bar_rules.ordered(dated, fields),
+        *bar_rules.action_values(known),
+        *move_rules.jumps(panel, thresholds),
+        *move_rules.copies(panel, thresholds),
+        *move_rules.outliers(panel, thresholds),
+        *move_rules.volumes_and_dividends(panel, thresholds),
+    ]
+
+
+def check_window(
+    window: Window, settings: QualitySettings | None = None, sessions: Sequence[date] | None = None
+) -> list[Finding]:
+    """Check what a model is about to be fitted on.
+
+    Args:
+        window: the window.
+        settings: the thresholds; the defaults when not given.
+        sessions: the sessions that its prices should have, lookback included; not compared when not given.
+    """
+    thresholds = settings or QualitySettings()
+    prices = window.prices
+    symbols = [str(symbol) for symbol in prices.columns]
+    days = [moment.date() for moment in prices.index]
+    long = prices.set_axis(symbols, axis=1).melt(ignore_index=False, var_name="symbol", value_name="close")
+    bars = long.rename_axis("session").reset_index()
+    panel = move_rules.make_panel(
+        bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS
+    )
+    findings = [
+        *bar_rules.unique(bars),
+        *bar_rules.finite(bars, ("close",)),
+        *bar_rules.positive(bars, ("close",)),
+        *([] if sessions is None else bar_rules.complete(bars, symbols, sessions)),
+        *move_rules.outliers(panel, thresholds),
+    ]
+    count = len(window.sessions)
+    if count < thresholds.window_sessions:
+        bound = f">= {thresholds.window_sessions}"
+        findings.append(found("enough_sessions", "error", "", window.as_of, value=float(count), bound=bound))
+    in_window = prices.iloc[-count:].to_numpy() if count else prices.to_numpy()
+    for column, symbol in enumerate(symbols):
+        if count > 1 and np.ptp(in_window[:, column]) == 0.0:
+            value = float(in_window[0, column])
+            findings.append(found("constant", "error", symbol, window.as_of, value=value, bound="a price that moves"))
+    weight = window.sample_weight
+    if len(weight) != count or not (np.isfinite(weight).all() and (weight > 0.0).all()):
+        findings.append(found("weights", "error", "", window.as_of, bound="a finite positive weight per session"))
+    elif count and abs(float(weight.mean()) - 1.0) > 1e-9:
+        findings.append(found("weights", "error", "", window.as_of, value=float(weight.mean()), bound="mean 1"))
+    return findings

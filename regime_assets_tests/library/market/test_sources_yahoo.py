@@ -121,11 +121,13 @@ def test_todays_bar_is_returned_only_once_its_session_has_settled(
 
 def test_a_session_without_a_price_is_no_bar(server: VendorServer) -> None:
     chart = yahoo_chart(flat_bars(SESSIONS, CLOSES))
-    for values in chart["chart"]["result"][0]["indicators"]["quote"][0].values():
-        values[2] = None
+    quote = chart["chart"]["result"][0]["indicators"]["quote"][0]
+    for name in ("open", "high", "low", "close", "volume"):
+        quote[name][2] = None  # a session that Yahoo lists empty
+    quote["close"][4] = None  # and one that it lists in part
     server.route(yahoo_path("GAP"), chart)
     bars = source(server).fetch(["GAP"], FIRST, LAST).bars
-    assert bars["session"].dt.date.tolist() == SESSIONS[:2] + SESSIONS[3:]
+    assert bars["session"].dt.date.tolist() == [*SESSIONS[:2], SESSIONS[3], SESSIONS[5]]
     assert not bars.isna().any(axis=None)
 
 
@@ -247,6 +249,8 @@ def test_a_session_is_dated_in_exchange_time() -> None:
         chart = yahoo_chart(flat_bars(SESSIONS, CLOSES), timezone=vendor.SYDNEY)
         running.route(yahoo_path("BHP.AX"), chart)
         bars = source(running).fetch(["BHP.AX"], FIRST, LAST).bars
+        opening = chart["chart"]["result"][0]["timestamp"][0]
+        assert all(float(asked.query.get("period1", 0)) <= opening for asked in running.asked)
     assert bars["session"].dt.date.tolist() == SESSIONS
 
 

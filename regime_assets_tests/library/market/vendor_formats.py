@@ -118,7 +118,7 @@ def yahoo_chart(
         "meta": meta,
         "timestamp": [opening(bar.session) for bar in bars],
         "events": {kind: found for kind, found in events.items() if found},
-        "indicators": {"quote": [quote], "adjclose": [{"adjclose": quote["close"]}]},
+        "indicators": {"quote": [quote], "adjclose": [{"adjclose": [close * 0.9 for close in quote["close"]]}]},
     }
     return {"chart": {"result": [result], "error": None}}
 

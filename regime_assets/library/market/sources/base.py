@@ -109,7 +109,7 @@ class History(NamedTuple):
     """One symbol's part of an answer, before it is put together.
 
     Attributes:
-        bars: index `session` (tz-naive midnight, ascending), columns from `PRICE_FIELDS`.
+        bars: index `session` (tz-naive midnight), columns from `PRICE_FIELDS`.
         actions: columns `ex_session`, `kind`, `value`.
     """
 

@@ -79,7 +79,7 @@ class FilesSource:
             frame = frame[["session", *numbers]].astype(dict.fromkeys(numbers, "float64"))
         except (ValueError, TypeError) as error:
             raise SymbolError(f"{path.name}: {error}") from error
-        frame = frame[frame["session"].between(first, last)].set_index("session").sort_index()
+        frame = frame[frame["session"].between(first, last)].set_index("session")
         if frame.empty:
             raise SymbolError(f"{path.name}: no session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
         gaps = frame[frame[list(self.fields)].isna().any(axis=1)]

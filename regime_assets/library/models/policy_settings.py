@@ -26,7 +26,7 @@ class PolicySettings:
         rollout_sessions: sessions collected per environment between two updates.
         minibatches, epochs: per update; gradient steps per rollout are their product.
         discount: per session. Actions move no price, only the cost of the next trade: a short horizon is enough.
-        gae_lambda: generalised advantage estimation.
+        gae_lambda: of generalised advantage estimation; later sessions' rewards are mostly noise to an action.
         entropy_bonus: weight of the entropy in PPO's loss.
         initial_log_std: PPO's exploration in units of the action.
         levels: DQN's actions in [-1, 1], neutral first (equal values choose the first).
@@ -55,7 +55,7 @@ class PolicySettings:
     minibatches: int = 4
     epochs: int = 5
     discount: float = 0.9
-    gae_lambda: float = 0.9
+    gae_lambda: float = 0.5
     entropy_bonus: float = 0.0
     initial_log_std: float = 0.0
     levels: tuple[float, ...] = (0.0, -1.0, 1.0)

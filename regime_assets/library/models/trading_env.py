@@ -70,6 +70,7 @@ class TradingVecEnv(VecEnv):
         self._rule = tape.rule_exposure
         self._returns = tape.returns
         self._base_returns = tape.base_returns
+        self._reference = self._rewards_of_the_rule() if settings.relative_to_rule else np.zeros(tape.n_sessions)
         self._levels = np.asarray(levels, dtype=np.float64)
         self._sampler = EpisodeSampler.of(tape, settings, segments)
         count = settings.environments if environments is None else environments
@@ -166,13 +167,22 @@ class TradingVecEnv(VecEnv):
         else:
             gross = positions[:, 0] * self._base_returns[t + FILL_DELAY]
         self.net = gross - settings.cost * self.turnover
-        reward = np.log1p(np.maximum(self.net, RUIN)) - 0.5 * settings.risk_aversion * self.net**2
+        reward = self._utility(self.net) - self._reference[t]
         if self._map.kind == "residual":
             reward -= settings.tilt_penalty * (positions[:, 0] - self._map.at_rule(rule)[:, 0]) ** 2
         self.positions = positions
         self.equity *= 1.0 + self.net
         self._score += reward
         return (reward * settings.reward_scale).astype(np.float32)
+
+    def _utility(self, net: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.log1p(np.maximum(net, RUIN)) - 0.5 * self.settings.risk_aversion * net**2
+
+    def _rewards_of_the_rule(self) -> NDArray[np.float64]:
+        """(T - FILL_DELAY,) what the rule earns by each session's decision, from cash before the first."""
+        exposure = np.clip(self._rule, self._map.lowest_exposure, self._map.highest_exposure)[:-FILL_DELAY]
+        traded = np.abs(np.diff(exposure, prepend=0.0)) * float(self._map.base_weights.sum())
+        return self._utility(exposure * self._base_returns[FILL_DELAY:] - self.settings.cost * traded)
 
     def _closing(self, row: int, observed: NDArray[np.float32], ruined: bool) -> dict[str, Any]:
         length = int(self._t[row] - self._start[row])

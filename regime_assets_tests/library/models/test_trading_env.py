@@ -17,6 +17,7 @@ from regime_assets_tests.library.models.trading_tapes import noise_tape
 
 KINDS = ("residual", "exposure", "weights")
 Kind = Literal["residual", "exposure", "weights"]
+PLAIN = TradingSettings(reward_scale=1.0, relative_to_rule=False)
 
 
 def played(tape: MarketTape, trading: TradingSettings, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -67,7 +68,7 @@ def test_an_observation_contains_no_later_return(changed: int, seed: int) -> Non
     returns = tape.returns.copy()
     returns[changed:] += 0.01
     other = MarketTape(tape.observations, tape.rule_exposure, returns, tape.base_weights, tape.sample_weight)
-    trading = TradingSettings(episode_sessions=50, start="cash")
+    trading = TradingSettings(episode_sessions=50, start="cash", relative_to_rule=False)
     envs = [TradingVecEnv(market, trading, environments=1) for market in (tape, other)]
     for env in envs:
         env.reset()
@@ -81,7 +82,9 @@ def test_an_observation_contains_no_later_return(changed: int, seed: int) -> Non
 
 def test_zero_action_holds_the_rule_and_the_reward_is_log_return_less_costs_and_risk() -> None:
     tape = noise_tape(30)
-    trading = TradingSettings(episode_sessions=30, start="cash", reward_scale=1.0, risk_aversion=3.0, tilt_penalty=9.0)
+    trading = TradingSettings(
+        episode_sessions=30, start="cash", reward_scale=1.0, risk_aversion=3.0, tilt_penalty=9.0, relative_to_rule=False
+    )
     env = TradingVecEnv(tape, trading, environments=1)
     observed = env.reset()
     np.testing.assert_array_equal(observed[0], [*tape.observations[0], 0.0])
@@ -91,9 +94,27 @@ def test_zero_action_holds_the_rule_and_the_reward_is_log_return_less_costs_and_
     np.testing.assert_array_equal(observed[0], [*tape.observations[1], tape.rule_exposure[0]])
 
 
+@pytest.mark.parametrize("start", ["cash", "rule"])
+def test_a_relative_reward_is_the_own_reward_less_the_rules(start: Literal["cash", "rule"]) -> None:
+    """The difference is the same for every action; holding the rule is worth exactly nothing."""
+    tape = noise_tape(60)
+    trading = TradingSettings(episode_sessions=58, start=start, reward_scale=1.0)
+    relative, own = (TradingVecEnv(tape, replace(trading, relative_to_rule=on), environments=3) for on in (True, False))
+    relative.reset()
+    own.reset()
+    rng = np.random.default_rng(0)
+    for _ in range(58):
+        actions = np.array([[0.0], *rng.uniform(-1, 1, (2, 1))], np.float32)
+        first, second = relative.step(actions)[1], own.step(actions)[1]
+        assert first[0] == 0.0
+        np.testing.assert_allclose(second - first, second[0], atol=1e-8)
+
+
 def test_tilt_is_bounded_limited_and_penalised() -> None:
     tape = noise_tape(30)
-    trading = TradingSettings(tilt_bound=0.3, tilt_penalty=1.0, cost=0.0, risk_aversion=0.0, reward_scale=1.0)
+    trading = TradingSettings(
+        tilt_bound=0.3, tilt_penalty=1.0, cost=0.0, risk_aversion=0.0, reward_scale=1.0, relative_to_rule=False
+    )
     mapping = ActionMap.of(trading, tape.base_weights)
     positions = mapping.positions(np.array([[-5.0], [5.0], [0.5]]), np.array([0.5, 0.9, 0.2]))
     np.testing.assert_allclose(positions[:, 0], [0.2, 1.0, 0.35])

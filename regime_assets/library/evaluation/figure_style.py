@@ -106,6 +106,17 @@ def dated(axes: Axes) -> None:
     axes.xaxis.get_offset_text().set(fontsize=TEXT_POINTS - 1, color=MUTED)
 
 
+def logarithmic(axes: Axes, low: float, high: float) -> None:
+    """A log scale for values from `low` to `high` with round labels, however narrow the range."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_yscale("log")
+    wide = high > 2.5 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7), numticks=8) if wide else MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def plain(text: str) -> str:
     """`text` with its dollar signs kept from being read as mathematics."""
     return text.replace("$", r"\$")
@@ -171,6 +182,7 @@ def _svg(figure: Figure) -> bytes:
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)  # an HTML parser knows them
+    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)  # would repeat from picture to picture
     text = re.sub(r'(?<= d=")[^"]*', _shortened, text)
     for colour, variable in CSS_VARIABLES.items():
         text = text.replace(colour, f"var({variable}, {colour})")

@@ -23,6 +23,7 @@ from regime_assets.library.evaluation.figure_style import (
     days,
     heading,
     legend,
+    logarithmic,
     markdown_picture,
     panels,
     plain,
@@ -73,11 +74,13 @@ def equity_and_drawdown(net: Mapping[str, pd.Series], *, form: Form = "png") -> 
         net: strategy name → net simple returns indexed by session; the first is the subject and drawn on top.
         form: "png" or "svg".
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter
 
     figure, (growth, drawdown) = panels(3.9, (2.2, 1.0))
+    extremes = 1.0, 1.0
     for position, (name, returns) in enumerate(net.items()):
         equity = (1.0 + returns.fillna(0.0)).cumprod()
+        extremes = min(extremes[0], float(equity.min())), max(extremes[1], float(equity.max()))
         depth = equity / np.maximum(equity.cummax(), 1.0) - 1.0
         colour, width = strategy_colour(position), 1.9 if position == 0 else 1.1
         for axes, values in ((growth, equity), (drawdown, depth)):
@@ -86,10 +89,7 @@ def equity_and_drawdown(net: Mapping[str, pd.Series], *, form: Form = "png") -> 
         if position == 0:
             line = thinned(depth)
             drawdown.fill_between(days(line.index), line, 0.0, color=colour, alpha=0.12, lw=0)
-    growth.set_yscale("log")
-    growth.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=8))
-    growth.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    growth.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(growth, *extremes)
     drawdown.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     heading(growth, "growth of 1, net of costs, log scale")
     heading(drawdown, "drawdown")
@@ -177,12 +177,25 @@ def weights_over_time(weights: pd.DataFrame, *, form: Form = "png") -> bytes:
     return rendered(figure, form)
 
 
-def estimates(values: Mapping[str, Estimate], title: str, *, form: Form = "png") -> bytes:
-    """Numbers and their intervals, one row each, against zero: what the data can and cannot tell apart."""
+def estimates(
+    values: Mapping[str, Estimate],
+    title: str,
+    colours: Mapping[str, str] | None = None,
+    *,
+    form: Form = "png",
+) -> bytes:
+    """Numbers and their intervals, one row each, against zero: what the data can and cannot tell apart.
+
+    Args:
+        values: name → estimate, drawn from top to bottom.
+        title: what is estimated.
+        colours: name → colour, where names have one elsewhere.
+        form: "png" or "svg".
+    """
     figure, (axes,) = panels(0.7 + 0.3 * len(values))
     axes.axvline(0.0, color=MUTED, linewidth=0.9)
-    for position, estimate in enumerate(values.values()):
-        colour = strategy_colour(position)
+    for position, (name, estimate) in enumerate(values.items()):
+        colour = (colours or {}).get(name, strategy_colour(position))
         axes.plot([estimate.low, estimate.high], [position, position], color=colour, lw=2.2, alpha=0.55)
         axes.plot(estimate.value, position, "o", color=colour, ms=6)
     axes.set_yticks(range(len(values)), [plain(name) for name in values])

@@ -18,6 +18,7 @@ from regime_assets.library.evaluation.figure_style import (
     days,
     heading,
     legend,
+    logarithmic,
     panels,
     plain,
     regime_colours,
@@ -74,18 +75,13 @@ def regime_ribbon(
         names: the K regimes' names, calm to turbulent.
         form: "png" or "svg".
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     posteriors = np.asarray(regimes, dtype=float) if np.ndim(regimes) == 2 else None
     states = np.asarray(regimes, dtype=int) if posteriors is None else posteriors.argmax(axis=1)
     figure, axes = panels(3.3 if posteriors is None else 3.9, (1.0,) if posteriors is None else (2.4, 1.0))
     _background(axes[0], days(sessions), states, names)
     line = thinned(prices.reindex(sessions))
     axes[0].plot(days(line.index), line.to_numpy(), color=INK, lw=1.2)
-    axes[0].set_yscale("log")
-    axes[0].yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=8))
-    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
-    axes[0].yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(axes[0], float(prices.min()), float(prices.max()))
     heading(axes[0], f"{prices.name or 'price'}, log scale")
     if posteriors is not None:
         _stacked(axes[1], days(sessions), posteriors)

@@ -26,7 +26,8 @@ class QualitySettings:
         split_ratios: ratios (new shares for one old) in which listed shares are split. 5:4 and 4:3 are left out:
             moves of a fifth or a quarter are too common to be told from them.
         split_tolerance: relative distance from a split ratio that a move may have.
-        usual_volume: volume, or turnover in cash, within this factor of its recent median is usual.
+        usual_volume: volume, or turnover in cash, up to this multiple of its recent median is usual; a session that
+            halves a share's price for real multiplies it.
         volume_sessions: sessions before over which that median is taken.
         market_move: with a median move of the other symbols beyond this, they do not speak against a real move.
         stale_bars: identical bars in a row, volume included, from which on they are stale.

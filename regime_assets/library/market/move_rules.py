@@ -197,7 +197,7 @@ def _nearest(size: float, ratios: Sequence[float], tolerance: float) -> float | 
 
 
 def _usual(panel: Panel, row: int, column: int, settings: QualitySettings, *, in_cash: bool) -> bool | None:
-    """Whether the volume is what it was before; None where there is no volume to compare."""
+    """Whether the volume is no multiple of what it was before; None where there is no volume to compare."""
     if "volume" not in panel.values:
         return None
     amount = panel.values["volume"][:, column]
@@ -208,7 +208,7 @@ def _usual(panel: Panel, row: int, column: int, settings: QualitySettings, *, in
     if not past.size or not np.isfinite(amount[row]):
         return None
     change = float(amount[row]) / float(np.median(past))
-    return 1.0 / settings.usual_volume <= change <= settings.usual_volume
+    return change <= settings.usual_volume
 
 
 def _others_calm(growth: Matrix, row: int, column: int, settings: QualitySettings) -> bool:

@@ -1,4 +1,4 @@
-"""The newest signal of a model as a small file beside its champion pointer, for readers that cannot open the database.
+"""The newest signal of a universe as a small file, for readers that cannot open the database.
 
 DuckDB lets one process at a time open its file, so the service does not open it: whoever records an answer in the
 deployment log publishes it here too.
@@ -7,6 +7,7 @@ deployment log publishes it here too.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +15,7 @@ from typing import Any
 
 from regime_assets.library.production.champion_pointer import write_file_atomically
 from regime_assets.library.production.names import checked_name
-from regime_assets.library.production.signal import Signal
-
-SIGNAL_FILE = "signal.json"
+from regime_assets.library.production.signal import CombinedSignal, Signal, combine
 
 
 class PublishedSignalError(Exception):
@@ -25,65 +24,67 @@ class PublishedSignalError(Exception):
 
 @dataclass(frozen=True)
 class PublishedSignal:
-    """An answer and who gave it.
+    """What a universe's horizons say together, and who gave the answers.
 
     Attributes:
-        model_name, model_version, bundle_sha256: the champion that answered.
+        universe: the universe.
+        model_versions: the champion that answered, by horizon.
         decided_at: when, aware.
-        signal: the answer.
+        signal: the combined answer.
     """
 
-    model_name: str
-    model_version: int
-    bundle_sha256: str
+    universe: str
+    model_versions: Mapping[str, int]
     decided_at: datetime
-    signal: Signal
+    signal: CombinedSignal
 
     def to_document(self) -> dict[str, Any]:
         """The answer as JSON values."""
         return {
-            "model_name": self.model_name,
-            "model_version": self.model_version,
-            "bundle_sha256": self.bundle_sha256,
+            "universe": self.universe,
+            "model_versions": dict(self.model_versions),
             "decided_at": self.decided_at.isoformat(),
             "signal": self.signal.to_document(),
         }
 
 
 def publish_signal(artifact_root: Path, published: PublishedSignal) -> bool:
-    """Replace the model's published signal in one rename, unless a newer session's is there; say whether it did.
+    """Replace the universe's published signal in one rename, unless a newer session's is there; say whether it did.
 
     A backfill of an old session thus changes the deployment log and not what is published.
     """
-    current = read_published_signal(artifact_root, published.model_name)
-    if current is not None and current.signal.session > published.signal.session:
+    try:
+        newest = read_published_signal(artifact_root, published.universe)
+    except PublishedSignalError:
+        newest = None  # the file is a copy of what the deployment log holds: a spoiled one is replaced
+    if newest is not None and newest.signal.session > published.signal.session:
         return False
     content = json.dumps(published.to_document(), allow_nan=False).encode()
-    write_file_atomically(_path(artifact_root, published.model_name), content)
+    write_file_atomically(_path(artifact_root, published.universe), content)
     return True
 
 
-def read_published_signal(artifact_root: Path, model_name: str) -> PublishedSignal | None:
+def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal | None:
     """The newest published signal; None when there is none.
 
     Raises:
         PublishedSignalError: the file is not one.
     """
-    path = _path(artifact_root, model_name)
+    path = _path(artifact_root, universe)
     try:
         fields = json.loads(path.read_bytes())
+        horizons = {name: Signal.from_document(each) for name, each in fields["signal"]["horizons"].items()}
         return PublishedSignal(
-            model_name=fields["model_name"],
-            model_version=int(fields["model_version"]),
-            bundle_sha256=fields["bundle_sha256"],
+            universe=fields["universe"],
+            model_versions=fields["model_versions"],
             decided_at=datetime.fromisoformat(fields["decided_at"]),
-            signal=Signal.from_document(fields["signal"]),
+            signal=combine(horizons),  # the same bits: a combination is a function of its horizons
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PublishedSignalError(f"{path}: not a published signal ({error!r})") from error
 
 
-def _path(artifact_root: Path, model_name: str) -> Path:
-    return artifact_root / checked_name(model_name, "model name") / SIGNAL_FILE
+def _path(artifact_root: Path, universe: str) -> Path:
+    return artifact_root / f"{checked_name(universe, 'universe')}.signal.json"

@@ -4,7 +4,7 @@ Start it with `python -m regime_assets.library.production.service --home DATA --
 of at least 16 characters in `REGIME_ASSETS_TOKEN`. It needs the extra `serve` (FastAPI, uvicorn); it needs neither
 MLflow nor torch nor the database: it follows the pointer file that a promotion writes.
 
-    GET  /signal, /regime    the newest answer that was published
+    GET  /signal, /regime    the newest answer of the universe's horizons together, as it was published
     POST /signal, /regime    the champion's answer to {"sessions": [T], "names": [F], "rows": [T][F]}
     GET  /metrics            Prometheus text
     GET  /health             200 when a champion serves, 503 when none does; the only path without a token
@@ -28,7 +28,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from regime_assets.library.home import Home
-from regime_assets.library.production.published_signal import PublishedSignal, read_published_signal
+from regime_assets.library.production.names import NameRefusedError, checked_name
+from regime_assets.library.production.published_signal import (
+    PublishedSignal,
+    PublishedSignalError,
+    read_published_signal,
+)
 from regime_assets.library.production.served_champion import LoadedChampion, PointedChampion, ServedChampion
 from regime_assets.library.production.service_guard import ServiceGuard
 from regime_assets.library.production.service_metrics import CONTENT_TYPE, ServiceMetrics
@@ -117,7 +122,10 @@ def create_service(
             raise HTTPException(422, str(error)) from error
 
     def newest() -> PublishedSignal:
-        found = published()
+        try:
+            found = published()
+        except PublishedSignalError as error:
+            raise HTTPException(503, "the published signal cannot be read") from error
         if found is None:
             raise HTTPException(404, "no signal was published yet")
         return found
@@ -133,13 +141,23 @@ def create_service(
 
     @service.get("/regime")
     def published_regime() -> dict[str, Any]:
-        found = newest()
-        return {"model_name": found.model_name, "model_version": found.model_version} | _regime(found.signal)
+        found = newest().signal
+        posteriors = {horizon: each.posteriors for horizon, each in found.horizons.items()}
+        return {
+            "session": found.session.isoformat(),
+            "regime": found.regime,
+            "regime_from": found.regime_from,
+            "posteriors": posteriors,
+        }
 
     @service.post("/regime")
     async def regime(window: FeatureWindow) -> dict[str, Any]:
         serving, answered = answer(window)
-        return _origin(serving) | _regime(answered)
+        return _origin(serving) | {
+            "session": answered.session.isoformat(),
+            "regime": answered.regime,
+            "posteriors": answered.posteriors,
+        }
 
     @service.get("/health")
     async def health() -> JSONResponse:
@@ -164,10 +182,6 @@ def _origin(serving: LoadedChampion) -> dict[str, Any]:
     return {"model_name": pointer.model_name, "model_version": pointer.version, "bundle_sha256": pointer.sha256}
 
 
-def _regime(signal: Signal) -> dict[str, Any]:
-    return {"session": signal.session.isoformat(), "regime": signal.regime, "posteriors": signal.posteriors}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve one model until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m regime_assets.library.production.service", description=__doc__)
@@ -181,12 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     root = Home(chosen.home).mlflow_artifacts
     try:
-        service = create_service(
-            PointedChampion(root, chosen.model),
-            os.environ.get(TOKEN_VARIABLE, ""),
-            lambda: read_published_signal(root, chosen.model),
-        )
-    except ServiceError as error:
+        model = checked_name(chosen.model, "model name")
+        universe = checked_name(model.rpartition(".")[0], "universe")
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        service = create_service(PointedChampion(root, model), token, lambda: read_published_signal(root, universe))
+    except (ServiceError, NameRefusedError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.
     uvicorn.run(service, host=chosen.host, port=chosen.port, access_log=False, server_header=False)

@@ -75,6 +75,11 @@ class CombinedSignal:
     weights: dict[str, float]
     horizons: dict[str, Signal]
 
+    def to_document(self) -> dict[str, Any]:
+        """The combination as JSON values."""
+        horizons = {name: signal.to_document() for name, signal in self.horizons.items()}
+        return asdict(self) | {"session": self.session.isoformat(), "horizons": horizons}
+
 
 def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
     """The bundle's signal at the last session of `features`.

@@ -138,7 +138,7 @@ def promote_and_roll_back_for_ever(home: Path) -> None:
 def test_killed_at_any_moment_the_champion_resolves(new_home: Callable[[], Path]) -> None:
     moments = random.Random(7)
     cut_short = 0
-    for _ in range(10):
+    for _ in range(6):
         home = new_home()
         journal = home / "locks" / f"{MODEL}.promotions.jsonl"
         at_rest = journal.stat().st_size

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 from fastapi import FastAPI
@@ -20,13 +28,14 @@ from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.champion_pointer import ChampionPointer, write_pointer
 from regime_assets.library.production.published_signal import (
     PublishedSignal,
+    PublishedSignalError,
     publish_signal,
     read_published_signal,
 )
 from regime_assets.library.production.served_champion import PointedChampion, ServedChampion
-from regime_assets.library.production.service import ServiceError, create_service
+from regime_assets.library.production.service import TOKEN_VARIABLE, ServiceError, create_service, main
 from regime_assets.library.production.service_guard import LARGEST_BODY
-from regime_assets.library.production.signal import Signal, score
+from regime_assets.library.production.signal import Signal, combine, score
 from regime_assets_tests.library.production.bundles import SESSION, random_bundle, random_features
 
 MODEL = "us.short"
@@ -69,7 +78,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Path:
 
 def service_of(root: Path) -> FastAPI:
     return create_service(
-        PointedChampion(root, MODEL), TOKEN, lambda: read_published_signal(root, MODEL), poll_seconds=0.01
+        PointedChampion(root, MODEL), TOKEN, lambda: read_published_signal(root, "us"), poll_seconds=0.01
     )
 
 
@@ -214,15 +223,26 @@ def test_a_promotion_reaches_a_running_service(tmp_path: Path, features: pd.Data
 
 
 def test_the_published_signal_is_the_newest_sessions(root: Path, client: TestClient, bundle: Bundle) -> None:
-    answered = score(bundle, random_features(bundle))
-    newest = PublishedSignal(MODEL, 1, bundle.sha256(), datetime(2022, 3, 1, 22, tzinfo=UTC), answered)
-    older = replace(newest, signal=replace(answered, session=SESSION.replace(day=1, month=2)))
+    def published(session: date) -> PublishedSignal:
+        short = replace(score(bundle, random_features(bundle)), session=session)
+        long = replace(score(random_bundle(seed=2), random_features(bundle)), session=session)
+        combined = combine({"short": short, "long": long})
+        return PublishedSignal("us", {"short": 1, "long": 4}, datetime(2022, 3, 1, 22, tzinfo=UTC), combined)
+
     assert client.get("/signal", headers=HEADERS).status_code == 404
-    assert publish_signal(root, newest)
-    assert not publish_signal(root, older)
+    assert publish_signal(root, published(SESSION))
+    assert not publish_signal(root, published(date(2022, 2, 1)))
+    assert read_published_signal(root, "us") == published(SESSION)
     answer = client.get("/signal", headers=HEADERS).json()
-    assert Signal.from_document(answer["signal"]) == answered
-    assert client.get("/regime", headers=HEADERS).json()["regime"] == answered.regime
+    assert answer == json.loads(json.dumps(published(SESSION).to_document()))
+    regime = client.get("/regime", headers=HEADERS).json()
+    assert regime["regime"] == published(SESSION).signal.regime
+    assert set(regime["posteriors"]) == {"short", "long"}
+    (root / "us.signal.json").write_text("{}")
+    with pytest.raises(PublishedSignalError, match=r"us\.signal\.json"):
+        read_published_signal(root, "us")
+    assert client.get("/signal", headers=HEADERS).status_code == 503
+    assert publish_signal(root, published(date(2022, 2, 1)))  # a spoiled copy keeps nobody from publishing
 
 
 def test_metrics_count_requests_without_a_label_per_path(client: TestClient, bundle: Bundle) -> None:
@@ -254,3 +274,56 @@ def test_it_does_not_start_without_a_real_token(root: Path, token: str) -> None:
     with pytest.raises(ServiceError, match="REGIME_ASSETS_TOKEN") as raised:
         create_service(PointedChampion(root, MODEL), token)
     assert "short" not in str(raised.value)
+
+
+def test_the_program_serves_on_loopback_without_torch_mlflow_or_the_database(
+    tmp_path: Path, features: pd.DataFrame, bundle: Bundle
+) -> None:
+    serve(tmp_path / "mlflow_artifacts", bundle, version=1)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    program = (
+        "import sys, atexit\n"
+        "heavy = {'torch', 'mlflow', 'duckdb', 'sklearn', 'stable_baselines3', 'matplotlib', 'dagster'}\n"
+        "atexit.register(lambda: print('heavy:', sorted(heavy & set(sys.modules)), flush=True))\n"
+        "from regime_assets.library.production.service import main\n"
+        f"main(['--home', {str(tmp_path)!r}, '--model', {MODEL!r}, '--port', '{port}'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | {TOKEN_VARIABLE: TOKEN},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS) as client:
+            wait_for(client, process)
+            answer = client.post("/signal", json=window(features))
+            assert Signal.from_document(answer.json()["signal"]) == score(bundle, features)
+            with contextlib.suppress(httpx.TransportError):  # the connection may close before all is sent
+                assert client.post("/signal", content=b"[" * 10_000_000).status_code == 413
+            assert client.get("/health").status_code == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert "heavy: []" in output
+    assert TOKEN not in output
+
+
+def wait_for(client: httpx.Client, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/health").status_code == 200:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"the service did not come up: {process.communicate()[0] if process.poll() is not None else ''}")
+
+
+def test_the_program_refuses_to_start_without_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(SystemExit, match=TOKEN_VARIABLE):
+        main(["--home", str(tmp_path), "--model", MODEL])
+    with pytest.raises(SystemExit, match="does not match"):
+        main(["--home", str(tmp_path), "--model", "../x"])

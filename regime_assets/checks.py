@@ -13,7 +13,7 @@ import dagster as dg
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
-from regime_assets.metadata import figures, table
+from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
 
 Evaluate = Callable[[Chain, Lane, date], Sequence[RuleOutcome]]
@@ -105,7 +105,11 @@ def _checks(lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate) 
     key = lane.key(asset)
     specs = [
         dg.AssetCheckSpec(
-            name, asset=key, description=rule.description, blocking=rule.effect == "block", partitions_def=lane.partitions
+            name,
+            asset=key,
+            description=rule.description,
+            blocking=rule.effect == "block",
+            partitions_def=lane.partitions,
         )
         for name, rule in rules.items()
     ]
@@ -146,7 +150,7 @@ def _result(
     )
 
 
-def _judge_bars(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
+def _judge_bars(chain: Chain, _lane: Lane, session: date) -> Sequence[RuleOutcome]:
     from regime_assets.library.pipeline.ingestion import judge_stored_bars
 
     return judge_stored_bars(chain, session, tuple(BAR_RULES))
@@ -163,4 +167,3 @@ def _recorded(kind: str) -> Evaluate:
         return chain.lineage(lane.horizon).outcomes(RECORDED_UNDER.get(kind, kind), session)
 
     return evaluate
-

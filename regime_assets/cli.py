@@ -73,7 +73,7 @@ def _promote(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chain(universe_name: str):  # noqa: ANN202
+def _chain(universe_name: str):
     from regime_assets.definitions import universes_folder
     from regime_assets.library.chain import Chain
     from regime_assets.library.universe import load_universes

@@ -13,7 +13,7 @@ from regime_assets.library.home import Home
 from regime_assets.library.universe import load_universes
 from regime_assets.resources import DataHome, mlflow_run
 
-# Backfill policies and partitioned checks carry these labels in Dagster 1.13; the range in pyproject.toml is pinned to it.
+# Backfill policies and partitioned checks carry these labels in Dagster 1.13, to which pyproject.toml keeps.
 for label in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=label)
 

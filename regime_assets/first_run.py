@@ -83,7 +83,9 @@ def _sessions(universe: Universe, home: Home, count: int, first: date | None) ->
     available = calendar.sessions(first or universe.first_partition, last)
     chosen = available[:count] if first else available[-count:]
     if len(chosen) < count:
-        raise FirstRunError(f"{universe.name} has {len(chosen)} sessions from {first} to {last}, {count} were asked for")
+        raise FirstRunError(
+            f"{universe.name} has {len(chosen)} sessions from {first} to {last}, {count} were asked for"
+        )
     return chosen
 
 
@@ -96,10 +98,16 @@ def _progress(instance: dg.DagsterInstance, run_id: str, console: Console) -> It
         shown = 0
         while True:
             finished = done.wait(POLL_SECONDS)
-            events = instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE})
+            events = instance.all_logs(
+                run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+            )
             for event in events[shown:]:
                 seconds = time.monotonic() - started
-                mark = "[green]done[/green]" if event.dagster_event_type == dg.DagsterEventType.STEP_SUCCESS else "[red]FAILED[/red]"
+                mark = (
+                    "[green]done[/green]"
+                    if event.dagster_event_type == dg.DagsterEventType.STEP_SUCCESS
+                    else "[red]FAILED[/red]"
+                )
                 console.print(f"  {seconds:6.1f} s  {mark}  {(event.step_key or '').replace('__', '/')}")
             shown = len(events)
             if finished:
@@ -122,4 +130,3 @@ def _failures(result: dg.ExecuteInProcessResult) -> str:
             cause = error.cause or error
             lines.append(f"{event.step_key}: {cause.message.strip()}")
     return "\n".join(lines)
-

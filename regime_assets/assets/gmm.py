@@ -37,9 +37,18 @@ def gmm(lane: Lane) -> dg.AssetsDefinition:
             fitted = refit_regimes(chain, lane.horizon, session, full_retrain=config.full_retrain)
             path, training = fitted.path, fitted.training
             level = (1 + training.market_returns).cumprod()
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted.record, fitted.fit, fitted.outcomes, mlflow, {
-                "regime_ribbon": picture(regime_ribbon(path.sessions, level, path.states, path.names), "regimes"),
-                "latent_map": picture(latent_map(path.latents, path.states, path.names), "latents by regime"),
-            })
+            record_fit(
+                context,
+                lane,
+                chain.lineage(lane.horizon),
+                fitted.record,
+                fitted.fit,
+                fitted.outcomes,
+                mlflow,
+                {
+                    "regime_ribbon": picture(regime_ribbon(path.sessions, level, path.states, path.names), "regimes"),
+                    "latent_map": picture(latent_map(path.latents, path.states, path.names), "latents by regime"),
+                },
+            )
 
     return asset

@@ -39,16 +39,30 @@ def latents(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
+        import numpy as np
+
         from regime_assets.library.evaluation.figures import latent_map
         from regime_assets.library.pipeline.refits import encode_window
 
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
             fitted = encode_window(chain, lane.horizon, session)
-            rows = fitted.fit.to_frame()
+            latents, rows = fitted.fit.latents, fitted.fit.to_frame()
             chain.database.replace_partition(TABLE, chain.key(lane.horizon, session), rows)
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted.record, fitted.fit, fitted.outcomes, mlflow, {
-                "latent_map": picture(latent_map(fitted.fit.latents), "latents of the window"),
-            })
+            record_fit(
+                context,
+                lane,
+                chain.lineage(lane.horizon),
+                fitted.record,
+                fitted.fit,
+                fitted.outcomes,
+                mlflow,
+                {
+                    "latent_map": picture(
+                        latent_map(latents, np.zeros(len(latents), dtype=int), ("all sessions",)),
+                        "latents of the window",
+                    ),
+                },
+            )
 
     return asset

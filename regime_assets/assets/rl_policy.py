@@ -34,8 +34,20 @@ def rl_policy(lane: Lane) -> dg.AssetsDefinition:
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
             fitted = refit_policy(chain, lane.horizon, session, full_retrain=config.full_retrain)
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted.record, fitted.fit, fitted.outcomes, mlflow, {
-                "reward_curves": picture(reward_curves(fitted.fit.curves.rename(columns={"gradient_step": "step"})), "reward and entropy while training"),
-            })
+            record_fit(
+                context,
+                lane,
+                chain.lineage(lane.horizon),
+                fitted.record,
+                fitted.fit,
+                fitted.outcomes,
+                mlflow,
+                {
+                    "reward_curves": picture(
+                        reward_curves(fitted.fit.curves.rename(columns={"gradient_step": "step"})),
+                        "reward and entropy while training",
+                    ),
+                },
+            )
 
     return asset

@@ -34,8 +34,19 @@ def vae(lane: Lane) -> dg.AssetsDefinition:
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
             fitted = refit_vae(chain, lane.horizon, session, full_retrain=config.full_retrain)
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted.record, fitted.fit, fitted.outcomes, mlflow, {
-                "loss_curves": picture(loss_curves(fitted.fit.curves), "loss, ELBO parts and active units by epoch"),
-            })
+            record_fit(
+                context,
+                lane,
+                chain.lineage(lane.horizon),
+                fitted.record,
+                fitted.fit,
+                fitted.outcomes,
+                mlflow,
+                {
+                    "loss_curves": picture(
+                        loss_curves(fitted.fit.curves), "loss, ELBO parts and active units by epoch"
+                    ),
+                },
+            )
 
     return asset

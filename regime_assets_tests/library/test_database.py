@@ -16,7 +16,7 @@ def rows(*values: float) -> pd.DataFrame:
     return pd.DataFrame({"position": range(len(values)), "value": values})
 
 
-@pytest.fixture()
+@pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "test.duckdb", lock_timeout=10, foreign_holder_timeout=0.5)
 
@@ -74,7 +74,11 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 def test_a_program_outside_the_project_that_holds_the_file_is_named(database: Database) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb, sys; c = duckdb.connect({str(database.path)!r}); print(1, flush=True); sys.stdin.read()"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb, sys; c = duckdb.connect({str(database.path)!r}); print(1, flush=True); sys.stdin.read()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -47,9 +47,7 @@ def test_without_traded_instruments_the_symbols_are_held(tmp_path: Path) -> None
         (("name: tiny", "name: ../tiny"), 1, "name"),
     ],
 )
-def test_every_broken_rule_points_to_its_line(
-    tmp_path: Path, change: tuple[str, str], line: int, words: str
-) -> None:
+def test_every_broken_rule_points_to_its_line(tmp_path: Path, change: tuple[str, str], line: int, words: str) -> None:
     path = written(tmp_path, VALID.replace(*change))
     with pytest.raises(UniverseError, match=rf"tiny.yaml:{line}: {words}"):
         load_universe(path)

@@ -76,7 +76,7 @@ def equity_and_drawdown(net: Mapping[str, pd.Series], *, form: Form = "png") -> 
     """
     from matplotlib.ticker import FuncFormatter
 
-    figure, (growth, drawdown) = panels(3.9, (2.2, 1.0))
+    figure, (growth, drawdown) = panels(4.7, (2.2, 1.0))
     extremes = 1.0, 1.0
     for position, (name, returns) in enumerate(net.items()):
         equity = (1.0 + returns.fillna(0.0)).cumprod()
@@ -115,7 +115,7 @@ def rolling_sharpe_with_band(
     References:
         A. W. Lo, The Statistics of Sharpe Ratios, Financial Analysts Journal 58(4), 2002.
     """
-    figure, (axes,) = panels(2.9)
+    figure, (axes,) = panels(2.6)
     annual = np.sqrt(sessions_per_year)
     axes.axhline(0.0, color=MUTED, linewidth=0.9)
     for position, (name, returns) in enumerate(net.items()):
@@ -151,7 +151,7 @@ def weights_over_time(weights: pd.DataFrame, *, form: Form = "png") -> bytes:
     """
     from matplotlib.ticker import FuncFormatter
 
-    figure, (axes,) = panels(2.9)
+    figure, (axes,) = panels(2.6)
     order = weights.abs().mean().sort_values(ascending=False, kind="stable").index
     shown = weights[order[:MOST_INSTRUMENTS]].copy()
     if len(order) > MOST_INSTRUMENTS:

@@ -41,7 +41,7 @@ def latent_map(
 
     Two latents are drawn as they are, one against time; of long histories the newest sessions are drawn.
     """
-    figure, (axes,) = panels(3.6)
+    figure, (axes,) = panels(3.2)
     latents, states = latents[-MOST_DOTS:], states[-MOST_DOTS:]
     plane, labels = _plane(np.asarray(latents, dtype=float))
     for state, (name, colour) in enumerate(zip(names, regime_colours(len(names)), strict=True)):
@@ -77,7 +77,7 @@ def regime_ribbon(
     """
     posteriors = np.asarray(regimes, dtype=float) if np.ndim(regimes) == 2 else None
     states = np.asarray(regimes, dtype=int) if posteriors is None else posteriors.argmax(axis=1)
-    figure, axes = panels(3.3 if posteriors is None else 3.9, (1.0,) if posteriors is None else (2.4, 1.0))
+    figure, axes = panels(3.5 if posteriors is None else 4.4, (1.0,) if posteriors is None else (2.4, 1.0))
     _background(axes[0], days(sessions), states, names)
     line = thinned(prices.reindex(sessions))
     axes[0].plot(days(line.index), line.to_numpy(), color=INK, lw=1.2)
@@ -97,7 +97,7 @@ def regime_occupancy(
     """The share of each calendar year (each quarter when there are fewer than three years) spent in each regime."""
     from matplotlib.ticker import FuncFormatter
 
-    figure, (axes,) = panels(2.5)
+    figure, (axes,) = panels(2.1)
     periods = sessions.to_period("Y" if sessions[-1].year - sessions[0].year >= 3 else "Q")
     shares = pd.crosstab(pd.Index(periods, name="period"), np.asarray(states), normalize="index")
     shares = shares.reindex(columns=range(len(names)), fill_value=0.0)

@@ -29,7 +29,9 @@ def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFr
     """
     late = stretch[stretch["model_session"] > stretch.index]
     if not late.empty:
-        raise TrackError(f"the model of {late['model_session'].iloc[0]:%Y-%m-%d} cannot decide {late.index[0]:%Y-%m-%d}")
+        raise TrackError(
+            f"the model of {late['model_session'].iloc[0]:%Y-%m-%d} cannot decide {late.index[0]:%Y-%m-%d}"
+        )
     database.replace_partition(TABLE, key, stretch.rename_axis("session").reset_index())
 
 

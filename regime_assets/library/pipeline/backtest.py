@@ -104,11 +104,9 @@ def backtest(chain: Chain, horizon: Horizon, session: date, log: Log) -> Backtes
     history = chain.history(horizon, session)
     track = extend_track(chain, horizon, session, history, log)
     seed = derive_seed(chain.universe.name, horizon, session.isoformat(), "backtest_report")
-    comparisons = compare(chain, horizon, session, history, track, seed)
+    comparisons = compare(chain, history, track, seed)
     settings = GateSettings()
-    serving = choose_serving_policy(
-        comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed
-    )
+    serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
     served = comparisons[served_name(serving)]
     champion = champion_before(chain, horizon, session)
     sessions = pd.DatetimeIndex(track.index)
@@ -130,11 +128,9 @@ def backtest(chain: Chain, horizon: Horizon, session: date, log: Log) -> Backtes
     return result
 
 
-def compare(
-    chain: Chain, horizon: Horizon, session: date, history: TrainingSet, track: pd.DataFrame, seed: int
-) -> dict[str, Comparison]:
+def compare(chain: Chain, history: TrainingSet, track: pd.DataFrame, seed: int) -> dict[str, Comparison]:
     """Every contender on the sessions of the track, by the one scorer, under the same costs and delay."""
-    weights = contenders(chain, horizon, session, history, track)
+    weights = contenders(history, track)
     returns = history.traded_returns.loc[track.index]
     yearly = chain.universe.sessions_per_year
     scored = {name: score(w.to_numpy(), returns.to_numpy(), chain.universe.cost) for name, w in weights.items()}

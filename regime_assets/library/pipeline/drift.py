@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.artifact import read_artifact, write_artifact
 from regime_assets.library.chain import Chain
+from regime_assets.library.market.window import Expanding, Window
 from regime_assets.library.models.cadence import full_retrain_due
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.training_set import build_training_set
@@ -24,7 +26,6 @@ from regime_assets.library.monitoring.drift import (
 )
 from regime_assets.library.monitoring.episodes import DriftState, advance
 from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
-from regime_assets.library.market.window import Expanding, Window
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.universe import Horizon
@@ -59,7 +60,8 @@ class Drift:
     @property
     def figures(self) -> dict[str, float]:
         """What plots over partitions."""
-        return self.measurement.figures() | {"drifting": float(self.status == "drifting")} | self.evidently.figures()
+        own = self.measurement.figures() | {"drifting": float(self.status == "drifting")}
+        return own | {"evidently_default_share": self.evidently.default_share}
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -149,8 +151,9 @@ def _previous_state(chain: Chain, horizon: Horizon, session: date) -> DriftState
     rows = chain.database.query(sql, [chain.universe.name, horizon, session])
     if rows.empty:
         return None
-    values = {str(k): None if pd.isna(v) else v for k, v in rows.iloc[0].to_dict().items()}
-    values["session"] = pd.Timestamp(values["as_of"]).date().isoformat()
-    for name in ("sessions_since",):
-        values[name] = None if values[name] is None else int(values[name])
+    values: dict[str, Any] = {}
+    for name, value in rows.iloc[0].to_dict().items():
+        values[str(name)] = None if pd.isna(value) else value
+    values["session"] = values["as_of"].date().isoformat()
+    values["sessions_since"] = None if values["sessions_since"] is None else int(values["sessions_since"])
     return DriftState.from_dict(values)

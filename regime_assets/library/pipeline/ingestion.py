@@ -121,9 +121,7 @@ def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tupl
     return _as_outcomes(findings, rules)
 
 
-def judge_window(
-    chain: Chain, horizon: Horizon, session: date, rules: Sequence[str]
-) -> tuple[RuleOutcome, ...]:
+def judge_window(chain: Chain, horizon: Horizon, session: date, rules: Sequence[str]) -> tuple[RuleOutcome, ...]:
     """The rules for windows, over the window as it reads today; warnings about old sessions were given before."""
     window = chain.read_window(horizon, session)
     first = window.prices.index[0].date()
@@ -180,7 +178,9 @@ def _validated(
         actions=fetched.actions,
     )
     failures = [
-        Finding("complete", "error", symbol, last, "close", None, "a bar a session", f"{symbol}: {source.name}: {reason}")
+        Finding(
+            "complete", "error", symbol, last, "close", None, "a bar a session", f"{symbol}: {source.name}: {reason}"
+        )
         for symbol, reason in fetched.failures.items()
     ]
     errors = failures + blocking(findings)

@@ -7,9 +7,9 @@ from datetime import date
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
+from regime_assets.library.models.policy import Policy
 from regime_assets.library.pipeline.judgement import Judgement, read_judgement
 from regime_assets.library.pipeline.refits import load_regimes
-from regime_assets.library.models.policy import Policy
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.environment import environment_versions

@@ -73,11 +73,15 @@ def encode_window(chain: Chain, horizon: Horizon, session: date) -> Refit[Encodi
 
 
 def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[RegimeFit]:
-    """Fit mixture and persistence of one session and compare them with the last accepted ones."""
+    """Fit mixture and persistence of one session and compare them with the last accepted ones.
+
+    A full retrain starts from nothing but the data; its regimes are in order of risk, so that they can be compared.
+    """
     lineage, training = chain.lineage(horizon), chain.training_set(horizon, session)
     lineage.require("latents", session)
     parent = lineage.latest_accepted("gmm", before=session)
     previous = load_regimes(lineage, parent.session) if parent else None
+    full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
     seed = _seed(chain, horizon, session, "gmm")
     fit = fit_regimes(
         load_encoder(lineage, session),
@@ -87,10 +91,10 @@ def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain
         chain.design.mixture,
         chain.design.persistence,
         seed,
-        previous,
+        None if full else previous,
     )
     stability = compare_regimes(previous, fit.model, training.features) if previous else None
-    record = _describe("gmm", session, seed, training, parent, fit.figures)
+    record = _describe("gmm", session, seed, training, None if full else parent, fit.figures)
     outcomes = assess_stability(fit, stability, StabilitySettings())
     return Refit(fit, record, outcomes, training, fit.model.infer(training.features))
 

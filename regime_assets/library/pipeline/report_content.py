@@ -38,7 +38,7 @@ def compose(
     lineage = chain.lineage(horizon)
     policy_curves = lineage.curves("rl_policy", session).rename(columns={"gradient_step": "step"})
     absent: dict[Part, str] = {}
-    signal = _signal(track, history, chain)
+    signal = _signal(track, history)
     if not signal:
         absent["signal"] = "The track holds no risk-off session yet, so that its signal cannot be judged."
     if policy_curves.empty:
@@ -48,7 +48,7 @@ def compose(
         universe=chain.universe.name,
         horizon=horizon,
         as_of=session,
-        facts=_facts(chain, result, track, champion),
+        facts=_facts(result, track, champion),
         notes=_notes(chain, track),
         provenance=_provenance(chain, horizon, session),
         verdict=f"{result.verdict.lane}: {result.verdict.outcome}",
@@ -77,7 +77,7 @@ def _row(comparison: Comparison) -> StrategyRow:
     )
 
 
-def _facts(chain: Chain, result: Backtest, track: pd.DataFrame, champion: Champion | None) -> tuple[Fact, ...]:
+def _facts(result: Backtest, track: pd.DataFrame, champion: Champion | None) -> tuple[Fact, ...]:
     newest = track.iloc[-1]
     served = result.comparisons[next(iter(result.net))]
     weights = served.weights.iloc[-1]
@@ -114,9 +114,7 @@ def _provenance(chain: Chain, horizon: Horizon, session: date) -> dict[str, str]
     return values | environment_versions()
 
 
-def _regimes(
-    chain: Chain, horizon: Horizon, session: date, history: TrainingSet, track: pd.DataFrame
-) -> RegimeHistory:
+def _regimes(chain: Chain, horizon: Horizon, session: date, history: TrainingSet, track: pd.DataFrame) -> RegimeHistory:
     """The regimes as they were named on each session of the track, over the traded instruments' level."""
     model = load_regimes(chain.lineage(horizon), session)
     path = model.infer(history.features)
@@ -131,7 +129,7 @@ def _regimes(
     )
 
 
-def _signal(track: pd.DataFrame, history: TrainingSet, chain: Chain) -> tuple[Fact, ...]:
+def _signal(track: pd.DataFrame, history: TrainingSet) -> tuple[Fact, ...]:
     from regime_assets.library.evaluation.diagnostics import describe_signal
 
     if track["rule_exposure"].min() >= 0.5:

@@ -34,7 +34,7 @@ def _shown(chain: Chain, row: dict[str, object]) -> dict[str, str]:
     session = pd.Timestamp(str(row["session"])).date()
     horizon = "short" if row["horizon"] == "short" else "long"
     report = chain.home.report(chain.universe.name, horizon, "backtest", session)
-    weights = {} if pd.isna(row["weights"]) else json.loads(str(row["weights"]))
+    weights: dict[str, float] = json.loads(row["weights"]) if isinstance(row["weights"], str) else {}
     return {
         "session": session.isoformat(),
         "horizon": horizon,

@@ -60,9 +60,7 @@ def _missed(chain: Chain, horizon: Horizon, session: date, before: pd.DataFrame)
     return _decided(chain, horizon, session, pd.DatetimeIndex(pd.to_datetime(missed)), model=newest.session)
 
 
-def _decided(
-    chain: Chain, horizon: Horizon, as_of: date, sessions: pd.DatetimeIndex, *, model: date
-) -> pd.DataFrame:
+def _decided(chain: Chain, horizon: Horizon, as_of: date, sessions: pd.DatetimeIndex, *, model: date) -> pd.DataFrame:
     """What the models of session `model` decide on `sessions`, from the window of `as_of`."""
     features = chain.training_set(horizon, as_of).features
     first = int(features.index.get_indexer(sessions[:1])[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def evening(session: date) -> datetime:
     return datetime(session.year, session.month, session.day, 22, tzinfo=UTC)
 
 
-def bars(symbol: str, sessions: Sequence[date], closes: Sequence[float] | NDArray[np.float64]) -> pd.DataFrame:
+def bars(symbol: str, sessions: Sequence[date], closes: Sequence[float] | NDArray[np.floating[Any]]) -> pd.DataFrame:
     """Bars around the closes, high and low 1 % away."""
     close = pd.Series(closes, dtype="float64")
     return pd.DataFrame(

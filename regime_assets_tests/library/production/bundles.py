@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
 from regime_assets.library.models.actions import ActionMap
@@ -62,34 +64,37 @@ def stored_only_bundle(session: date = SESSION, value: float = 0.0, **changes: A
     return Bundle(manifest(session, **changes), FeatureSettings(), regimes, component)
 
 
-def random_bundle(seed: int = 0, **changes: Any) -> Bundle:
+def random_bundle(seed: int = 0, width: int = 8, sequence_length: int = 3, members: int = 1, **changes: Any) -> Bundle:
     """A whole bundle with random weights, for what runs bundles: loading, scoring, serving. Nothing is fitted."""
     generator = np.random.default_rng(seed)
-    settings = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2)
+    n_latents = 2
+    settings = VaeSettings(sequence_length=sequence_length, hidden=(width, width), n_latents=n_latents)
     names = feature_names(FeatureSettings(), n_symbols=20)
-    n_features, n_latents, inputs = len(names), 2, 3 * len(names)
-    layers = {
-        "encoder_0": (8, inputs),
-        "encoder_1": (2 * n_latents, 8),
-        "decoder_0": (8, n_latents),
-        "decoder_1": (inputs, 8),
-    }
+    n_features, inputs = len(names), sequence_length * len(names)
+
+    def layer(*shape: int) -> NDArray[np.float32]:
+        return generator.normal(0, shape[-1] ** -0.5, shape).astype(np.float32)
+
     weights = {"log_sigma": np.zeros(n_features, np.float32)}
-    for layer, shape in layers.items():
-        weights[f"{layer}_weight"] = generator.normal(0, 0.5, shape).astype(np.float32)
-        weights[f"{layer}_bias"] = np.zeros(shape[0], np.float32)
+    widths = {"encoder": (inputs, width, width, 2 * n_latents), "decoder": (n_latents, width, width, inputs)}
+    for network, sizes in widths.items():
+        for number, (entering, leaving) in enumerate(pairwise(sizes)):
+            weights[f"{network}_{number}_weight"] = layer(leaving, entering)
+            weights[f"{network}_{number}_bias"] = np.zeros(leaving, np.float32)
     vae = Vae(settings, names, Scaler(np.zeros(n_features), np.ones(n_features), 3.0), weights)
     means = np.stack([np.full(n_features, -0.5), np.full(n_features, 0.5)])
     covariances = np.stack([np.eye(n_features), 2 * np.eye(n_features)])
     mixture = Mixture(("calm", "turbulent"), means, covariances, np.array([0.6, 0.4]), "decoded")
     regimes = RegimeModel(vae, identity_alignment(n_latents), mixture, Persistence(2.0, 0.1, 2))
     n_observations = n_latents + 2 + 1
-    action = ActionMap("residual", np.array([0.5, 0.5]))
-    first = generator.normal(size=(1, n_observations + 1, 4)).astype(np.float32)
-    second = generator.normal(size=(1, 4, 1)).astype(np.float32)
-    actor = Networks((first, second), (np.zeros((1, 4), np.float32), np.zeros((1, 1), np.float32)))
+    sizes = (n_observations + 1, width, width, 1)
+    actor = Networks(
+        tuple(layer(members, entering, leaving) for entering, leaving in pairwise(sizes)),
+        tuple(np.zeros((members, leaving), np.float32) for leaving in sizes[1:]),
+    )
     centre, scale = np.zeros(n_observations, np.float32), np.ones(n_observations, np.float32)
-    policy = Policy(action, centre, scale, actor, log_std=np.zeros((1, 1), np.float32))
+    log_std = np.zeros((members, 1), np.float32)
+    policy = Policy(ActionMap("residual", np.array([0.5, 0.5])), centre, scale, actor, log_std=log_std)
     return Bundle(manifest(**changes), FeatureSettings(), regimes, policy)
 
 

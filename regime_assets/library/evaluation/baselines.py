@@ -1,0 +1,115 @@
+"""What a regime model has to beat, as decided weights: each row uses only the returns up to its session.
+
+Every baseline goes through the same scorer as the product's own decisions. A timing baseline sets an exposure in
+[0, 1] to the base portfolio; it is computed over the whole history that is known and cut to the sessions that are
+compared afterwards, so that it has its own memory and fits. Where it has not enough history yet it is in cash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regime_assets.library.evaluation.baseline_models import (
+    exponential_mean,
+    hidden_markov_exposure,
+    jump_exposure,
+)
+from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR
+
+Array = NDArray[np.float64]
+
+BUY_AND_HOLD = "buy & hold"
+EQUAL_WEIGHT = "equal weight"
+VOLATILITY_TARGET = "volatility target"
+MOVING_AVERAGE = "200-day average"
+HIDDEN_MARKOV = "hidden Markov model"
+JUMP_MODEL = "jump model"
+
+
+@dataclass(frozen=True)
+class BaselineSettings:
+    """Settings of the timing baselines, the field's usual ones; none was tuned here.
+
+    Attributes:
+        target_volatility: annualised, of the volatility target.
+        volatility_half_life: sessions, of its exponentially weighted variance.
+        average_sessions: of the moving average (Faber 2007 uses ten months).
+    """
+
+    target_volatility: float = 0.10
+    volatility_half_life: float = 20.0
+    average_sessions: int = 200
+
+
+def baselines(
+    returns: ArrayLike,
+    base_weights: ArrayLike,
+    since: int = 0,
+    settings: BaselineSettings = BaselineSettings(),
+) -> dict[str, Array]:
+    """Every baseline that needs only returns, by name.
+
+    Args:
+        returns: (T, N) simple returns of all known sessions.
+        base_weights: (N,) the portfolio at exposure 1.
+        since: first row that is compared; rows before it are memory only, and the fitted models decide none of them.
+        settings: of the timing baselines.
+
+    Returns:
+        Name → weights (T, N) decided on each session's close.
+    """
+    matrix, base = np.asarray(returns, dtype=np.float64), np.asarray(base_weights, dtype=np.float64)
+    market = matrix @ base
+    exposures = {
+        VOLATILITY_TARGET: volatility_target_exposure(market, settings),
+        MOVING_AVERAGE: moving_average_exposure(market, settings),
+        HIDDEN_MARKOV: hidden_markov_exposure(market, since),
+        JUMP_MODEL: jump_exposure(market, since),
+    }
+    return {
+        BUY_AND_HOLD: buy_and_hold(len(matrix), base),
+        EQUAL_WEIGHT: equal_weight(*matrix.shape),
+        **{name: exposure[:, None] * base for name, exposure in exposures.items()},
+    }
+
+
+def buy_and_hold(sessions: int, base_weights: Array) -> Array:
+    """The base portfolio, bought on the first session and kept (T, N).
+
+    The scorer ignores drift, so a portfolio that is kept and one that is rebalanced to the same weights score alike.
+    """
+    return np.tile(base_weights, (sessions, 1))
+
+
+def equal_weight(sessions: int, instruments: int) -> Array:
+    """One part of wealth in each instrument, always (T, N)."""
+    return np.full((sessions, instruments), 1.0 / instruments)
+
+
+def volatility_target_exposure(market_returns: Array, settings: BaselineSettings) -> Array:
+    """Target over the exponentially weighted volatility, at most 1 (T,)."""
+    variance = exponential_mean(market_returns**2, settings.volatility_half_life) * SESSIONS_PER_YEAR
+    exposure = settings.target_volatility / np.sqrt(np.maximum(variance, settings.target_volatility**2))
+    exposure[: int(settings.volatility_half_life)] = 0.0
+    return exposure
+
+
+def moving_average_exposure(market_returns: Array, settings: BaselineSettings) -> Array:
+    """1 where the level is above its own moving average, else 0 (T,)."""
+    length = settings.average_sessions
+    exposure = np.zeros(len(market_returns))
+    if len(market_returns) >= length:
+        level = np.cumprod(1.0 + market_returns)
+        windows = np.lib.stride_tricks.sliding_window_view(level, length)
+        exposure[length - 1 :] = level[length - 1 :] > windows.mean(axis=1)
+    return exposure
+
+
+def regime_exposure(states: NDArray[np.integer], n_regimes: int) -> Array:
+    """The regime rule: 1 in the calmest state, 0 in the most turbulent, linear in between (T,)."""
+    if n_regimes < 2:
+        raise ValueError(f"{n_regimes} regimes: a rule needs a calm and a turbulent one")
+    return 1.0 - states.astype(np.float64) / (n_regimes - 1)

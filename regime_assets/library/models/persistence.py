@@ -42,14 +42,14 @@ class PersistenceSettings:
             1 + tolerance of the target (and within one switch for short windows).
         evidence_weight: what a session's log-likelihood counts; below 1 because consecutive sessions' features
             overlap and are no independent evidence.
-        largest_penalty: upper end of the penalties tried, in nats.
+        largest_penalty: upper end of the penalties tried, in nats; above it a crash is recognised weeks late.
         candidates: how many penalties are tried, spaced geometrically.
     """
 
-    target_switches_per_year: float = 1.5
+    target_switches_per_year: float = 2.5
     tolerance: float = 1.0
     evidence_weight: float = 0.1
-    largest_penalty: float = 200.0
+    largest_penalty: float = 60.0
     candidates: int = 48
 
 
@@ -163,14 +163,15 @@ def count_switches(states: NDArray[np.int64]) -> int:
 
 
 def _choose(likelihoods: Array, wanted: float, settings: PersistenceSettings, near: float | None) -> float:
-    """The candidate nearest to the wanted switches; among equals the one nearest to `near`, or the middle one."""
+    """The candidate nearest to the wanted switches; among equals the one nearest to `near`, or the
+    smallest, which is the quickest to recognise a change."""
     candidates = np.geomspace(SMALLEST_PENALTY, settings.largest_penalty, settings.candidates)
     states = _forward(likelihoods, candidates).argmax(axis=2)
     switches = np.count_nonzero(np.diff(states, axis=0), axis=0)
     distance = np.abs(np.log((switches + 0.5) / (wanted + 0.5)))
     best = candidates[np.isclose(distance, distance.min())]
     if near is None:
-        return float(best[len(best) // 2])
+        return float(best[0])
     return float(best[np.argmin(np.abs(np.log(best / near)))])
 
 

@@ -1,0 +1,143 @@
+"""The drift report that a person opens: Evidently's page, with the calibrated bounds in place of its defaults.
+
+Evidently computes the same normed Wasserstein distances as `drift` does. Every feature appears once per window.
+Columns without a bound (reconstruction error, latents, posteriors) are shown and decide nothing: posteriors as a
+trigger are blind (doubled volatility found in .26 of cases), and a column without a calibrated bound would break the
+budget of false alarms.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.monitoring.drift import DriftThresholds, demand_finite, demand_measurable
+
+if TYPE_CHECKING:
+    from evidently import Dataset
+
+NO_BOUND = 1e6
+"""Evidently puts its own default where a column has no threshold; nothing exceeds this one."""
+
+
+@dataclass(frozen=True)
+class EvidentlyFigures:
+    """What Evidently found.
+
+    Attributes:
+        drifted: whether any feature in any window reached its calibrated bound.
+        share: share of (feature, window) columns that did.
+        distances: normed Wasserstein distance by column, "rms, 10 sessions"; columns shown only by their name.
+        default_drifted: the verdict of Evidently's defaults on the same features and the longest window.
+        default_share: the share of features that its defaults call drifted.
+        left_out: columns to be shown only that never vary over the reference, so that no distance to it exists.
+    """
+
+    drifted: bool
+    share: float
+    distances: dict[str, float]
+    default_drifted: bool
+    default_share: float
+    left_out: tuple[str, ...]
+
+
+def write_evidently_report(
+    reference: pd.DataFrame, current: pd.DataFrame, thresholds: DriftThresholds, path: Path
+) -> EvidentlyFigures:
+    """Write one HTML file that opens without a network, and return its figures.
+
+    Args:
+        reference: (n, C) columns, index = sessions: the features that have bounds, and any that are shown only.
+        current: (≥ longest window, C) the same columns for the sessions after it, the newest last.
+        thresholds: bounds on the normed Wasserstein distance per feature and window.
+        path: the file to write; its folder is created.
+
+    Raises:
+        DriftError: a column is missing, not finite, or has a bound and is constant over the reference.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # read by Evidently's telemetry
+    from evidently import Report
+    from evidently.metrics import DriftedColumnsCount, ValueDrift
+    from evidently.presets import DataDriftPreset
+
+    demand_measurable(reference, current, thresholds)
+    features = list(thresholds.features)
+    shown = [name for name in reference.columns if name not in features]
+    demand_finite(reference)
+    demand_finite(current)
+    constant = tuple(name for name in shown if np.ptp(reference[name].to_numpy()) == 0)
+    shown = [name for name in shown if name not in constant]
+    latest = current.iloc[-max(thresholds.windows) :]
+    before, after = _standardised(reference, latest)
+
+    bounds = _bounds_by_column(thresholds)
+    decided = DataDriftPreset(
+        columns=list(bounds),
+        num_method="wasserstein",
+        per_column_threshold=bounds,
+        drift_share=1 / len(bounds),  # Evidently's verdict is drift as soon as one column drifted
+    )
+    # Evidently reads an empty list of tests as "shown, not tested".
+    others = [ValueDrift(column=name, method="wasserstein", threshold=NO_BOUND, tests=[]) for name in shown]
+    report = Report([decided, *others], include_tests=True)
+    snapshot = report.run(
+        _dataset(_by_window(after, thresholds, shown)),
+        _dataset(_by_window(before, thresholds, shown, masked=False)),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    snapshot.save_html(str(path))
+    defaults = Report([DriftedColumnsCount(columns=features)]).run(_dataset(after), _dataset(before))
+
+    metrics: list[dict[str, Any]] = snapshot.dict()["metrics"]
+    share = float(metrics[0]["value"]["share"])
+    distances = {metric["config"]["column"]: float(metric["value"]) for metric in metrics[1:]}
+    default_share = float(defaults.dict()["metrics"][0]["value"]["share"])
+    return EvidentlyFigures(
+        drifted=share > 0,
+        share=share,
+        distances=distances,
+        default_drifted=default_share >= DriftedColumnsCount().drift_share,
+        default_share=default_share,
+        left_out=constant,
+    )
+
+
+def _standardised(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both in the reference's standard deviations: Evidently floors its divisor at .001, which daily returns reach."""
+    center, scale = reference.mean(), reference.std(ddof=0)
+    return (reference - center) / scale, (current - center) / scale
+
+
+def _bounds_by_column(thresholds: DriftThresholds) -> dict[str, float]:
+    return {
+        _column(feature, window): float(thresholds.bounds[row, position])
+        for row, feature in enumerate(thresholds.features)
+        for position, window in enumerate(thresholds.windows)
+    }
+
+
+def _by_window(frame: pd.DataFrame, thresholds: DriftThresholds, shown: list[str], masked: bool = True) -> pd.DataFrame:
+    """One column per feature and window; days before a window are NaN, which Evidently leaves out by column."""
+    columns: dict[str, Any] = {}
+    for feature in thresholds.features:
+        for window in thresholds.windows:
+            values = frame[feature].to_numpy(np.float64, copy=True)
+            if masked:
+                values[: len(values) - window] = np.nan
+            columns[_column(feature, window)] = values
+    return pd.DataFrame(columns | {name: frame[name].to_numpy() for name in shown})
+
+
+def _column(feature: str, window: int) -> str:
+    return f"{feature}, {window} sessions"
+
+
+def _dataset(frame: pd.DataFrame) -> Dataset:
+    from evidently import DataDefinition, Dataset
+
+    return Dataset.from_pandas(frame, data_definition=DataDefinition(numerical_columns=list(frame.columns)))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Form = Literal["png", "svg"]
 
-WIDTH_INCHES = 5.6  # one column of the report; scaled to a phone's width its text is still about 9 px high
-TEXT_POINTS = 9.5
+WIDTH_INCHES = 5.4  # one column of the report; scaled to a phone's width its text is still about 9 px high
+TEXT_POINTS = 10.0
 PNG_DOTS_PER_INCH = 150
 PNG_COLOURS = 128  # of the palette: line art on white stays far below 60 KB, which metadata can carry
 MOST_POINTS = 800  # of a line: more than the picture has columns

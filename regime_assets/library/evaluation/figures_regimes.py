@@ -108,7 +108,7 @@ def regime_occupancy(
         axes.bar(at, share, bottom=floor, width=0.86, color=colour, label=plain(name))
         floor = floor + share
     every = int(np.ceil(len(at) / 8))
-    texts = [str(period) if period.freqstr.startswith("Y") else f"{period:Q%q %y}" for period in shares.index]
+    texts = [str(period) for period in shares.index]
     axes.set_xticks(at[::every], texts[::every])
     axes.set_ylim(0.0, 1.0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))

@@ -27,6 +27,8 @@ LOSSES = {
     "validation_reconstruction": "reconstruction, validation",
 }
 
+STEPS = ("gradient_step", "environment_step", "step")  # the first that is there is the x axis
+
 
 def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
     """Loss and reconstruction (training and validation) over the KL divergence and the active units, by epoch.
@@ -48,7 +50,7 @@ def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
         losses.axvline(best, color=MUTED, lw=0.9, ls=(0, (3, 3)), label=f"best epoch ({best})")
     if "kl" in curves:
         divergence.plot(curves["kl"], color=strategy_colour(3), lw=1.5)
-    heading(losses, "nats a session")
+    heading(losses, "loss, and mean squared error of scaled features")
     heading(divergence, "KL divergence, nats (line) · active units (dotted, right)")
     if "active_units" in curves:
         units = divergence.twinx()
@@ -58,26 +60,27 @@ def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
         units.spines[:].set_visible(False)
         units.tick_params(labelsize=TEXT_POINTS - 1, labelcolor=MUTED, length=0)
     _counted(divergence, "epoch")
-    legend(figure, losses, columns=4)
+    legend(figure, losses, columns=2)
     return rendered(figure, form)
 
 
 def reward_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
-    """The policy's mean reward over its entropy, by environment step.
+    """The policy's mean reward over its entropy, by training step.
 
     Args:
-        curves: columns step and reward, and where measured entropy and seed; with several seeds each has a thin
-            line and their median a thick one, because one seed shows nothing.
+        curves: columns reward and one of `STEPS`, and where measured entropy and seed; with several seeds
+            each has a thin line and their median a thick one, because one seed shows nothing.
         form: "png" or "svg".
     """
     has_entropy = "entropy" in curves and bool(curves["entropy"].notna().any())
+    step = next(column for column in STEPS if column in curves)
     figure, axes = panels(3.2 if has_entropy else 2.6, (1.8, 1.0) if has_entropy else (1.0,))
     for panel, (column, colour) in zip(axes, (("reward", 0), ("entropy", 1)), strict=False):
-        _by_seed(panel, curves, column, strategy_colour(colour))
+        _by_seed(panel, curves.set_index(step), column, strategy_colour(colour))
     heading(axes[0], "mean reward a step, in sample")
     if has_entropy:
         heading(axes[1], "policy entropy, nats")
-    _counted(axes[-1], "environment step")
+    _counted(axes[-1], step.replace("_", " "))
     if "seed" in curves and curves["seed"].nunique() > 1:
         legend(figure, axes[0])
     return rendered(figure, form)
@@ -85,13 +88,13 @@ def reward_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
 
 def _by_seed(axes: Axes, curves: pd.DataFrame, column: str, colour: str) -> None:
     if "seed" not in curves or curves["seed"].nunique() == 1:
-        line = thinned(curves.set_index("step")[column].dropna())
+        line = thinned(curves[column].dropna())
         axes.plot(line.index, line, color=colour, lw=1.7)
         return
     for position, (_, run) in enumerate(curves.groupby("seed", sort=True)):
-        line = thinned(run.set_index("step")[column].dropna())
+        line = thinned(run[column].dropna())
         axes.plot(line.index, line, color=colour, lw=0.8, alpha=0.45, label="" if position else "one seed")
-    median = curves.groupby("step")[column].median().dropna()
+    median = curves[column].groupby(level=0).median().dropna()
     axes.plot(median.index, median, color=colour, lw=2.0, label=f"median of {curves['seed'].nunique()} seeds")
 
 

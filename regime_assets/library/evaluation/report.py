@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
-FULL_TONE = 0.08  # a monthly return whose cell has the strongest colour
 
 
 def monthly_table(net: pd.Series) -> pd.DataFrame:
@@ -66,12 +65,13 @@ def render_report(content: ReportContent) -> str:
 
     content.check()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, percent=_percent, tone=_tone)
+    filters: dict[str, Any] = environment.filters
+    filters |= {"number": _number, "percent": _percent, "strength": _strength, "measured": _measured}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     subject = next(iter(content.net), "")
     return template.render(
         content=content,
-        passed=accepted(content.rules),
+        tone=_verdict_tone(content),
         subject=subject,
         months=list(monthly_table(content.net[subject]).itertuples()) if subject else [],
         swatches=_swatches(content),
@@ -150,6 +150,13 @@ def _estimates(
     return levels, {row.name: row.difference for row in content.rows if row.difference is not None}
 
 
+def _verdict_tone(content: ReportContent) -> str:
+    """The class of the verdict's badge: good when every rule passed, bad when one blocks, else neutral."""
+    if not accepted(content.rules):
+        return "bad"
+    return "good" if content.rules and all(rule.passed for rule in content.rules) else "neutral"
+
+
 def _number(value: float | None, digits: int = 2, sign: bool = False) -> str:
     """A number with a true minus sign, none on a rounded zero; an en dash where there is no number."""
     if value is None or not np.isfinite(value):
@@ -163,6 +170,11 @@ def _percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{_number(100.0 * value, digits)} %"
 
 
-def _tone(value: float, full: float = FULL_TONE) -> str:
+def _strength(value: float, full: float) -> str:
     """The strength of a cell's colour, 0 to 0.7."""
     return f"{0.7 * min(abs(value) / full, 1.0):.2f}"
+
+
+def _measured(value: float | None) -> str:
+    """A number of unknown scale to four significant digits."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.4g}".replace("-", "−")

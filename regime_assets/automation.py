@@ -6,12 +6,12 @@ off until the user turns it on in the UI, or from the start where `REGIME_ASSETS
 
 import os
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from regime_assets.assets.drift_report import EPISODE_METADATA, REFRESH_METADATA
+from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.library.market.calendar import TradingCalendar
 
@@ -76,7 +76,6 @@ def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefiniti
 
 def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:
     """Asks for one full refresh per drift episode, from the newest drift report in the event log."""
-    keys = {lane.key("drift_report"): lane for lane in lanes}
 
     @dg.sensor(
         name=f"{universe.universe.name}_drift_sensor",
@@ -86,22 +85,23 @@ def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:
         description="Requests a full retrain of the newest session once per drift episode.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        requests: list[dg.RunRequest] = []
-        for key, lane in keys.items():
-            event = context.instance.get_latest_materialization_event(key)
-            materialization = event.asset_materialization if event else None
-            if materialization is None or materialization.partition is None:
-                continue
-            metadata = materialization.metadata
-            if not metadata[REFRESH_METADATA].value:
-                continue
-            episode = str(metadata[EPISODE_METADATA].value)
-            requests.append(_refresh(universe, lane, episode, materialization.partition))
-        if not requests:
-            return dg.SkipReason("no drift episode asks for a refresh")
-        return dg.SensorResult(run_requests=requests)
+        requests = [request for lane in lanes if (request := _requested(context.instance, universe, lane))]
+        return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no drift episode is open")
 
     return sensor
+
+
+def _requested(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:
+    """The refresh that the newest session's drift report asks for; reports of a backfill's old sessions ask nothing."""
+    event = instance.get_latest_materialization_event(lane.key("drift_report"))
+    materialization = event.asset_materialization if event else None
+    if materialization is None or materialization.partition is None:
+        return None
+    episode = str(materialization.metadata[EPISODE_METADATA].value)
+    newest = max(instance.get_materialized_partitions(lane.key("drift_report")))
+    if not episode or materialization.partition != newest:
+        return None
+    return _refresh(universe, lane, episode, newest)
 
 
 def _refresh(universe: Lane, lane: Lane, episode: str, partition: str) -> dg.RunRequest:
@@ -113,8 +113,3 @@ def _refresh(universe: Lane, lane: Lane, episode: str, partition: str) -> dg.Run
         run_config={"ops": ops},
         tags={"regime_assets/drift_episode": episode, "regime_assets/horizon": str(lane.horizon)},
     )
-
-
-def missed_sessions(materialized: set[str], sessions: Sequence[date]) -> list[str]:
-    """The sessions that have no materialization, oldest first."""
-    return [session.isoformat() for session in sessions if session.isoformat() not in materialized]

@@ -29,7 +29,7 @@ def key(as_of: str) -> dict[str, object]:
     return {"universe": "u", "horizon": "short", "as_of": date.fromisoformat(as_of)}
 
 
-@pytest.fixture()
+@pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "track.duckdb")
 

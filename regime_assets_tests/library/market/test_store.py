@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def test_the_same_answer_twice_writes_nothing(store: MarketStore) -> None:
     assert store.ingest(twice, "made", LATER, WEEKDAYS) == IngestReport(6, 0, 2, 0)
     assert store.ingest(twice, "made", LATER + timedelta(days=1), WEEKDAYS) == IngestReport(0, 0, 0, 0)
     assert store.ingest(twice, "made", LATER - timedelta(days=1), WEEKDAYS).written == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(values=st.lists(st.floats(allow_subnormal=True), min_size=1, max_size=4))
+def test_no_number_is_its_own_revision(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
+    store = MarketStore(Database(tmp_path_factory.mktemp("same") / "market.duckdb"), "test")
+    odd = answer(bars("A", SESSIONS[: len(values)], values))
+    store.ingest(odd, "made", LATER, WEEKDAYS)
+    assert store.ingest(odd, "made", LATER + timedelta(days=1), WEEKDAYS).written == 0
 
 
 def test_a_bar_reads_back_as_traded(store: MarketStore) -> None:
@@ -147,19 +157,33 @@ def test_universes_do_not_mix(store: MarketStore, tmp_path: Path) -> None:
     assert (closes(store, FIRST).iat[0, 0], closes(other, FIRST).iat[0, 0]) == (10.0, 20.0)
 
 
+def test_what_new_york_still_knows_in_the_evening_comes_too_late_for_tokyo(store: MarketStore, tmp_path: Path) -> None:
+    tokyo = replace(WEEKDAYS, timezone="Asia/Tokyo")
+    eastern = MarketStore(Database(tmp_path / "market.duckdb"), "eastern")
+    for where, calendar in ((store, WEEKDAYS), (eastern, tokyo)):
+        where.ingest(answer(bars("A", [FIRST], [10])), "made", evening(FIRST) - timedelta(hours=10), calendar)
+        where.ingest(answer(bars("A", [FIRST], [11])), "made", evening(FIRST), calendar)
+    assert store.adjusted_closes(FIRST, ["A"], FIRST, FIRST, WEEKDAYS)["A"].tolist() == [11.0]
+    assert eastern.adjusted_closes(FIRST, ["A"], FIRST, FIRST, tokyo)["A"].tolist() == [10.0]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (answer(bars("A", SESSIONS[:1], [10]), bars("A", SESSIONS[:1], [10])), "A 2022-01-03.* more than once"),
         (Fetched(bars("A", SESSIONS[:1], [10]).drop(columns="close"), actions(), {}), "'close'"),
-        (answer(bars("A", SESSIONS[:1], [11]).assign(session=FIRST)), "version known at .* cannot replace it"),
+        (
+            answer(bars("A", SESSIONS[:1], [11]), acts=actions(("A", FIRST, "split", 2.0))),
+            "A 2022-01-03 has a version known at .* cannot replace it",
+        ),
     ],
 )
 def test_a_refused_answer_leaves_the_store_as_it_was(store: MarketStore, wrong: Fetched, message: str) -> None:
     store.ingest(answer(bars("A", SESSIONS[:1], [9])), "made", evening(FIRST), WEEKDAYS)
     with pytest.raises(StoreError, match=message):
         store.ingest(wrong, "made", evening(FIRST) - timedelta(hours=1), WEEKDAYS)
-    assert closes(store, FIRST)["A"].tolist() == [9.0]
+    assert store.bars(LAST, FIRST, LAST, WEEKDAYS)["close"].tolist() == [9.0]
+    assert store.actions(LAST, FIRST, LAST, WEEKDAYS).empty
 
 
 def test_times_without_a_zone_and_prices_of_the_future_are_refused(store: MarketStore) -> None:

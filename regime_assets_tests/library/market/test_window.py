@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from regime_assets.library.database import Database
+from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, WindowError, read_window
 from regime_assets_tests.library.market.fixtures import WEEKDAYS, actions, answer, bars
@@ -101,3 +102,25 @@ def test_too_little_history_is_refused(store: MarketStore) -> None:
 def test_a_day_without_trading_has_no_window(store: MarketStore) -> None:
     with pytest.raises(WindowError, match="2022-07-02 is no session of weekdays"):
         read(store, as_of=date(2022, 7, 2))
+
+
+def test_a_crypto_year_has_every_day(store: MarketStore, tmp_path: Path) -> None:
+    days = tuple(START + timedelta(days=n) for n in range(400))
+    always = TradingCalendar("24/7", "UTC", days)
+    coins = MarketStore(Database(tmp_path / "market.duckdb"), "coins")
+    coins.ingest(answer(bars("BTC", days, np.linspace(1.0, 2.0, 400))), "made", FETCHED_AT, always)
+    window = read_window(
+        coins,
+        always,
+        horizon_name="short",
+        shape=Rolling(),
+        as_of=days[-1],
+        symbols=["BTC"],
+        traded=["BTC"],
+        history_start=START,
+        lookback=30,
+    )
+    assert len(window.sessions) == 365
+    assert window.sessions.dayofweek.nunique() == 7
+    with pytest.raises(WindowError):
+        read(store, symbols=["BTC"])

@@ -1,0 +1,148 @@
+"""Schedule and sensor: what they ask for, when, and that they ask once."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from regime_assets.assets.drift_report import EPISODE_METADATA
+from regime_assets.definitions import build_definitions
+from regime_assets.library.database import Database
+from regime_assets.library.home import Home
+
+UNIVERSE = """\
+name: tiny
+source: {kind: sample}
+history_start: 2015-01-02
+first_partition: 2019-01-02
+last_partition: 2022-12-28
+symbols: [AAPL, MSFT, JPM]
+traded: [SP500]
+"""
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
+    return build_definitions(Home(tmp_path), tmp_path)
+
+
+def tick(definitions: dg.Definitions, at: datetime) -> dg.RunRequest | dg.SkipReason:
+    schedule = definitions.resolve_schedule_def("tiny_daily_schedule")
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        result = schedule(context)
+    assert isinstance(result, dg.RunRequest | dg.SkipReason)
+    return result
+
+
+def test_the_schedule_asks_for_the_session_that_has_just_ended(definitions: dg.Definitions) -> None:
+    request = tick(definitions, datetime(2022, 12, 24, 0, 30, tzinfo=NEW_YORK))
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "2022-12-23"
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        (datetime(2022, 12, 25, 0, 30, tzinfo=NEW_YORK), "2022-12-24 was no session"),
+        (datetime(2022, 12, 27, 0, 30, tzinfo=NEW_YORK), "2022-12-26 was no session"),
+        (datetime(2026, 11, 20, 0, 30, tzinfo=NEW_YORK), "ends on 2022-12-28"),
+    ],
+)
+def test_the_schedule_says_why_it_asks_for_nothing(definitions: dg.Definitions, at: datetime, reason: str) -> None:
+    skipped = tick(definitions, at)
+    assert isinstance(skipped, dg.SkipReason)
+    assert reason in (skipped.skip_message or "")
+
+
+def test_the_requested_partition_exists_when_it_is_asked_for(definitions: dg.Definitions) -> None:
+    at = datetime(2022, 12, 24, 0, 30, tzinfo=NEW_YORK)
+    request = tick(definitions, at)
+    partitions = definitions.resolve_asset_graph().get(dg.AssetKey(["tiny", "raw_prices"])).partitions_def
+    assert isinstance(request, dg.RunRequest)
+    assert partitions is not None
+    assert request.partition_key in partitions.get_partition_keys(current_time=at)
+
+
+def test_the_daily_job_is_retried(definitions: dg.Definitions) -> None:
+    assert definitions.resolve_job_def("tiny_daily").tags["dagster/max_retries"] == "2"
+
+
+def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
+    off = build_definitions(Home(tmp_path), tmp_path)
+    monkeypatch.setenv("REGIME_ASSETS_AUTOMATION", "on")
+    on = build_definitions(Home(tmp_path), tmp_path)
+    for definitions, status in ((off, "STOPPED"), (on, "RUNNING")):
+        assert definitions.resolve_schedule_def("tiny_daily_schedule").default_status.value == status
+        assert definitions.resolve_sensor_def("tiny_drift_sensor").default_status.value == status
+
+
+def report_drift(instance: dg.DagsterInstance, session: str, episode: str) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            asset_key=dg.AssetKey(["tiny", "short", "drift_report"]),
+            partition=session,
+            metadata={EPISODE_METADATA: episode},
+        )
+    )
+
+
+def evaluate(definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    sensor = definitions.resolve_sensor_def("tiny_drift_sensor")
+    context = dg.build_sensor_context(instance=instance, definitions=definitions)
+    return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+def test_no_drift_asks_for_nothing(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        assert evaluate(definitions, instance) == []
+        report_drift(instance, "2022-12-23", "")
+        assert evaluate(definitions, instance) == []
+
+
+def test_an_episode_asks_for_one_full_refresh_of_its_horizon(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-23", "drift-2022-12-23")
+        (request,) = evaluate(definitions, instance)
+        assert request.partition_key == "2022-12-23"
+        assert request.run_key == "drift:tiny:short:drift-2022-12-23"
+        assert request.run_config["ops"]["tiny__short__vae"]["config"] == {"full_retrain": True}
+        assert "tiny__long__vae" not in request.run_config["ops"]
+
+
+def test_later_sessions_of_an_episode_ask_under_the_same_run_key(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-23", "drift-2022-12-23")
+        (first,) = evaluate(definitions, instance)
+        report_drift(instance, "2022-12-27", "drift-2022-12-23")
+        (second,) = evaluate(definitions, instance)
+    assert first.run_key == second.run_key, "Dagster runs a run key once"
+
+
+def test_old_sessions_that_are_materialized_again_ask_for_nothing(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-27", "")
+        report_drift(instance, "2020-03-02", "drift-2020-02-27")
+        assert evaluate(definitions, instance) == []
+
+
+def test_the_request_is_valid_run_config_of_the_daily_job(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-23", "drift-2022-12-23")
+        (request,) = evaluate(definitions, instance)
+    assert dg.validate_run_config(definitions.resolve_job_def("tiny_daily"), request.run_config)
+
+
+def test_a_tick_never_opens_the_database(definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Database) -> None:
+        raise AssertionError(f"{self.path} was opened")
+
+    monkeypatch.setattr(Database, "connect", refuse)
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-23", "drift-2022-12-23")
+        assert len(evaluate(definitions, instance)) == 1

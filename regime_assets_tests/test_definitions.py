@@ -1,0 +1,117 @@
+"""What the code location offers, and what loading it costs."""
+
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from regime_assets.checks import BAR_RULES, MODEL_RULES, WINDOW_RULES
+from regime_assets.definitions import SHIPPED_UNIVERSES, build_definitions
+from regime_assets.library.home import Home
+
+CHAIN = ["validated_window", "vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion"]
+HEAVY = ("torch", "mlflow", "evidently", "stable_baselines3", "sklearn", "yfinance", "pandas", "exchange_calendars")
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_definitions(Home(tmp_path_factory.mktemp("home")), SHIPPED_UNIVERSES)
+
+
+def test_every_universe_is_a_chain_of_two_lanes(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for horizon in ("short", "long"):
+        upstream = dg.AssetKey(["us_large_cap", "raw_prices"])
+        for name in CHAIN:
+            key = dg.AssetKey(["us_large_cap", horizon, name])
+            assert upstream in graph.get(key).parent_keys, f"{key} does not follow {upstream}"
+            upstream = key
+        assert upstream in graph.get(dg.AssetKey(["us_large_cap", "daily_signal"])).parent_keys
+        drift = dg.AssetKey(["us_large_cap", horizon, "drift_report"])
+        assert dg.AssetKey(["us_large_cap", horizon, "promotion"]) in graph.get(drift).parent_keys
+
+
+def test_every_asset_says_what_it_is_and_who_owns_it(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners == ["team:quant"], key
+        assert node.kinds, key
+        assert node.group_name in ("us_large_cap", "us_large_cap_short", "us_large_cap_long"), key
+
+
+def test_partitions_are_the_sessions_of_the_exchange(definitions: dg.Definitions) -> None:
+    partitions = definitions.resolve_asset_graph().get(dg.AssetKey(["us_large_cap", "raw_prices"])).partitions_def
+    assert partitions is not None
+    keys = partitions.get_partition_keys()
+    assert keys[-1] == "2022-12-28"
+    assert "2022-12-26" not in keys, "the Monday after Christmas was a holiday"
+    assert "2022-12-24" not in keys, "a Saturday"
+    assert "2012-10-29" not in keys, "the exchange was closed for a hurricane"
+    assert len([key for key in keys if key.startswith("2019")]) == 252
+
+
+def test_backfills_run_in_chunks_on_the_whole_chain(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    policies = {graph.get(key).backfill_policy for key in graph.materializable_asset_keys}
+    assert policies == {dg.BackfillPolicy.multi_run(21)}
+
+
+def test_checks_block_where_bad_data_must_go_no_further(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    blocking = {(key.asset_key.path[-1], key.name) for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert {("raw_prices", rule) for rule in ("finite", "unique", "ordered", "complete")} <= blocking
+    assert {("validated_window", rule) for rule in ("finite", "unique", "complete")} <= blocking
+    assert {("vae", "active_units"), ("vae", "validation_error_ratio"), ("gmm", "agreement_floor")} <= blocking
+    assert {("rl_policy", "finite_weights"), ("rl_policy", "exposure_within_limits")} <= blocking
+    assert ("raw_prices", "outlier") not in blocking
+    expected = len(BAR_RULES) + 2 * (len(WINDOW_RULES) + sum(len(rules) for rules in MODEL_RULES.values()))
+    assert len(list(graph.asset_check_keys)) == expected
+
+
+def test_a_universe_added_as_a_file_adds_its_own_chain(tmp_path: Path) -> None:
+    (tmp_path / "crypto.yaml").write_text(
+        "name: crypto\nsource: {kind: yahoo}\ncalendar: 24/7\nhistory_start: 2018-01-01\n"
+        "first_partition: 2021-01-01\nlast_partition: 2021-12-31\nsymbols: [BTC-USD, ETH-USD, SOL-USD]\n"
+        "sessions_per_year: 365\n"
+    )
+    (tmp_path / "london.yaml").write_text(
+        "name: london\nsource: {kind: files, options: {folder: bars}}\ncalendar: XLON\nhistory_start: 2015-01-02\n"
+        "first_partition: 2018-01-02\nlast_partition: 2018-12-31\nsymbols: [VOD.L]\n"
+    )
+    graph = build_definitions(Home(tmp_path), tmp_path).resolve_asset_graph()
+    crypto = graph.get(dg.AssetKey(["crypto", "raw_prices"])).partitions_def
+    london = graph.get(dg.AssetKey(["london", "raw_prices"])).partitions_def
+    assert crypto is not None
+    assert london is not None
+    assert len(crypto.get_partition_keys()) == 365
+    assert "2018-08-27" not in london.get_partition_keys(), "the summer bank holiday"
+
+
+def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path) -> None:
+    from regime_assets.library.market.calendar import load_calendar
+    from regime_assets.library.universe import load_universe
+    from regime_assets.partitions import session_partitions
+
+    universe = load_universe(SHIPPED_UNIVERSES / "us_large_cap.yaml")
+    calendar = load_calendar("XNYS", universe.history_start, tmp_path, today=date(2026, 6, 1))
+    keys = session_partitions(universe, calendar).get_partition_keys(current_time=datetime(2026, 6, 1))
+    sessions = calendar.sessions(universe.first_partition, date(2022, 12, 28))
+    assert keys == [session.isoformat() for session in sessions]
+
+
+def test_loading_the_definitions_imports_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys\nimport regime_assets.definitions as d\nd.defs.resolve_asset_graph()\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "REGIME_ASSETS_HOME": str(tmp_path)}
+    outputs = [
+        subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert outputs[1].stdout.strip() == "[]", "with its calendar cached, the code location stays lean"

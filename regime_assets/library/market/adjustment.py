@@ -14,6 +14,8 @@ move. The two returns over e differ by the yield times the session's move, about
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
@@ -61,15 +63,13 @@ def adjustment_factors(
         AdjustmentError: a value that is not positive, or an unknown kind.
     """
     columns = {symbol: column for column, symbol in enumerate(symbols)}
-    days = np.array(sessions, dtype="datetime64[D]")
     steps: NDArray[np.float64] = np.ones((len(sessions) + 1, len(symbols)))  # steps[k] scales the rows before k
     for (symbol, ex_session), (ratio, dividend) in _by_ex_session(actions).items():
-        column = columns[symbol]
-        row = int(np.searchsorted(days, np.datetime64(ex_session, "D")))
-        since = closes[row:, column]
-        priced = np.flatnonzero(np.isfinite(since))
-        if priced.size:
-            close = float(since[priced[0]])
+        column, row = columns[symbol], bisect.bisect_left(sessions, ex_session)
+        while row < len(sessions) and not math.isfinite(closes[row, column]):
+            row += 1  # no bar on the ex session, as in a halt: the next one settles it
+        if row < len(sessions):
+            close = float(closes[row, column])
             steps[row, column] *= close / (close + dividend) / ratio
     return np.multiply.accumulate(steps[:0:-1], axis=0)[::-1]
 
@@ -80,7 +80,7 @@ def _by_ex_session(actions: Iterable[Action]) -> dict[tuple[str, date], tuple[fl
     for action in sorted(actions):
         key = (action.symbol, action.ex_session)
         ratio, dividend = combined.get(key, (1.0, 0.0))
-        if not np.isfinite(action.value) or action.value <= 0.0:
+        if not math.isfinite(action.value) or action.value <= 0.0:
             raise AdjustmentError(
                 f"{action.symbol} {action.ex_session}: {action.kind} of {action.value} is not positive"
             )

@@ -191,7 +191,7 @@ def _fresh_sql(table: VersionedTable, incoming: str) -> str:
     key = ", ".join(table.key)
     picked = ", ".join(f"arg_max_null({name}, known_at) AS {name}" for name in table.values)
     differs = " OR ".join(
-        f"(i.{name} IS NULL) <> (n.{name} IS NULL) OR abs(i.{name} - n.{name}) > {SAME_VALUE_TOLERANCE} * abs(n.{name})"
+        f"(i.{name} IS NULL) <> (n.{name} IS NULL) OR (i.{name} <> n.{name} AND abs(i.{name} - n.{name}) > {SAME_VALUE_TOLERANCE} * abs(n.{name}))"
         for name in table.values
     )
     return (

@@ -35,29 +35,34 @@ PRESENT = "#b9d0e6"  # a pale CALM: what is as it should be recedes
 CLIP = 3.0  # robust standard deviations
 
 
-def price_coverage(closes: pd.DataFrame, *, form: Form = "png") -> bytes:
-    """Which symbols (columns) have a bar at which sessions (rows): blue where they do, vermilion where they lack one.
+def price_coverage(present: pd.DataFrame, *, form: Form = "png") -> bytes:
+    """Which symbols (columns) have a bar at which sessions (rows): pale blue where they do, vermilion where not.
 
     Args:
-        closes: any price by session and symbol, NaN where there is no bar. In a long history a cell stands for
-            several sessions and takes the colour of a gap if any of them lacks its bar.
+        present: booleans by session and symbol. In a long history a cell stands for several sessions and takes the
+            colour of a gap if any of them lacks its bar.
         form: "png" or "svg".
+
+    Raises:
+        TypeError: `present` holds something else than booleans, such as prices.
     """
     from matplotlib.colors import ListedColormap
 
-    present = closes.notna().to_numpy()
-    figure, (axes,) = panels(_height(closes.shape[1]))
-    whole = np.minimum.reduceat(present, _starts(len(present)), axis=0)
+    if not all(dtype == bool for dtype in present.dtypes):
+        raise TypeError(f"present holds {sorted({str(t) for t in present.dtypes})}; booleans are needed")
+    there = present.to_numpy(dtype=bool)
+    whole = np.minimum.reduceat(there, _starts(len(there)), axis=0).T
+    figure, (axes,) = panels(_height(len(whole)))
     _grid_of_cells(
         axes,
-        closes.index,
-        whole.T.astype(float),
-        closes.columns,
+        present.index,
+        whole.astype(float),
+        present.columns,
         colours=ListedColormap([TURBULENT, PRESENT]),
         limits=(0.0, 1.0),
     )
-    missing = int((~present).sum())
-    heading(axes, f"{closes.shape[1]} symbols, {len(closes):,} sessions, {missing:,} bars missing")
+    missing = int((~there).sum())
+    heading(axes, f"{len(whole)} symbols, {len(there):,} sessions, {missing:,} bars missing")
     return rendered(figure, form)
 
 

@@ -125,10 +125,11 @@ def _plane(latents: NDArray[np.floating]) -> tuple[NDArray[np.floating], tuple[s
     if width == 2:
         return latents, ("latent 1", "latent 2")
     centred = latents - latents.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    spread, columns = np.linalg.eigh(centred.T @ centred)
+    spread, axes = spread[::-1], columns[:, ::-1].T
     # An axis may point either way: the largest loading is made positive so that refits do not mirror the map.
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
-    share = spread**2 / max(float((spread**2).sum()), 1e-12)
+    share = spread / max(float(spread.sum()), 1e-12)
     titles = tuple(f"principal axis {i + 1} of {width} latents ({share[i]:.0%})" for i in range(2))
     return centred @ axes[:2].T, (titles[0], titles[1])
 

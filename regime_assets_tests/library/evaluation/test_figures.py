@@ -61,7 +61,7 @@ PICTURES: dict[str, Callable[[figures.Form], bytes]] = {
     "rolling_sharpe": lambda form: figures.rolling_sharpe_with_band(NET, form=form),
     "weights_over_time": lambda form: figures.weights_over_time(NOISE, form=form),
     "drift_bars": lambda form: figures.drift_bars({HOSTILE: 0.3, "b": 0.1}, {HOSTILE: 0.2, "b": 0.2}, form=form),
-    "price_coverage": lambda form: figures.price_coverage(NOISE.mask(NOISE > 1.5), form=form),
+    "price_coverage": lambda form: figures.price_coverage(NOISE < 1.5, form=form),
     "feature_heatmap": lambda form: figures.feature_heatmap(NOISE, form=form),
     "estimates": lambda form: figures.estimates({HOSTILE: figures.Estimate(0.1, -0.2, 0.5)}, "Sharpe", form=form),
 }
@@ -122,12 +122,28 @@ def test_thinning_keeps_both_extremes_and_both_ends(values: list[float], most: i
 def test_a_session_without_a_bar_is_seen_in_a_history_longer_than_the_picture_is_wide() -> None:
     from PIL import Image
 
-    closes = pd.DataFrame(1.0, pd.bdate_range("1990-01-01", periods=6000), ["A", "B", "C"])
-    whole = set(Image.open(io.BytesIO(figures.price_coverage(closes))).convert("RGB").get_flattened_data())
-    closes.iloc[3210, 1] = np.nan
-    gap = set(Image.open(io.BytesIO(figures.price_coverage(closes))).convert("RGB").get_flattened_data())
+    present = pd.DataFrame(True, pd.bdate_range("1990-01-01", periods=6000), ["A", "B", "C"])
+    whole = set(Image.open(io.BytesIO(figures.price_coverage(present))).convert("RGB").get_flattened_data())
+    present.iloc[3210, 1] = False
+    gap = set(Image.open(io.BytesIO(figures.price_coverage(present))).convert("RGB").get_flattened_data())
     assert not any(_reddish(colour) for colour in whole)
     assert any(_reddish(colour) for colour in gap)
+
+
+def test_coverage_refuses_prices_whose_gaps_it_would_not_see() -> None:
+    with pytest.raises(TypeError, match="float64"):
+        figures.price_coverage(NOISE)
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_the_first_sessions_of_a_history_can_be_drawn(sessions: int) -> None:
+    first, states = slice(0, sessions), STATES[:sessions]
+    figures.equity_and_drawdown({name: net[first] for name, net in NET.items()})
+    figures.regime_ribbon(SESSIONS[first], PRICES[first], POSTERIORS[first], ("a", "b"))
+    figures.regime_occupancy(SESSIONS[first], states, ("a", "b"))
+    figures.latent_map(NOISE.to_numpy()[first, :3], states, ("a", "b"))
+    figures.weights_over_time(NOISE[first])
+    figures.feature_heatmap(NOISE[first])
 
 
 def test_paper_of_a_png_is_white_so_that_it_reads_on_a_dark_page() -> None:

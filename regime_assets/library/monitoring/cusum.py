@@ -1,0 +1,47 @@
+"""Page's cumulative sum, and the bound that keeps it to a budget of false alarms a year."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BOUNDS = np.geomspace(1.0, 200.0, 160)
+"""Candidates, in standard deviations; neighbours differ by 3 %."""
+
+
+def cusum(shortfalls: NDArray[np.float64], allowance: float, start: float) -> NDArray[np.float64]:
+    """(n,) running sums of shortfall beyond the allowance, never below zero.
+
+    Args:
+        shortfalls: (n,) expected minus realised, in standard deviations.
+        allowance: what each session forgives.
+        start: the sum before the first session.
+    """
+    sums = np.empty(len(shortfalls))
+    total = start
+    for day, shortfall in enumerate(shortfalls):
+        total = max(0.0, total + float(shortfall) - allowance)
+        sums[day] = total
+    return sums
+
+
+def calibrate_bound(
+    shortfalls: NDArray[np.float64], allowance: float, head_start: float, alarms_per_year: float
+) -> float:
+    """The lowest bound that alarms at most so often a year when nothing is wrong; an alarm restarts the sum at zero.
+
+    Args:
+        shortfalls: (P, n) years of shortfalls under the null, n sessions each.
+        allowance: what each session forgives.
+        head_start: share of the bound at which the sum starts.
+        alarms_per_year: the budget.
+    """
+    totals = np.tile(head_start * BOUNDS, (len(shortfalls), 1))
+    alarms = np.zeros(len(BOUNDS))
+    for day in range(shortfalls.shape[1]):
+        totals = np.maximum(0.0, totals + shortfalls[:, day, None] - allowance)
+        over = totals >= BOUNDS
+        alarms += over.sum(axis=0)
+        totals[over] = 0.0
+    within = alarms / len(shortfalls) <= alarms_per_year
+    return float(BOUNDS[int(np.argmax(within))]) if within.any() else float(BOUNDS[-1])

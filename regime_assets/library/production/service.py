@@ -189,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="the registered model, <universe>.<horizon>")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; loopback unless a proxy stands before")
     parser.add_argument("--port", type=int, default=8321)
+    parser.add_argument("--poll-seconds", type=float, default=1.0, help="how long a promotion may go unseen")
     chosen = parser.parse_args(arguments)
     import uvicorn
 
@@ -198,7 +199,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = checked_name(chosen.model, "model name")
         universe = checked_name(model.rpartition(".")[0], "universe")
         token = os.environ.get(TOKEN_VARIABLE, "")
-        service = create_service(PointedChampion(root, model), token, lambda: read_published_signal(root, universe))
+        service = create_service(
+            PointedChampion(root, model),
+            token,
+            lambda: read_published_signal(root, universe),
+            chosen.poll_seconds,
+        )
     except (ServiceError, NameRefusedError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.

@@ -48,7 +48,7 @@ def price_coverage(present: pd.DataFrame, *, form: Form = "png") -> bytes:
     """
     from matplotlib.colors import ListedColormap
 
-    if not all(dtype == bool for dtype in present.dtypes):
+    if not all(pd.api.types.is_bool_dtype(dtype) for dtype in present.dtypes):
         raise TypeError(f"present holds {sorted({str(t) for t in present.dtypes})}; booleans are needed")
     there = present.to_numpy(dtype=bool)
     whole = np.minimum.reduceat(there, _starts(len(there)), axis=0).T

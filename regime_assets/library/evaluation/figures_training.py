@@ -47,7 +47,7 @@ def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
             losses.plot(curves[column], color=strategy_colour(position), lw=1.5, label=label)
     if "validation_reconstruction" in curves and curves["validation_reconstruction"].notna().any():
         best = int(curves.index[int(curves["validation_reconstruction"].argmin())])
-        losses.axvline(best, color=MUTED, lw=0.9, ls=(0, (3, 3)), label=f"best epoch ({best})")
+        losses.axvline(best, color=MUTED, lw=0.9, ls=(0, (3, 3)), label=f"lowest validation (epoch {best})")
     if "kl" in curves:
         divergence.plot(curves["kl"], color=strategy_colour(3), lw=1.5)
     heading(losses, "loss, and mean squared error of scaled features")

@@ -123,10 +123,11 @@ class MarketStore:
         """
         with self._connected() as connection:
             known_by = _as_utc(calendar.decision_time(as_of))
-            sql = newest_versions(BARS, BARS.values) + " ORDER BY session, symbol"
-            frame = connection.execute(sql, [self.universe, first, last, known_by]).df()
+            sql = newest_versions(BARS, BARS.values, of_symbols=symbols is not None) + " ORDER BY session, symbol"
+            wanted = [] if symbols is None else [list(symbols)]
+            frame = connection.execute(sql, [self.universe, first, last, known_by, *wanted]).df()
         frame["session"] = frame["session"].astype("datetime64[ns]")
-        return frame if symbols is None else frame[frame["symbol"].isin(symbols)].reset_index(drop=True)
+        return frame
 
     def actions(self, as_of: date, first: date, last: date, calendar: TradingCalendar) -> pd.DataFrame:
         """Corporate actions that go ex in [first, last] and no later than `as_of`, as known as of `as_of`.
@@ -172,7 +173,8 @@ class MarketStore:
         """The newest session of each symbol that has a bar."""
         with self._connected() as connection:
             sql = "SELECT symbol, max(session) FROM bars WHERE universe = ? AND NOT retracted GROUP BY symbol"
-            return {symbol: newest for symbol, newest in connection.execute(sql, [self.universe]).fetchall()}
+            rows = connection.execute(sql, [self.universe]).fetchall()
+        return {str(symbol): newest for symbol, newest in rows}
 
     def versions(self, symbol: str, session: date) -> pd.DataFrame:
         """Every version of one bar in the order in which they became known, tombstones included."""
@@ -193,8 +195,8 @@ class MarketStore:
         if not sessions or not symbols:
             return closes
         known_by = _as_utc(calendar.decision_time(as_of))
-        parameters = [self.universe, sessions[0], sessions[-1], known_by]
-        sql = newest_versions(BARS, ("close",))
+        parameters = [self.universe, sessions[0], sessions[-1], known_by, symbols]
+        sql = newest_versions(BARS, ("close",), of_symbols=True)
         answer = connection.execute(sql, parameters).fetchnumpy()
         days = np.array(sessions, dtype="datetime64[D]")
         stored = np.asarray(answer["session"]).astype("datetime64[D]")

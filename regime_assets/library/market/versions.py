@@ -173,16 +173,18 @@ def retract_version(
     )
 
 
-def newest_versions(table: VersionedTable, values: tuple[str, ...]) -> str:
+def newest_versions(table: VersionedTable, values: tuple[str, ...], *, of_symbols: bool = False) -> str:
     """A query for the newest known version of each row, without retracted ones.
 
-    Its four parameters are the universe, the first and the last session, and the moment up to which versions count.
+    Its parameters are the universe, the first and the last session, the moment up to which versions count and, with
+    `of_symbols`, the list of symbols that are asked for.
     """
     key = ", ".join(table.key)
     picked = ", ".join(f"arg_max_null({name}, known_at) AS {name}" for name in values)
+    wanted = "AND symbol IN (SELECT unnest(?::VARCHAR[])) " if of_symbols else ""
     return (
         f"SELECT {key}, {picked} FROM {table.name} WHERE universe = ? AND {table.session} BETWEEN ? AND ? "
-        f"AND known_at <= ? GROUP BY {key} HAVING NOT arg_max(retracted, known_at)"
+        f"AND known_at <= ? {wanted}GROUP BY {key} HAVING NOT arg_max(retracted, known_at)"
     )
 
 
@@ -191,7 +193,8 @@ def _fresh_sql(table: VersionedTable, incoming: str) -> str:
     key = ", ".join(table.key)
     picked = ", ".join(f"arg_max_null({name}, known_at) AS {name}" for name in table.values)
     differs = " OR ".join(
-        f"(i.{name} IS NULL) <> (n.{name} IS NULL) OR (i.{name} <> n.{name} AND abs(i.{name} - n.{name}) > {SAME_VALUE_TOLERANCE} * abs(n.{name}))"
+        f"(i.{name} IS NULL) <> (n.{name} IS NULL) "
+        f"OR (i.{name} <> n.{name} AND abs(i.{name} - n.{name}) > {SAME_VALUE_TOLERANCE} * abs(n.{name}))"
         for name in table.values
     )
     return (

@@ -150,6 +150,11 @@ def test_what_is_not_there_cannot_be_retracted(store: MarketStore) -> None:
         store.retract("A", SESSIONS[0], evening(SESSIONS[0]), "wrong")
 
 
+def test_the_newest_session_of_each_symbol_is_known(store: MarketStore) -> None:
+    store.ingest(answer(bars("A", SESSIONS[:3], [1, 2, 3]), bars("B", SESSIONS[:1], [1])), "made", LATER, WEEKDAYS)
+    assert store.newest_sessions() == {"A": SESSIONS[2], "B": SESSIONS[0]}
+
+
 def test_universes_do_not_mix(store: MarketStore, tmp_path: Path) -> None:
     other = MarketStore(Database(tmp_path / "market.duckdb"), "other")
     store.ingest(answer(bars("A", SESSIONS[:1], [10])), "made", LATER, WEEKDAYS)

@@ -12,7 +12,7 @@ from regime_assets.library.models.actions import TradingSettings
 @dataclass(frozen=True)
 class PolicySettings:
     """Training, selection and acceptance of a policy. Defaults: a full retrain of about 6 s and a fine-tune of
-    about 1 s on one core.
+    about 0.6 s of one core (256 episodes, 2,500 sessions).
 
     Attributes:
         trading: environment and reward.
@@ -47,7 +47,7 @@ class PolicySettings:
     algorithm: Literal["ppo", "dqn"] = "ppo"
     seeds: int = 5
     gradient_steps: int = 300
-    fine_tune_gradient_steps: int = 40
+    fine_tune_gradient_steps: int = 20
     hidden: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 3e-4

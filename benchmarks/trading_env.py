@@ -180,7 +180,7 @@ def report(rows: list[tuple[str, float, float, float]], *, finrl: bool) -> None:
     print("|---|---|---|---|---|---|")
     for name, alone, training, samples in rows:
         ratios = alone / plain[1], training / plain[2]
-        print(f"| {name} | {alone:,.0f} | {ratios[0]:,.2f} | {training:,.0f} | {ratios[1]:,.2f} | {samples:,.0f} |")
+        print(f"| {name} | {alone:,.0f} | {ratios[0]:,.3g} | {training:,.0f} | {ratios[1]:,.3g} | {samples:,.0f} |")
     if not finrl:
         print("| FinRL StockTradingEnv × 8 | not measured | | | | |")
 

@@ -45,29 +45,6 @@ STOCKS = (
     *("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO"),
     *("LLY", "MRK", "MSFT", "PEP", "PFE", "PG", "RRC", "UNH", "WMT", "XOM"),
 )
-    [
-        "AAPL",
-        "AMD",
-        "BAC",
-        "BBY",
-        "CVX",
-        "GE",
-        "HD",
-        "JNJ",
-        "JPM",
-        "KO",
-        "LLY",
-        "MRK",
-        "MSFT",
-        "PEP",
-        "PFE",
-        "PG",
-        "RRC",
-        "UNH",
-        "WMT",
-        "XOM",
-    ]
-)
 
 
 @dataclass

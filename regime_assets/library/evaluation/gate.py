@@ -49,7 +49,7 @@ class GateSettings:
         turnover_limit: notional traded a year, one way, in multiples of wealth.
         exposure_limit: largest exposure of any session.
         minimum_fresh_sessions: fresh sessions from which non-inferiority is judged.
-        non_inferiority_margin: Sharpe ratio that a refresh may lose on fresh sessions.
+        non_inferiority_margin: Sharpe ratio that a refresh may lose on them.
         non_inferiority_confidence: one-sided confidence that it loses no more.
         challenge_sessions: paired out-of-sample sessions before the first look at a challenger.
         look_interval: sessions between two looks at one challenger.
@@ -88,9 +88,7 @@ class GateSettings:
 class FirstEvidence:
     """What is known of a bundle while no champion serves.
 
-    Attributes:
-        integrity: of the bundle.
-        track: its line's out-of-sample track, arrays (T,).
+    Attributes: `integrity` of the bundle; the out-of-sample `track` of its line, arrays (T,).
     """
 
     integrity: Integrity
@@ -216,19 +214,19 @@ def judge_refresh(evidence: RefreshEvidence, settings: GateSettings) -> Verdict:
 
 def judge_challenge(evidence: ChallengeEvidence, settings: GateSettings) -> Verdict:
     """Judge another design. A look is taken, and spends error probability, only when nothing else forbids it."""
-    sessions, since, spent = len(evidence.track.net), evidence.sessions_since_look, evidence.alpha_spent
-    limit, interval = settings.alpha_per_year, settings.look_interval
+    since, interval = evidence.sessions_since_look, settings.look_interval
+    spending, limit = evidence.alpha_spent + settings.look_alpha, settings.alpha_per_year
     rules = (
         *integrity_rules(evidence.integrity),
         *_limits(evidence.track, settings),
-        _at_least("paired_sessions", sessions, settings.challenge_sessions),
+        _at_least("paired_sessions", len(evidence.track.net), settings.challenge_sessions),
         RuleOutcome(
             "look_due", None if since is None else float(since), f">= {interval}",
             passed=since is None or since >= interval, blocking=True, detail="sessions since the last look",
         ),
         RuleOutcome(
-            "alpha_budget", spent + settings.look_alpha, f"<= {limit:g}",
-            passed=spent + settings.look_alpha <= limit + 1e-12, blocking=True, detail="spent with this look, a year",
+            "alpha_budget", spending, f"<= {limit:g}", passed=spending <= limit + 1e-12, blocking=True,
+            detail="spent in a year, this look included",
         ),
     )  # fmt: skip
     if not accepted(rules):

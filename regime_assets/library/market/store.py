@@ -21,6 +21,7 @@ from regime_assets.library.market.versions import (
     BARS,
     StoreError,
     VersionedTable,
+    Written,
     append_versions,
     as_incoming,
     create_tables,
@@ -89,8 +90,11 @@ class MarketStore:
             connection.register("incoming_bars", bars)
             connection.register("incoming_actions", actions)
             append = partial(append_versions, connection, universe=self.universe, source=source, fetched_at=moment)
-            written_actions = append(ACTIONS, "incoming_actions", bars="incoming_bars")
-            written_bars = append(BARS, "incoming_bars")
+            # Most sessions bring no action, and a statement over none still costs its planning.
+            written_actions = (
+                append(ACTIONS, "incoming_actions", bars="incoming_bars") if actions.num_rows else Written(0, 0)
+            )
+            written_bars = append(BARS, "incoming_bars") if bars.num_rows else Written(0, 0)
         return IngestReport(*written_bars, *written_actions)
 
     def retract(self, symbol: str, session: date, at: datetime, reason: str) -> None:

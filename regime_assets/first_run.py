@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import dagster as dg
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -61,13 +62,21 @@ def print_status(home: Home, universe: Universe, console: Console) -> None:
     from regime_assets.library.chain import Chain
     from regime_assets.library.pipeline.status import status_rows
 
-    table = Table(title=f"{universe.name}: out of sample, net of costs, filled a session after the decision")
     rows = status_rows(Chain(universe, home))
-    for name in rows.columns:
-        table.add_column(str(name), overflow="fold")
-    for row in rows.itertuples(index=False):
+    if rows.empty:
+        console.print(f"{universe.name}: nothing was materialized yet")
+        return
+    title = f"{universe.name}: out of sample, net of costs, beside buy & hold (b&h)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    figures = rows.drop(columns="report")
+    for name in figures.columns:
+        table.add_column(str(name), no_wrap=name not in ("weights", "gate"))
+    for row in figures.itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     console.print(table)
+    console.print("Newest reports (open in any browser):")
+    for report in rows["report"].tail(2):
+        console.print(f"  {home.root / report}", soft_wrap=True)
 
 
 def _universe(name: str) -> Universe:

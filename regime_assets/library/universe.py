@@ -51,6 +51,13 @@ class RefitChoice(_Section):
     backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
 
 
+class WalkForwardChoice(_Section):
+    """The out-of-sample record that the first materialized session is given by replaying history."""
+
+    sessions: int = Field(504, ge=60, description="sessions replayed before the first materialized one")
+    refit_every: int = Field(63, ge=1, description="sessions between two refits of the replay")
+
+
 class ScheduleChoice(_Section):
     """When a session's partition is materialized, in the exchange's time zone."""
 
@@ -84,6 +91,7 @@ class Universe(_Section):
     sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
     windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]
     refit: RefitChoice = RefitChoice()  # pyright: ignore[reportCallIssue]
+    walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
     schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
 

@@ -40,10 +40,9 @@ def _shown(chain: Chain, row: dict[str, object]) -> dict[str, str]:
         "horizon": horizon,
         "regime": str(row["regime"]),
         "weights": ", ".join(f"{symbol} {weight:.0%}" for symbol, weight in weights.items()),
-        "Sharpe (buy & hold)": f"{_number(figures['sharpe'])} ({_number(figures['buy_and_hold_sharpe'])})",
-        "drawdown (buy & hold)": f"{_share(figures['max_drawdown'])} ({_share(figures['buy_and_hold_max_drawdown'])})",
-        "gate": f"{row['lane']}: {row['outcome']}",
-        "serves": f"version {row['model_version']}",
+        "Sharpe (b&h)": f"{_number(figures['sharpe'])} ({_number(figures['buy_and_hold_sharpe'])})",
+        "drawdown (b&h)": f"{_share(figures['max_drawdown'])} ({_share(figures['buy_and_hold_max_drawdown'])})",
+        "gate": str(row["outcome"]),
         "report": str(report.relative_to(chain.home.root)),
     }
 

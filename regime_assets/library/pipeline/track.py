@@ -35,7 +35,8 @@ def extend_track(chain: Chain, horizon: Horizon, session: date, history: Trainin
 
 def _first_stretch(chain: Chain, horizon: Horizon, history: TrainingSet, log: Log) -> pd.DataFrame:
     """The walk-forward up to the session before the history's last one."""
-    settings = WalkForwardSettings()
+    chosen = chain.universe.walk_forward
+    settings = WalkForwardSettings(sessions=chosen.sessions, refit_every=chosen.refit_every)
     past = history.slice(0, len(history.sessions) - 1, history.sample_weight[:-1])
     log(f"walk-forward over {settings.sessions} sessions before the first materialized one")
     return walk_forward(

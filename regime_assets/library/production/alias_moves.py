@@ -6,6 +6,7 @@ champion alias names the old version or the new one, and the next caller complet
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from regime_assets.library.production.champion_pointer import (
@@ -18,7 +19,7 @@ from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.promotion_journal import Aliases, Move, PromotionJournal
 from regime_assets.library.production.registry_store import CHAMPION, PREVIOUS, RegisteredBundle, RegistryStore
 
-VERDICT_TAG, ROLLED_BACK_TAG = "verdict", "rolled_back"
+PROMOTION_TAG, ROLLED_BACK_TAG = "promotion", "rolled_back"
 
 
 class AliasMoves:
@@ -38,6 +39,14 @@ class AliasMoves:
         """What the two aliases name now."""
         aliases = self._store.aliases(model_name)
         return Aliases(champion=aliases.get(CHAMPION), previous=aliases.get(PREVIOUS))
+
+    def effective_from(self, model_name: str, session: date) -> date:
+        """The session as of which a move may hold: `session`, or that of the last move when it is later.
+
+        What served a session that is past stays as it was, even when a human lets an old version serve again.
+        """
+        completed = [move.session for move in self.journal(model_name).moves() if move.outcome == "completed"]
+        return max([session, *completed[-1:]])
 
     def carry_out(self, model_name: str, move: Move) -> RegisteredBundle:
         """Make the move; return the new champion."""
@@ -94,7 +103,7 @@ class AliasMoves:
         self.point(model_name)
         champion = self._store.version(model_name, move.after.champion)
         if move.kind == "promotion":
-            self._store.set_tag(model_name, champion.version, VERDICT_TAG, move.verdict)
+            self._store.set_tag(model_name, champion.version, PROMOTION_TAG, move.verdict)
             if ROLLED_BACK_TAG in champion.tags:
                 self._store.set_tag(model_name, champion.version, ROLLED_BACK_TAG, None)
         elif move.before.champion is not None:

@@ -42,7 +42,7 @@ class Move:
 
     Attributes:
         kind: promotion or roll-back.
-        session: as of which session the champion changes; the bundle's own for a promotion.
+        session: as of which session the champion changes; never earlier than that of the move before.
         before: the aliases when it began.
         after: the aliases it leads to.
         reason: why, in the words of whoever asked.

@@ -138,10 +138,11 @@ class Registry:
             model_name: the registered model.
             version: which of its versions.
             reason: why, for the journal.
-            verdict: the gate's verdict, for the journal and the version's tags.
+            verdict: the gate's verdict, for the journal and the version's tag `promotion`.
             judged_against: the champion's version that the verdict compared with, `NO_CHAMPION` when there was none.
                 Given, the promotion is refused when another promotion came first. None: not checked.
-            reinstate: promote although the version was rolled back before.
+            reinstate: a human's decision: promote although the version was rolled back before, or is of an older
+                session than the champion.
 
         Raises:
             PromotionRefusedError: another champion than the judged one serves, the champion's session is newer, or
@@ -154,15 +155,13 @@ class Registry:
             if before.champion == version:
                 self._moves.point(model_name)
                 return wanted
-            self._refuse_unless_current(wanted, before.champion, judged_against)
-            if ROLLED_BACK_TAG in wanted.tags and not reinstate:
-                raise PromotionRefusedError(
-                    f"{model_name} {version} was rolled back ({wanted.tags[ROLLED_BACK_TAG]}): reinstate it "
-                    "explicitly, or register a new bundle"
-                )
+            self._refuse_unless_judged(wanted, before.champion, judged_against)
+            if not reinstate:
+                self._refuse_unless_fresh(wanted, before.champion)
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=version, previous=before.champion)
-            return self._moves.carry_out(model_name, Move("promotion", wanted.session, before, after, reason, verdict))
+            session = self._moves.effective_from(model_name, wanted.session)
+            return self._moves.carry_out(model_name, Move("promotion", session, before, after, reason, verdict))
 
     def roll_back(self, model_name: str, reason: str, as_of: date | None = None) -> RegisteredBundle:
         """Let the previous champion serve again.
@@ -187,9 +186,8 @@ class Registry:
             left = self._store.version(model_name, before.champion)
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=wanted.version, previous=self._moves.replaced_by(wanted, before.champion))
-            return self._moves.carry_out(
-                model_name, Move("roll_back", as_of or left.session, before, after, reason, "")
-            )
+            session = self._moves.effective_from(model_name, as_of or left.session)
+            return self._moves.carry_out(model_name, Move("roll_back", session, before, after, reason, ""))
 
     def delete(self, model_name: str, version: int) -> None:
         """Delete a version and its bundle.
@@ -227,13 +225,19 @@ class Registry:
             self._moves.recover(model_name)
             yield
 
-    def _refuse_unless_current(
-        self, wanted: RegisteredBundle, champion: int | None, judged_against: int | None
-    ) -> None:
-        name = f"{wanted.model_name} {wanted.version}"
+    def _refuse_unless_judged(self, wanted: RegisteredBundle, champion: int | None, judged_against: int | None) -> None:
         if judged_against is not None and judged_against != (champion or NO_CHAMPION):
             raise PromotionRefusedError(
-                f"{name} was judged against version {judged_against}, but {champion} serves by now: judge it again"
+                f"{wanted.model_name} {wanted.version} was judged against version {judged_against}, but {champion} "
+                "serves by now: judge it again"
+            )
+
+    def _refuse_unless_fresh(self, wanted: RegisteredBundle, champion: int | None) -> None:
+        name = f"{wanted.model_name} {wanted.version}"
+        if ROLLED_BACK_TAG in wanted.tags:
+            raise PromotionRefusedError(
+                f"{name} was rolled back ({wanted.tags[ROLLED_BACK_TAG]}): reinstate it explicitly, or register a new "
+                "bundle"
             )
         if champion is not None:
             served = self._store.version(wanted.model_name, champion)

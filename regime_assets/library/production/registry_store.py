@@ -73,7 +73,14 @@ class RegistryStore:
         with self._speaking(model_name) as client:
             if not client.search_registered_models(f"name = '{model_name}'"):
                 client.create_registered_model(model_name)
-            return int(client.create_model_version(model_name, source, run_id=run_id, tags=dict(tags)).version)
+            created = client.create_model_version(
+                model_name,
+                source,
+                run_id=run_id,
+                tags=dict(tags),
+                await_creation_for=0,  # nothing is uploaded: the version is ready at once
+            )
+            return int(created.version)
 
     def delete_version(self, model_name: str, version: int) -> None:
         """Remove a version's record."""

@@ -44,7 +44,7 @@ def test_a_registered_bundle_outlives_the_folder_it_was_built_in(
         file.write_text("{}")
     served = registry.promote(MODEL, version, "first", "accepted")
     assert served.tags["note"] == "value 1.0"
-    assert served.tags["verdict"] == "accepted"
+    assert served.tags["promotion"] == "accepted"
 
 
 def test_a_bundle_of_another_model_is_not_registered(registry: Registry, tmp_path: Path) -> None:
@@ -114,6 +114,7 @@ def test_an_older_session_never_replaces_a_newer_one(registry: Registry, add_ver
     registry.promote(MODEL, new, "r", "v")
     with pytest.raises(PromotionRefusedError, match="newer"):
         registry.promote(MODEL, old, "a late re-run", "v")
+    assert registry.promote(MODEL, old, "a human's decision", "v", reinstate=True).version == old
 
 
 def test_a_damaged_bundle_is_not_promoted(registry: Registry, add_version: AddVersion) -> None:
@@ -171,6 +172,9 @@ def test_the_champion_as_of_an_old_session_is_the_one_of_its_time(registry: Regi
     assert served(4) == versions[1]
     assert served(2) == versions[0]
     assert registry.champion_as_of(MODEL, date(2022, 2, 28)) is None
+
+    registry.promote(MODEL, versions[0], "a human's decision", "v", reinstate=True)
+    assert [served(day) for day in (2, 4, 8, 9)] == [versions[0], versions[1], versions[2], versions[0]]
 
 
 def test_a_version_with_an_alias_is_not_deleted(registry: Registry, add_version: AddVersion) -> None:

@@ -287,7 +287,7 @@ def test_the_program_serves_on_loopback_without_torch_mlflow_or_the_database(
         "heavy = {'torch', 'mlflow', 'duckdb', 'sklearn', 'stable_baselines3', 'matplotlib', 'dagster'}\n"
         "atexit.register(lambda: print('heavy:', sorted(heavy & set(sys.modules)), flush=True))\n"
         "from regime_assets.library.production.service import main\n"
-        f"main(['--home', {str(tmp_path)!r}, '--model', {MODEL!r}, '--port', '{port}'])"
+        f"main(['--home', {str(tmp_path)!r}, '--model', {MODEL!r}, '--port', '{port}', '--poll-seconds', '0.02'])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -303,7 +303,10 @@ def test_the_program_serves_on_loopback_without_torch_mlflow_or_the_database(
             assert Signal.from_document(answer.json()["signal"]) == score(bundle, features)
             with contextlib.suppress(httpx.TransportError):  # the connection may close before all is sent
                 assert client.post("/signal", content=b"[" * 10_000_000).status_code == 413
-            assert client.get("/health").status_code == 200
+            serve(tmp_path / "mlflow_artifacts", random_bundle(seed=5), version=2)
+            deadline = time.monotonic() + 30
+            while client.post("/regime", json=window(features)).json()["model_version"] != 2:
+                assert time.monotonic() < deadline
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)

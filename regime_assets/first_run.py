@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import date
 
 import dagster as dg
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -67,10 +66,10 @@ def print_status(home: Home, universe: Universe, console: Console) -> None:
         console.print(f"{universe.name}: nothing was materialized yet")
         return
     title = f"{universe.name}: out of sample, net of costs, beside buy & hold (b&h)"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
     figures = rows.drop(columns="report")
     for name in figures.columns:
-        table.add_column(str(name), no_wrap=name not in ("weights", "gate"))
+        table.add_column(str(name), no_wrap=name not in ("weights", "gate"), overflow="fold")
     for row in figures.itertuples(index=False):
         table.add_row(*(str(value) for value in row))
     console.print(table)

@@ -108,10 +108,10 @@ def backtest(chain: Chain, horizon: Horizon, session: date, log: Log) -> Backtes
     settings = GateSettings()
     serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
     served = comparisons[served_name(serving)]
+    _record_trial(chain, horizon, session, served.summary)
     champion = champion_before(chain, horizon, session)
     sessions = pd.DatetimeIndex(track.index)
     verdict = judge(chain, horizon, session, history, served.scored, sessions, champion, settings)
-    _record_trial(chain, horizon, session, served.summary)
     judgement = Judgement(
         lane=verdict.lane,
         outcome=verdict.outcome,

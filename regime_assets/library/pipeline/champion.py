@@ -27,6 +27,7 @@ from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.refit import FittedModels, decide
 from regime_assets.library.models.training_set import TrainingSet
 from regime_assets.library.pipeline.refits import load_models
+from regime_assets.library.production.alias_moves import PROMOTION_TAG
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.universe import Horizon
@@ -53,6 +54,24 @@ def champion_before(chain: Chain, horizon: Horizon, session: date) -> Champion |
     return Champion(registered.version, registered.session, bundle)
 
 
+def anchor_before(chain: Chain, horizon: Horizon, session: date, fresh_sessions: int) -> Champion | None:
+    """A champion of long ago, frozen: what a line of small refreshes is held against.
+
+    A champion that is replaced nightly leaves hardly a fresh session to be compared on, so that a line could get worse
+    in small steps unseen. The anchor is the newest champion with `fresh_sessions` sessions behind it, or the oldest
+    there is.
+    """
+    name = model_name(chain.universe.name, horizon)
+    before = [v for v in chain.registry.versions(name) if PROMOTION_TAG in v.tags and v.session < session]
+    if not before:
+        return None
+    known = chain.calendar.sessions(chain.universe.history_start, session)
+    cutoff = known[max(0, len(known) - 1 - fresh_sessions)]
+    old = [version for version in before if version.session <= cutoff]
+    chosen = max(old, key=lambda v: v.session) if old else min(before, key=lambda v: v.session)
+    return Champion(chosen.version, chosen.session, load_bundle(chosen.path, chosen.sha256))
+
+
 def judge(
     chain: Chain,
     horizon: Horizon,
@@ -66,18 +85,23 @@ def judge(
     """The gate's verdict on a session's models.
 
     Args:
+        chain: the universe's stores.
+        horizon: which lane.
+        session: whose models are judged.
         history: features and returns up to the session.
         track: the scored out-of-sample track of what the new bundle would serve, over `sessions`.
+        sessions: of the track.
         champion: what serves so far.
+        settings: the gate's bounds.
     """
     integrity = _integrity(chain, horizon, session)
     if champion is None:
         return judge_first(FirstEvidence(integrity, track), settings)
     seed = derive_seed(chain.universe.name, horizon, session.isoformat(), "gate")
-    fresh = sessions >= pd.Timestamp(champion.session)
-    champion_net = _champion_net(chain, history, champion, sessions)
     if champion.bundle.manifest.settings_hash == chain.design.hash:
         refreshed, serving = _compared(chain, horizon, session, champion)
+        anchor = anchor_before(chain, horizon, session, settings.minimum_fresh_sessions) or champion
+        fresh = sessions >= pd.Timestamp(anchor.session)
         evidence = RefreshEvidence(
             integrity=integrity,
             track=track,
@@ -85,10 +109,12 @@ def judge(
             refreshed_exposure=refreshed[_served(champion)].to_numpy(),
             champion_exposure=serving[_served(champion)].to_numpy(),
             refreshed_fresh_net=track.net[fresh],
-            champion_fresh_net=champion_net[fresh],
+            champion_fresh_net=_champion_net(chain, history, anchor, sessions)[fresh],
             seed=seed,
         )
         return judge_refresh(evidence, settings)
+    fresh = sessions >= pd.Timestamp(champion.session)
+    champion_net = _champion_net(chain, history, champion, sessions)
     return _challenge(chain, horizon, session, integrity, track, fresh, champion_net, seed, settings)
 
 

@@ -31,6 +31,6 @@ def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFr
         RULE: np.outer(track["rule_exposure"].to_numpy(), base),
     }
     rows = history.sessions.get_indexer(pd.DatetimeIndex(track.index))
-    for name, weights in baselines(history.traded_returns.to_numpy(), base).items():
+    for name, weights in baselines(history.traded_returns.to_numpy(), base, since=int(rows[0])).items():
         decided[name] = weights[rows]
     return {name: pd.DataFrame(weights, index=track.index, columns=symbols) for name, weights in decided.items()}

@@ -11,6 +11,7 @@ from regime_assets.library.chain import Chain
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
+from regime_assets.library.production.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.universe import HORIZONS, Horizon
 
@@ -60,7 +61,7 @@ class Served:
 
 
 def serve(chain: Chain, session: date) -> Served:
-    """Score the champions as of `session`, combine their answers, store and log them.
+    """Score the champions as of `session`, combine their answers, store, log and publish them.
 
     Raises:
         NoChampionError: a horizon has no champion as of the session.
@@ -73,6 +74,8 @@ def serve(chain: Chain, session: date) -> Served:
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
     chain.database.replace_partition(TABLE, {"universe": chain.universe.name, "as_of": session}, rows)
+    published = PublishedSignal(chain.universe.name, dict(versions), datetime.now(UTC), combined)
+    publish_signal(chain.home.mlflow_artifacts, published)
     return Served(combined, versions)
 
 

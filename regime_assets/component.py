@@ -20,6 +20,7 @@ from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, Universe
+from regime_assets.operations import operator_jobs
 from regime_assets.partitions import session_partitions
 
 
@@ -37,7 +38,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             daily_signal(shared, promotions),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
-        jobs=[daily_job(shared), signal_job(shared)],
+        jobs=[daily_job(shared), signal_job(shared), *operator_jobs(shared)],
         schedules=[daily_schedule(shared, calendar)],
         sensors=[drift_sensor(shared, lanes)],
     )

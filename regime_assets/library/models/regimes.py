@@ -171,7 +171,7 @@ class RegimeFit:
     figures: dict[str, float]
 
 
-def fit_regimes(  # noqa: PLR0917 - data first, then settings, then state: the order of every fit
+def fit_regimes(
     encoder: Encoder | Vae,
     features: pd.DataFrame,
     market_returns: Array,

@@ -137,6 +137,11 @@ class EpisodeCounter:
         self._back_off = np.full(shape, settings.cool_down_sessions, np.int16)
         self._since = np.full(shape, np.iinfo(np.int16).max // 2, np.int16)
 
+    @property
+    def busy(self) -> NDArray[np.bool_]:
+        """Where no episode can open now: one is open, or its cool-down lasts."""
+        return self._open | (self._cool_down > 0)
+
     def step(self, largest: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Take one session's largest ratios; return where an episode opened."""
         settings = self._settings

@@ -16,7 +16,7 @@ from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry import NO_CHAMPION, PromotionRefusedError
-from regime_assets.library.universe import Horizon
+from regime_assets.library.universe import HORIZONS, Horizon
 
 KINDS = ("vae", "latents", "gmm", "rl_policy")
 
@@ -114,3 +114,13 @@ def promote_by_hand(chain: Chain, horizon: Horizon, version: int, reason: str) -
     name = model_name(chain.universe.name, horizon)
     now = chain.registry.promote(name, version, reason, "promoted by hand", reinstate=True)
     return f"{name}: version {now.version} of {now.session} serves; the gate had said: {now.tags.get('verdict', '?')}"
+
+
+def retain(chain: Chain, keep_last: int) -> list[str]:
+    """Delete old versions of both horizons; return what was deleted, a line a horizon."""
+    lines: list[str] = []
+    for horizon in HORIZONS:
+        name = model_name(chain.universe.name, horizon)
+        deleted = chain.registry.retention(name, keep_last)
+        lines.append(f"{name}: deleted versions {', '.join(map(str, deleted)) or 'none'}")
+    return lines

@@ -74,7 +74,9 @@ def serve(chain: Chain, session: date) -> Served:
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
     chain.database.replace_partition(TABLE, {"universe": chain.universe.name, "as_of": session}, rows)
-    published = PublishedSignal(chain.universe.name, dict(versions), datetime.now(UTC), combined)
+    published = PublishedSignal(
+        chain.universe.name, {str(h): v for h, v in versions.items()}, datetime.now(UTC), combined
+    )
     publish_signal(chain.home.mlflow_artifacts, published)
     return Served(combined, versions)
 

@@ -1,0 +1,71 @@
+"""Jobs that an operator starts by hand: roll back, promote a version, tidy the registry."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from regime_assets.assets.lane import Lane
+from regime_assets.resources import DataHome
+
+
+class RollBackConfig(dg.Config):
+    """What to roll back."""
+
+    horizon: Literal["short", "long"] = Field(description="whose champion steps down")
+    reason: str = Field(min_length=1, description="kept in the promotion journal")
+
+
+class PromoteConfig(dg.Config):
+    """What to promote."""
+
+    horizon: Literal["short", "long"] = Field(description="whose champion is replaced")
+    version: int = Field(ge=1, description="the registered version that shall serve, whatever the gate said")
+    reason: str = Field(min_length=1, description="kept in the promotion journal")
+
+
+class RetentionConfig(dg.Config):
+    """What to keep besides aliased versions and the first of each month."""
+
+    keep_last: int = Field(30, ge=1, description="newest versions of each horizon that are kept")
+
+
+def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
+    """The jobs of one universe."""
+    universe = lane.universe
+
+    @dg.op(name=f"{universe.name}_roll_back_champion")
+    def roll_back_champion(context: dg.OpExecutionContext, config: RollBackConfig, data: DataHome) -> None:
+        from regime_assets.library.pipeline.promotion import roll_back
+
+        context.log.info(roll_back(data.chain(universe), config.horizon, config.reason))
+
+    @dg.op(name=f"{universe.name}_promote_version")
+    def promote_version(context: dg.OpExecutionContext, config: PromoteConfig, data: DataHome) -> None:
+        from regime_assets.library.pipeline.promotion import promote_by_hand
+
+        context.log.info(promote_by_hand(data.chain(universe), config.horizon, config.version, config.reason))
+
+    @dg.op(name=f"{universe.name}_delete_old_versions")
+    def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
+        from regime_assets.library.pipeline.promotion import retain
+
+        for line in retain(data.chain(universe), config.keep_last):
+            context.log.info(line)
+
+    @dg.job(name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again.")
+    def roll_back_job() -> None:
+        roll_back_champion()
+
+    @dg.job(name=f"{universe.name}_promote", description="A registered version serves, whatever the gate said.")
+    def promote_job() -> None:
+        promote_version()
+
+    @dg.job(
+        name=f"{universe.name}_retention",
+        description="Deletes versions that no alias names, older than the last ones, but for each month's first.",
+    )
+    def retention_job() -> None:
+        delete_old_versions()
+
+    return [roll_back_job, promote_job, retention_job]

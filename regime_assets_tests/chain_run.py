@@ -1,0 +1,50 @@
+"""Materialize sessions of a universe in a process of their own: `python -m regime_assets_tests.chain_run --help`."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from regime_assets.definitions import build_definitions
+from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.home import Home
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def materialize(
+    home: Home, universes: Path, job: str, partition: str, selection: Sequence[str] | None = None
+) -> dg.ExecuteInProcessResult:
+    """Run one partition of a job on the data folder's own Dagster instance."""
+    os.environ.update(prepare_dagster_home(home))
+    definitions = build_definitions(home, universes)
+    with dg.DagsterInstance.get() as instance:
+        return definitions.resolve_job_def(job).execute_in_process(
+            partition_key=partition,
+            instance=instance,
+            asset_selection=[dg.AssetKey(key.split("/")) for key in selection] if selection else None,
+            raise_on_error=False,
+            run_config=QUIET,
+        )
+
+
+def main() -> None:
+    """Materialize the given sessions in order; fail when one of them does."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("universes", type=Path)
+    parser.add_argument("sessions", nargs="+")
+    parser.add_argument("--prices-up-to", help="load the prices up to this later session before anything else")
+    options = parser.parse_args()
+    home = Home(options.home)
+    if options.prices_up_to:
+        loaded = materialize(home, options.universes, "tiny_daily", options.prices_up_to, ["tiny/raw_prices"])
+        assert loaded.success
+    for session in options.sessions:
+        assert materialize(home, options.universes, "tiny_daily", session).success, session
+
+
+if __name__ == "__main__":
+    main()

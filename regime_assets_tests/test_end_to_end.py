@@ -1,0 +1,215 @@
+"""The real graph on real prices: two data folders, of which one already knows a different future.
+
+Both are materialized by Dagster for the same two sessions, in two processes. Whatever differs between them afterwards
+has looked ahead, or is not reproducible.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_assets.definitions import build_definitions
+from regime_assets.library.chain import Chain
+from regime_assets.library.home import Home
+from regime_assets.library.market.sources.sample import SampleSource
+from regime_assets.library.pipeline.status import status_rows
+from regime_assets.library.production.names import model_name
+from regime_assets.library.universe import HORIZONS, load_universe
+from regime_assets_tests.chain_run import materialize
+
+pytestmark = pytest.mark.xdist_group("end_to_end")
+
+SYMBOLS = ["AAPL", "JPM", "KO", "XOM", "PFE"]
+SESSIONS = ("2018-12-18", "2018-12-19")
+NEXT_SESSION = "2018-12-20"
+LATER_SESSION = "2019-01-04"
+KINDS = ("vae", "latents", "gmm", "rl_policy")
+
+UNIVERSE = """\
+name: tiny
+source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
+history_start: 2014-01-02
+first_partition: 2018-01-02
+last_partition: 2019-01-31
+symbols: [{symbols}]
+traded: [SP500]
+walk_forward: {{sessions: 126, refit_every: 63}}
+"""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A data folder with the files that its universe reads."""
+
+    home: Home
+    universes: Path
+    prices: Path
+
+    @property
+    def chain(self) -> Chain:
+        return Chain(load_universe(self.universes / "tiny.yaml"), self.home)
+
+
+def prices() -> pd.DataFrame:
+    fetched = SampleSource().fetch([*SYMBOLS, "SP500"], date(2014, 1, 2), date(2019, 1, 31))
+    return fetched.bars.pivot(index="session", columns="symbol", values="close")
+
+
+def prepared(root: Path, closes: pd.DataFrame) -> Folder:
+    folder = Folder(Home(root / "home"), root / "universes", root / "prices")
+    folder.universes.mkdir(parents=True)
+    folder.prices.mkdir()
+    text = UNIVERSE.format(folder=folder.prices, symbols=", ".join(SYMBOLS))
+    (folder.universes / "tiny.yaml").write_text(text)
+    for symbol, series in closes.items():
+        series.rename("close").to_csv(folder.prices / f"{symbol}.csv")
+    return folder
+
+
+def run(folder: Folder, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-W", "ignore", "-m", "regime_assets_tests.chain_run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*command, str(folder.home.root), str(folder.universes), *arguments], env=environment)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, Folder]:
+    closes = prices()
+    after = closes.index > pd.Timestamp(SESSIONS[-1])
+    other = closes.copy()
+    shape = other[after].shape
+    other[after] *= 1 + 0.03 * np.random.default_rng(1).uniform(-1, 1, shape)
+    plain = prepared(tmp_path_factory.mktemp("plain"), closes)
+    knowing = prepared(tmp_path_factory.mktemp("knowing"), other)
+    processes = [run(plain, *SESSIONS), run(knowing, "--prices-up-to", LATER_SESSION, *SESSIONS)]
+    assert [process.wait() for process in processes] == [0, 0]
+    return plain, knowing
+
+
+def fingerprint(chain: Chain) -> dict[str, object]:
+    """Everything that a session's assets decided, by name."""
+    found: dict[str, object] = {}
+    for horizon in HORIZONS:
+        for session in map(date.fromisoformat, SESSIONS):
+            found[f"{horizon} {session} window"] = chain.training_set(horizon, session).data_hash
+            for kind in KINDS:
+                found[f"{horizon} {session} {kind}"] = chain.lineage(horizon).require(kind, session).sha256
+        for version in chain.registry.versions(model_name("tiny", horizon)):
+            found[f"{horizon} bundle {version.session}"] = version.sha256
+    for table in ("decisions", "daily_signal", "judgements", "drift_report", "latents"):
+        rows = chain.database.query(f"SELECT * FROM {table} ORDER BY ALL")
+        found[table] = rows.to_json(double_precision=15)
+    return found
+
+
+def test_a_different_future_changes_nothing_that_was_decided_before(folders: tuple[Folder, Folder]) -> None:
+    plain, knowing = (fingerprint(folder.chain) for folder in folders)
+    assert [name for name in plain if plain[name] != knowing[name]] == []
+    stored = folders[1].chain.market.newest_sessions()
+    assert min(stored.values()) >= date.fromisoformat(LATER_SESSION), "the future was there to be seen"
+
+
+def test_the_second_session_starts_from_the_accepted_models_of_the_first(folders: tuple[Folder, Folder]) -> None:
+    chain = folders[0].chain
+    for horizon in HORIZONS:
+        lineage = chain.lineage(horizon)
+        for kind in ("vae", "gmm", "rl_policy"):
+            first, second = (lineage.require(kind, date.fromisoformat(session)) for session in SESSIONS)
+            assert not first.warm_started
+            assert second.warm_started
+            assert second.parent == first.sha256
+
+
+def test_the_first_champion_serves_and_its_answer_is_logged(folders: tuple[Folder, Folder]) -> None:
+    chain = folders[0].chain
+    for horizon in HORIZONS:
+        assert chain.registry.champion(model_name("tiny", horizon)) is not None
+    rows = status_rows(chain)
+    assert list(rows["session"]) == [SESSIONS[0], SESSIONS[0], SESSIONS[1], SESSIONS[1]]
+    assert set(rows["horizon"]) == {"short", "long"}
+    assert all("SP500" in weights for weights in rows["weights"])
+
+
+def test_every_check_was_evaluated_and_none_blocked(folders: tuple[Folder, Folder]) -> None:
+    home = folders[0].home
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        records = instance.get_event_records(
+            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=1000
+        )
+    evaluations = [record.event_log_entry.asset_check_evaluation for record in records]
+    assert len({(e.asset_key, e.check_name) for e in evaluations if e}) > 60
+    assert [e for e in evaluations if e and not e.passed and e.severity == dg.AssetCheckSeverity.ERROR] == []
+
+
+def test_reports_and_tracking_are_complete(folders: tuple[Folder, Folder]) -> None:
+    from mlflow import MlflowClient
+
+    home = folders[0].home
+    for horizon in HORIZONS:
+        for kind in ("backtest", "drift"):
+            report = home.report("tiny", horizon, kind, date.fromisoformat(SESSIONS[-1]))
+            assert "</html>" in report.read_text()
+    client = MlflowClient(tracking_uri=home.mlflow_uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {tracked.info.status for tracked in runs} == {"FINISHED"}
+    assert "short.vae.reconstruction" in runs[0].data.metrics
+
+
+def test_materializing_a_session_again_gives_the_same_bits(folders: tuple[Folder, Folder]) -> None:
+    folder = folders[0]
+    before = fingerprint(folder.chain)
+    assert materialize(folder.home, folder.universes, "tiny_daily", SESSIONS[-1]).success
+    after = fingerprint(folder.chain)
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[Folder, Folder]) -> None:
+    from mlflow import MlflowClient
+
+    folder = folders[0]
+    path = folder.prices / "KO.csv"
+    whole = path.read_text()
+    path.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.startswith(NEXT_SESSION)))
+    before = fingerprint(folder.chain)
+    try:
+        result = materialize(folder.home, folder.universes, "tiny_daily", NEXT_SESSION)
+    finally:
+        path.write_text(whole)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_key == "tiny__raw_prices"
+    assert "KO" in str(failure.step_failure_data.error)
+    assert NEXT_SESSION in str(failure.step_failure_data.error)
+    assert fingerprint(folder.chain) == before
+    assert set(folder.chain.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
+    quarantined = folder.chain.database.query("SELECT symbol, message FROM quarantine")
+    assert list(quarantined["symbol"]) == ["KO"]
+    client = MlflowClient(tracking_uri=folder.home.mlflow_uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")
+    newest = client.search_runs([experiment.experiment_id], order_by=["start_time DESC"], max_results=1)[0]
+    assert newest.info.status == "FAILED", "a failed run is not left open or called finished"
+
+
+def test_an_operator_rolls_back_from_a_job(folders: tuple[Folder, Folder]) -> None:
+    folder, name = folders[1], model_name("tiny", "short")
+    before = folder.chain.registry.champion(name)
+    previous = folder.chain.registry.previous(name)
+    assert before is not None
+    assert previous is not None, "two sessions were promoted"
+    definitions = build_definitions(folder.home, folder.universes)
+    config = {"ops": {"tiny_roll_back_champion": {"config": {"horizon": "short", "reason": "it broke"}}}}
+    result = definitions.resolve_job_def("tiny_roll_back").execute_in_process(run_config=config)
+    assert result.success
+    now = folder.chain.registry.champion(name)
+    assert now is not None
+    assert now.version == previous.version
+    assert folder.chain.registry.history(name)[-1].reason == "it broke"

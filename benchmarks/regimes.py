@@ -1,6 +1,6 @@
 """Walk-forward of the regime models on the sample index, with the field's libraries on the same dates.
 
-    python benchmarks/regimes.py [--horizon long|short] [--first 2000] [--refit-every 21]
+    python benchmarks/regimes.py [--horizon long|short] [--first 2000] [--refit-every 63]
 
 Prints a markdown table: switches a year, agreement of the last year's states between consecutive refits, and what the
 on/off rule (invested in the calmest regime, cash in the most turbulent) earns with the library's fill delay and costs.
@@ -255,7 +255,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     arguments.add_argument("--horizon", choices=["long", "short"], default="long")
     arguments.add_argument("--first", type=int, default=2000)
-    arguments.add_argument("--refit-every", type=int, default=21)
+    arguments.add_argument("--refit-every", type=int, default=63)
     chosen = arguments.parse_args()
     market = read_market()
     print(f"S&P 500, {chosen.first} to 2022, {chosen.horizon} window, 10 bp one way, rule on/off\n")

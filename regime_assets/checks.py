@@ -130,7 +130,8 @@ def _result(
     """One rule over all sessions of the run: it passes when it does on each; the newest session's figures plot."""
     found = {s: o for s, outcomes in by_session.items() for o in outcomes if o.rule == name}
     failed = {session: outcome for session, outcome in found.items() if not outcome.passed}
-    is_error = effect == "error" or any(outcome.blocking for outcome in failed.values())
+    measured = [outcome for outcome in failed.values() if outcome.value is not None]
+    is_error = any(effect == "error" or outcome.blocking for outcome in measured)
     metadata: dict[str, dg.MetadataValue] = {}
     if found:
         newest = found[max(found)]

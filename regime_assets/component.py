@@ -15,7 +15,7 @@ from regime_assets.assets.raw_prices import raw_prices
 from regime_assets.assets.rl_policy import rl_policy
 from regime_assets.assets.vae import vae
 from regime_assets.assets.validated_window import validated_window
-from regime_assets.automation import daily_job, daily_schedule, drift_sensor, signal_job
+from regime_assets.automation import daily_job, daily_schedule, drift_sensor, signal_job, signal_schedule
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
@@ -29,7 +29,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
     partitions = session_partitions(universe, calendar)
     shared = Lane(universe, partitions)
-    lanes = [Lane(universe, partitions, horizon) for horizon in HORIZONS]
+    lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
     return dg.Definitions(
         assets=[
@@ -39,7 +39,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
         jobs=[daily_job(shared), signal_job(shared), *operator_jobs(shared)],
-        schedules=[daily_schedule(shared, calendar)],
+        schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
         sensors=[drift_sensor(shared, lanes)],
     )
 

@@ -82,6 +82,27 @@ def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: py
         assert definitions.resolve_sensor_def("tiny_drift_sensor").default_status.value == status
 
 
+def test_the_signal_is_asked_for_where_the_daily_run_did_not_come_to_it(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("tiny_signal_schedule")
+    at = datetime(2022, 12, 24, 3, 30, tzinfo=NEW_YORK)
+
+    def materialized(*path: str) -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(list(path), partition="2022-12-23"))
+
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        waiting = schedule(context)
+        for horizon in ("short", "long"):
+            materialized("tiny", horizon, "validated_window")
+        asked = schedule(context)
+        materialized("tiny", "daily_signal")
+        done = schedule(context)
+    assert isinstance(waiting, dg.SkipReason)
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2022-12-23"
+    assert isinstance(done, dg.SkipReason)
+
+
 def report_drift(instance: dg.DagsterInstance, session: str, episode: str) -> None:
     instance.report_runless_asset_event(
         dg.AssetMaterialization(

@@ -6,7 +6,7 @@ Belongs here: how an asset is declared. Does not belong here: what an asset comp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -36,6 +36,10 @@ class Lane:
     def prefix(self) -> list[str]:
         """Key prefix and group of the assets."""
         return [self.universe.name, *([self.horizon] if self.horizon else [])]
+
+    def of(self, horizon: Horizon) -> Lane:
+        """The lane of one horizon of the same universe."""
+        return replace(self, horizon=horizon)
 
     def key(self, name: str) -> dg.AssetKey:
         """The key of the asset `name` in this lane."""

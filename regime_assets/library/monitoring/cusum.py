@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BOUNDS = np.geomspace(1.0, 200.0, 160)
-"""Candidates, in standard deviations; neighbours differ by 3 %."""
+BOUNDS = np.geomspace(2.0, 150.0, 120)
+"""Candidates, in standard deviations; neighbours differ by 4 %."""
 
 
 def cusum(shortfalls: NDArray[np.float64], allowance: float, start: float) -> NDArray[np.float64]:

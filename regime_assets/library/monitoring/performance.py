@@ -21,6 +21,11 @@ from numpy.typing import NDArray
 from regime_assets.library.monitoring.calibration import block_days
 from regime_assets.library.monitoring.cusum import calibrate_bound, cusum
 
+NULL_SHARE = 0.75
+"""The bootstrapped null is held to this share of the budget: a record of four years in blocks of a month understates
+how much returns vary, and simulated champions alarm up to 1.15 times as often as their bootstrap (benchmarks/drift.py).
+"""
+
 
 class PerformanceError(Exception):
     """Performance cannot be judged on these returns; the message says why."""
@@ -126,7 +131,7 @@ def live_performance(live: pd.Series, record: pd.Series, settings: PerformanceSe
     drawn = scaled[block_days(len(past), length, settings.paths, settings.block_sessions, seed)]
     expected = drawn[:, : len(past)].mean(axis=1, keepdims=True)
     null = expected - drawn[:, len(past) :]
-    bound = calibrate_bound(null, settings.live_allowance, 0.0, settings.false_alarms_per_year)
+    bound = calibrate_bound(null, settings.live_allowance, 0.0, NULL_SHARE * settings.false_alarms_per_year)
     sums = cusum(scaled.mean() - scaled_live, settings.live_allowance, 0.0)
     low, high = _band(past, len(recent), settings, seed)
     cumulative = np.cumprod(1 + recent) - 1
@@ -163,7 +168,7 @@ def paired_performance(
     days = block_days(len(past), settings.sessions_per_year, settings.paths, settings.block_sessions, seed)
     null = (scaled.mean() - scaled)[days]
     head_start = settings.paired_head_start
-    bound = calibrate_bound(null, settings.paired_allowance, head_start, settings.false_alarms_per_year)
+    bound = calibrate_bound(null, settings.paired_allowance, head_start, NULL_SHARE * settings.false_alarms_per_year)
     sums = cusum(-scaled_live, settings.paired_allowance, head_start * bound)
     path = pd.DataFrame({"difference": recent, "cumulative": np.cumsum(recent), "cusum": sums}, index=live.index)
     correlation = float(np.corrcoef(record["champion"], record["predecessor"])[0, 1])

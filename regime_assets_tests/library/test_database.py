@@ -54,7 +54,7 @@ def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
 
 def test_a_failed_write_leaves_the_old_partition(database: Database) -> None:
     database.replace_partition("t", KEY, rows(1.0))
-    with pytest.raises(Exception, match="Conversion|convert"):
+    with pytest.raises(Exception, match=r"Conversion|convert"):
         database.replace_partition("t", KEY, pd.DataFrame({"position": ["not a number"], "value": [1.0]}))
     assert list(database.read_partition("t", KEY)["value"]) == [1.0]
 

@@ -125,7 +125,7 @@ def bootstrapped(returns: pd.DataFrame, paths: int) -> Tally:
         tally.alarms.append(quiet.opened.sum() / len(group))
         after = (np.arange(days.shape[1]) >= WARM_UP + YEAR)[None, :, None].astype(np.float32)
         for change, factor in (("volatility x 2", 1.0), ("volatility x 1.5", 0.5)):
-            changed = np.maximum(values[group] * (1 + factor * after), -0.99)  # AAPL once lost half in a session
+            changed = values[group] * (1 + factor * after)
             note_delays(tally, change, watch(features_of(changed), thresholds), YEAR)
     return tally
 

@@ -66,7 +66,8 @@ def changes(factor: Floats, own: Floats, start: int) -> dict[str, Floats]:
 
 def features_of(returns: Floats) -> Floats:
     """(paths, sessions, F) day-level features of (paths, sessions, symbols) returns."""
-    flat = day_level_features(pd.DataFrame(returns.reshape(-1, returns.shape[2])))
+    possible = np.maximum(returns, -0.99)  # a doubled crash must not lose more than everything
+    flat = day_level_features(pd.DataFrame(possible.reshape(-1, returns.shape[2])))
     return flat.to_numpy(np.float32).reshape(*returns.shape[:2], -1)
 
 

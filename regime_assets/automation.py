@@ -5,18 +5,20 @@ off until the user turns it on in the UI, or from the start where `REGIME_ASSETS
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
+from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.target import ExecutableDefinition
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 AUTOMATION_VARIABLE = "REGIME_ASSETS_AUTOMATION"
@@ -120,25 +122,75 @@ def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:
     return sensor
 
 
+def decision_sensor(
+    universe: Lane, lanes: Sequence[Lane], jobs: Sequence["ExecutableDefinition"]
+) -> dg.SensorDefinition:
+    """Carries out what the newest live performance decided: a roll-back, or a full retrain where there is none."""
+    name = universe.universe.name
+
+    @dg.sensor(
+        name=f"{name}_decision_sensor",
+        jobs=jobs,
+        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
+        description="Rolls back or retrains, once per breach, when a champion falls short of its record.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        requests = [request for lane in lanes if (request := _decided(context.instance, universe, lane))]
+        return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no champion is in breach")
+
+    return sensor
+
+
+def _decided(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:
+    found = _newest(instance, lane.key("live_performance"))
+    if found is None:
+        return None
+    session, metadata = found
+    occasion, action = str(metadata[OCCASION_METADATA].value), str(metadata[ACTION_METADATA].value)
+    name = universe.universe.name
+    if action == "roll back and alert":
+        config = {"horizon": str(lane.horizon), "reason": str(metadata[REASON_METADATA].value)}
+        return dg.RunRequest(
+            run_key=f"decision:{name}:{lane.horizon}:{occasion}",
+            job_name=f"{name}_roll_back",
+            run_config={"ops": {f"{name}_roll_back_champion": {"config": config}}},
+            tags={"regime_assets/occasion": occasion},
+        )
+    if action == "full retrain" and occasion.startswith("breach"):
+        return dg.RunRequest(
+            run_key=f"decision:{name}:{lane.horizon}:{occasion}",
+            job_name=f"{name}_daily",
+            partition_key=session,
+            run_config=_full_retrain(lane),
+            tags={"regime_assets/occasion": occasion},
+        )
+    return None
+
+
 def _requested(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:
-    """The refresh that the newest session's drift report asks for; reports of a backfill's old sessions ask nothing."""
-    event = instance.get_latest_materialization_event(lane.key("drift_report"))
+    """The refresh that the newest session's drift report asks for; Dagster runs a run key, an episode, once."""
+    found = _newest(instance, lane.key("drift_report"))
+    if found is None or not (episode := str(found[1][EPISODE_METADATA].value)):
+        return None
+    return dg.RunRequest(
+        run_key=f"drift:{universe.universe.name}:{lane.horizon}:{episode}",
+        partition_key=found[0],
+        run_config=_full_retrain(lane),
+        tags={"regime_assets/drift_episode": episode, "regime_assets/horizon": str(lane.horizon)},
+    )
+
+
+def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, Mapping[str, dg.MetadataValue]] | None:
+    """Session and metadata of the newest event, if it is of the newest session: backfills of old ones ask nothing."""
+    event = instance.get_latest_materialization_event(key)
     materialization = event.asset_materialization if event else None
     if materialization is None or materialization.partition is None:
         return None
-    episode = str(materialization.metadata[EPISODE_METADATA].value)
-    newest = max(instance.get_materialized_partitions(lane.key("drift_report")))
-    if not episode or materialization.partition != newest:
+    if materialization.partition != max(instance.get_materialized_partitions(key)):
         return None
-    return _refresh(universe, lane, episode, newest)
+    return materialization.partition, materialization.metadata
 
 
-def _refresh(universe: Lane, lane: Lane, episode: str, partition: str) -> dg.RunRequest:
-    """A full retrain of one horizon; Dagster runs a run key once, so an episode is refreshed once."""
-    ops = {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in FITTED_ASSETS}
-    return dg.RunRequest(
-        run_key=f"drift:{universe.universe.name}:{lane.horizon}:{episode}",
-        partition_key=partition,
-        run_config={"ops": ops},
-        tags={"regime_assets/drift_episode": episode, "regime_assets/horizon": str(lane.horizon)},
-    )
+def _full_retrain(lane: Lane) -> dict[str, Any]:
+    return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in FITTED_ASSETS}}

@@ -5,17 +5,28 @@ from __future__ import annotations
 import dagster as dg
 
 from regime_assets.assets.backtest_report import backtest_report
+from regime_assets.assets.corporate_actions import corporate_actions
 from regime_assets.assets.daily_signal import daily_signal
 from regime_assets.assets.drift_report import drift_report
+from regime_assets.assets.fundamentals import fundamentals
 from regime_assets.assets.gmm import gmm
 from regime_assets.assets.lane import Lane
 from regime_assets.assets.latents import latents
+from regime_assets.assets.live_performance import live_performance
+from regime_assets.assets.macro import macro
 from regime_assets.assets.promotion import promotion
 from regime_assets.assets.raw_prices import raw_prices
 from regime_assets.assets.rl_policy import rl_policy
 from regime_assets.assets.vae import vae
 from regime_assets.assets.validated_window import validated_window
-from regime_assets.automation import daily_job, daily_schedule, drift_sensor, signal_job, signal_schedule
+from regime_assets.automation import (
+    daily_job,
+    daily_schedule,
+    decision_sensor,
+    drift_sensor,
+    signal_job,
+    signal_schedule,
+)
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
@@ -31,17 +42,30 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     shared = Lane(universe, partitions)
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
+    jobs = [daily_job(shared), signal_job(shared), *operator_jobs(shared)]
     return dg.Definitions(
         assets=[
             raw_prices(shared),
+            corporate_actions(shared),
+            *_facts_assets(shared),
             *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
             daily_signal(shared, promotions),
+            *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
-        jobs=[daily_job(shared), signal_job(shared), *operator_jobs(shared)],
+        jobs=jobs,
         schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
-        sensors=[drift_sensor(shared, lanes)],
+        sensors=[drift_sensor(shared, lanes), decision_sensor(shared, lanes, jobs)],
     )
+
+
+def _facts_assets(shared: Lane) -> list[dg.AssetsDefinition]:
+    """The facts that the universe asks for."""
+    universe = shared.universe
+    return [
+        *([macro(shared, universe.macro)] if universe.macro else []),
+        *([fundamentals(shared, universe.fundamentals)] if universe.fundamentals else []),
+    ]
 
 
 def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:

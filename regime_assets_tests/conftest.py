@@ -1,9 +1,25 @@
 """Tests never touch the user's data folder, and count on one thread for equal bits."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+
+import pytest
 
 os.environ["REGIME_ASSETS_HOME"] = tempfile.mkdtemp(prefix="regime-assets-tests-")
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def no_instance_of_another_test() -> Iterator[None]:
+    """Dagster 1.13 keeps a closed instance's state storage in a context variable, where the next definitions find it."""
+    if "dagster" not in sys.modules:
+        yield
+        return
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from regime_assets.assets.drift_report import EPISODE_METADATA
+from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
 from regime_assets.definitions import build_definitions
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
@@ -167,3 +168,48 @@ def test_a_tick_never_opens_the_database(definitions: dg.Definitions, monkeypatc
     with dg.instance_for_test() as instance:
         report_drift(instance, "2022-12-23", "drift-2022-12-23")
         assert len(evaluate(definitions, instance)) == 1
+
+
+def report_performance(instance: dg.DagsterInstance, session: str, action: str, occasion: str) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            asset_key=dg.AssetKey(["tiny", "long", "live_performance"]),
+            partition=session,
+            metadata={ACTION_METADATA: action, OCCASION_METADATA: occasion, REASON_METADATA: "it lost"},
+        )
+    )
+
+
+def decide(definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    sensor = definitions.resolve_sensor_def("tiny_decision_sensor")
+    context = dg.build_sensor_context(instance=instance, definitions=definitions)
+    return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+def test_a_breach_asks_for_one_roll_back_with_its_reason(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_performance(instance, "2022-12-22", "nothing", "")
+        assert decide(definitions, instance) == []
+        report_performance(instance, "2022-12-23", "roll back and alert", "roll-back-2022-12-23")
+        (first,) = decide(definitions, instance)
+        report_performance(instance, "2022-12-27", "roll back and alert", "roll-back-2022-12-23")
+        (second,) = decide(definitions, instance)
+    assert first.job_name == "tiny_roll_back"
+    assert first.run_config["ops"]["tiny_roll_back_champion"]["config"] == {"horizon": "long", "reason": "it lost"}
+    assert dg.validate_run_config(definitions.resolve_job_def("tiny_roll_back"), first.run_config)
+    assert first.run_key == second.run_key
+
+
+def test_a_breach_without_a_predecessor_asks_for_a_full_retrain(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_performance(instance, "2022-12-23", "full retrain", "breach-2022-12-20")
+        (request,) = decide(definitions, instance)
+    assert request.job_name == "tiny_daily"
+    assert request.partition_key == "2022-12-23"
+    assert request.run_config["ops"]["tiny__long__vae"]["config"] == {"full_retrain": True}
+
+
+def test_a_drift_episode_is_left_to_the_drift_sensor(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_performance(instance, "2022-12-23", "full retrain", "drift-2022-12-20")
+        assert decide(definitions, instance) == []

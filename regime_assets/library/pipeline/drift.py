@@ -143,11 +143,20 @@ def _thresholds(chain: Chain, session: date, settings: DriftSettings) -> DriftTh
     return thresholds
 
 
+def state_of(chain: Chain, horizon: Horizon, session: date) -> DriftState | None:
+    """The state after one session; None when its drift report was not materialized."""
+    return _stored_state(chain, horizon, "as_of = ?", session)
+
+
 def _previous_state(chain: Chain, horizon: Horizon, session: date) -> DriftState | None:
     """The state after the newest session before this one."""
+    return _stored_state(chain, horizon, "as_of < ? ORDER BY as_of DESC LIMIT 1", session)
+
+
+def _stored_state(chain: Chain, horizon: Horizon, condition: str, session: date) -> DriftState | None:
     if not chain.database.has_table(TABLE):
         return None
-    sql = f"SELECT * FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of < ? ORDER BY as_of DESC LIMIT 1"
+    sql = f"SELECT * FROM {TABLE} WHERE universe = ? AND horizon = ? AND {condition}"
     rows = chain.database.query(sql, [chain.universe.name, horizon, session])
     if rows.empty:
         return None

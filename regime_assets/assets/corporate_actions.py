@@ -1,0 +1,53 @@
+"""Splits and dividends that go ex within the short window, as they were known as of the session.
+
+They were stored with the bars that they came with. Prices of a window are adjusted by these actions and no others: one
+that becomes known later, or goes ex later, changes nothing here. A universe whose source gives adjusted closes has none.
+"""
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, table
+from regime_assets.resources import DataHome
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "symbol": ("VARCHAR", "instrument"),
+        "ex_session": ("DATE", "the first session that trades without it"),
+        "kind": ("VARCHAR", "split or dividend"),
+        "value": ("DOUBLE", "new shares for an old one, or cash a share as paid then"),
+        "known_at": ("TIMESTAMP", "UTC, when this version reached us"),
+        "known_basis": ("VARCHAR", "observed, or assumed for history that was loaded later"),
+        "source": ("VARCHAR", "who delivered it"),
+    }
+)
+
+
+def corporate_actions(lane: Lane) -> dg.AssetsDefinition:
+    """The asset that shows the actions known as of a session."""
+
+    @dg.asset(
+        **lane.declare(
+            "corporate_actions", kinds={"duckdb"}, deps=[lane.key("raw_prices")], description=__doc__, metadata=COLUMNS
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.pipeline.ingestion import known_actions
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            actions = known_actions(chain, session)
+            counts = actions["kind"].value_counts()
+            metadata = figures(
+                {
+                    "dagster/row_count": len(actions),
+                    "splits": int(counts.get("split", 0)),
+                    "dividends": int(counts.get("dividend", 0)),
+                    "going_ex_on_the_session": int((actions["ex_session"] == session.isoformat()).sum()),
+                }
+            )
+            metadata["actions"] = table(actions.iloc[::-1])
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

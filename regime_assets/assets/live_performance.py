@@ -1,0 +1,62 @@
+"""What the champion earned since it went live, beside what its own out-of-sample record led us to expect.
+
+A sequential test with a budget of false alarms sums the shortfall; the predictive band is drawn and does not decide.
+With the drift monitor's state it leads to one of four answers: nothing, watch, full retrain, roll back and alert.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.metadata import column_schema, figures, picture
+from regime_assets.resources import DataHome
+
+ACTION_METADATA = "action"
+OCCASION_METADATA = "occasion"
+REASON_METADATA = "reason"
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short or long"),
+        "as_of": ("DATE", "the partition"),
+        "action": ("VARCHAR", "nothing, watch, full retrain, roll back and alert"),
+        "reason": ("VARCHAR", "why"),
+        "cusum_over_bound": ("DOUBLE", "the test's sum as a multiple of its bound; a breach from 1 on"),
+    }
+)
+
+
+def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
+    """The asset that judges what was served."""
+
+    @dg.asset(
+        **lane.declare(
+            "live_performance",
+            kinds={"numpy", "duckdb"},
+            deps=[signal, lane.key("drift_report")],
+            description=__doc__,
+            metadata=COLUMNS,
+        )
+    )
+    def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.evaluation.figures import equity_and_drawdown
+        from regime_assets.library.pipeline.live import watch
+
+        chain = data.chain(lane.universe)
+        for session in sessions_of(context):
+            seen = watch(chain, lane.horizon, session)
+            metadata: dict[str, Any] = {
+                **figures(seen.figures),
+                ACTION_METADATA: dg.MetadataValue.text(seen.decision.action),
+                OCCASION_METADATA: dg.MetadataValue.text(seen.decision.key or ""),
+                REASON_METADATA: dg.MetadataValue.text(seen.decision.reason),
+            }
+            if seen.waiting:
+                metadata["waiting"] = dg.MetadataValue.text(seen.waiting)
+            if len(seen.net) > 1:
+                metadata["live"] = picture(equity_and_drawdown({"served": seen.net}), "equity and drawdown, live")
+            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+
+    return asset

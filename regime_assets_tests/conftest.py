@@ -15,7 +15,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 @pytest.fixture(autouse=True)
 def no_instance_of_another_test() -> Iterator[None]:
-    """Dagster 1.13 keeps a closed instance's state storage in a context variable, where the next definitions find it."""
+    """Dagster 1.13 keeps a closed instance's state storage in a context variable, where later definitions find it."""
     if "dagster" not in sys.modules:
         yield
         return

@@ -29,11 +29,14 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
         **lane.declare("daily_signal", kinds={"numpy", "duckdb"}, deps=deps, description=__doc__, metadata=COLUMNS)
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.pipeline.serving import serve
+        from regime_assets.library.pipeline.serving import NoChampionError, serve
 
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
-            served = serve(chain, session)
+            try:
+                served = serve(chain, session)
+            except NoChampionError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             metadata = figures(served.figures) | {
                 "regime": dg.MetadataValue.text(served.regime),
                 "weights": table(served.weights),

@@ -85,7 +85,10 @@ def _answer(chain: Chain, horizon: Horizon, session: date) -> tuple[Signal, int]
     name = model_name(chain.universe.name, horizon)
     champion = chain.registry.champion_as_of(name, session)
     if champion is None:
-        raise NoChampionError(f"{name} has no champion as of {session}: materialize its promotion first")
+        raise NoChampionError(
+            f"{name} has no champion as of {session}: nothing served that session, because no version was promoted "
+            "for it or for an earlier one"
+        )
     features = chain.training_set(horizon, session).features
     signal = score(load_bundle(champion.path, champion.sha256), features)
     DeploymentLog(chain.database).record(

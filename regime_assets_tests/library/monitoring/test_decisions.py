@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,8 @@ def test_table_lists_every_answer():
     for action in ("nothing", "watch", "full retrain", "roll back and alert"):
         assert f"**{action}**" in table
     assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_documented_table_is_the_one_that_decides() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text()
+    assert decision_table() in documented

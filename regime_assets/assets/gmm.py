@@ -5,50 +5,40 @@ order and colour. Before a new mixture is accepted, the states that it gives to 
 of the previous partition's.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from regime_assets.assets.fitting import record_fit
-from regime_assets.assets.lane import Lane, RefitConfig, sessions_of
+from regime_assets.assets.fitting import fitting_asset
+from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
-from regime_assets.resources import DataHome
+
+if TYPE_CHECKING:
+    from regime_assets.library.chain import Chain
+    from regime_assets.library.pipeline.refits import Refit
 
 
 def gmm(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits mixture and persistence."""
-
-    @dg.asset(
-        **lane.declare(
-            "gmm",
-            kinds={"scikitlearn", "mlflow"},
-            deps=[lane.key("latents"), lane.after_itself("gmm")],
-            description=__doc__,
-        )
+    return fitting_asset(
+        lane, "gmm", description=__doc__, kinds={"scikitlearn", "mlflow"}, after="latents", fit=_fit, pictures=_pictures
     )
-    def asset(
-        context: dg.AssetExecutionContext, config: RefitConfig, data: DataHome, mlflow: dg.ResourceParam[Any]
-    ) -> None:
-        from regime_assets.library.evaluation.figures import latent_map, regime_ribbon
-        from regime_assets.library.pipeline.refits import refit_regimes
 
-        chain = data.chain(lane.universe)
-        for session in sessions_of(context):
-            fitted = refit_regimes(chain, lane.horizon, session, full_retrain=config.full_retrain)
-            path, training = fitted.path, fitted.training
-            level = (1 + training.market_returns).cumprod()
-            record_fit(
-                context,
-                lane,
-                chain.lineage(lane.horizon),
-                fitted.record,
-                fitted.fit,
-                fitted.outcomes,
-                mlflow,
-                {
-                    "regime_ribbon": picture(regime_ribbon(path.sessions, level, path.states, path.names), "regimes"),
-                    "latent_map": picture(latent_map(path.latents, path.states, path.names), "latents by regime"),
-                },
-            )
 
-    return asset
+def _fit(chain: "Chain", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
+    from regime_assets.library.pipeline.refits import refit_regimes
+
+    return refit_regimes(chain, horizon, session, full_retrain=full_retrain)
+
+
+def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
+    from regime_assets.library.evaluation.figures import latent_map, regime_ribbon
+
+    path, level = fitted.path, (1 + fitted.training.market_returns).cumprod()
+    assert path is not None, "regimes are fitted together with their path"
+    return {
+        "regime_ribbon": picture(regime_ribbon(path.sessions, level, path.states, path.names), "regimes"),
+        "latent_map": picture(latent_map(path.latents, path.states, path.names), "latents by regime"),
+    }

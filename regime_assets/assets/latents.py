@@ -49,20 +49,8 @@ def latents(lane: Lane) -> dg.AssetsDefinition:
             fitted = encode_window(chain, lane.horizon, session)
             latents, rows = fitted.fit.latents, fitted.fit.to_frame()
             chain.database.replace_partition(TABLE, chain.key(lane.horizon, session), rows)
-            record_fit(
-                context,
-                lane,
-                chain.lineage(lane.horizon),
-                fitted.record,
-                fitted.fit,
-                fitted.outcomes,
-                mlflow,
-                {
-                    "latent_map": picture(
-                        latent_map(latents, np.zeros(len(latents), dtype=int), ("all sessions",)),
-                        "latents of the window",
-                    ),
-                },
-            )
+            shown = latent_map(latents, np.zeros(len(latents), dtype=int), ("all sessions",))
+            pictures = {"latent_map": picture(shown, "latents of the window")}
+            record_fit(context, lane, chain.lineage(lane.horizon), fitted, mlflow, pictures)
 
     return asset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
@@ -23,6 +23,10 @@ from regime_assets.library.models.vae import Vae
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.lineage import Lineage, ModelRecord
 from regime_assets.library.universe import Horizon
+
+if TYPE_CHECKING:
+    from regime_assets.library.models.policy_training import PolicyFit
+    from regime_assets.library.models.vae_training import VaeFit
 
 FitT = TypeVar("FitT")
 
@@ -46,7 +50,7 @@ class Refit(Generic[FitT]):
     path: RegimePath | None = None
 
 
-def refit_vae(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[Any]:
+def refit_vae(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[VaeFit]:
     """Fit the VAE of one session."""
     from regime_assets.library.models.vae_training import assess_vae, fit_vae
 
@@ -99,7 +103,7 @@ def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain
     return Refit(fit, record, outcomes, training, fit.model.infer(training.features))
 
 
-def refit_policy(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[Any]:
+def refit_policy(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[PolicyFit]:
     """Continue training the policy on the session's regimes."""
     from regime_assets.library.models.policy_training import assess_policy, train_policy
 

@@ -1,4 +1,4 @@
-"""Versions of the packages that decide a model's bits, read from their metadata without importing them.
+"""What a model's bits rest on: versions read from the packages' metadata without importing them, and the lock file.
 
 Equal inputs, seeds and versions on one kind of machine give equal bits. A bundle's manifest carries these versions
 so that a partition that does not reproduce can be told apart from a partition that was built elsewhere.
@@ -6,8 +6,11 @@ so that a partition that does not reproduce can be told apart from a partition t
 
 from __future__ import annotations
 
+import hashlib
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
 
 PACKAGES = (
     "duckdb",
@@ -22,15 +25,31 @@ PACKAGES = (
     "torch",
 )
 NOT_INSTALLED = "not installed"
+LOCK_FILE = Path(__file__).parents[3] / "requirements.lock"
 
 
 def environment_versions() -> dict[str, str]:
-    """Python's version, the machine's architecture and the version of each package of `PACKAGES`."""
+    """Python's version, the machine's architecture, the version of each package of `PACKAGES`, and `lock_hash`."""
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{package: _installed(package) for package in PACKAGES},
+        "lock": lock_hash(LOCK_FILE),
     }
+
+
+@cache
+def lock_hash(lock_file: Path) -> str:
+    """SHA-256 of the lock file that the environment was made from.
+
+    A package that was installed without its repository has no lock file: then of all installed versions.
+    """
+    try:
+        content = lock_file.read_bytes()
+    except FileNotFoundError:
+        installed = sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
+        return f"installed versions {hashlib.sha256(chr(10).join(installed).encode()).hexdigest()}"
+    return f"{lock_file.name} {hashlib.sha256(content).hexdigest()}"
 
 
 def _installed(package: str) -> str:

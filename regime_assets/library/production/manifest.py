@@ -29,7 +29,7 @@ class Manifest:
         parents: hash of the object that each component was warm-started from; a cold start has no entry.
         metrics: figures of the fit and the backtest; None where one could not be measured.
         verdict: how its acceptance rules and its gate were answered, in one line.
-        environment: versions of what decides the bits (`environment_versions`).
+        environment: versions of what decides the bits and the lock file's hash (`environment_versions`).
     """
 
     universe: str

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from regime_assets.library.production.environment import NOT_INSTALLED, PACKAGES, environment_versions
+from regime_assets.library.production.environment import (
+    LOCK_FILE,
+    NOT_INSTALLED,
+    PACKAGES,
+    environment_versions,
+    lock_hash,
+)
 
 
 def test_it_names_the_versions_that_run() -> None:
@@ -13,6 +21,17 @@ def test_it_names_the_versions_that_run() -> None:
     assert versions["numpy"] == np.__version__
     assert sys.version.startswith(versions["python"])
     assert set(PACKAGES) < set(versions)
+
+
+def test_it_covers_the_lock_file() -> None:
+    sha256 = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()
+    assert environment_versions()["lock"] == f"requirements.lock {sha256}"
+
+
+def test_without_a_lock_file_it_covers_what_is_installed(tmp_path: Path) -> None:
+    kind, _, sha256 = lock_hash(tmp_path / "none").rpartition(" ")
+    assert (kind, len(sha256)) == ("installed versions", 64)
+    assert lock_hash(tmp_path / "none either").endswith(sha256)
 
 
 def test_a_package_that_is_absent_is_said_to_be() -> None:

@@ -7,27 +7,39 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 from regime_assets.library.home import Home
+from regime_assets.library.universe import HORIZONS
+
+if TYPE_CHECKING:
+    from regime_assets.library.chain import Chain
+    from regime_assets.library.production.deployments import Deployment
 
 DEFAULT_UNIVERSE = "us_large_cap"
+REPLAY_HELP = "give a session's answer again from the stored inputs; exit code 1 if it differs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the process's exit code."""
+    """Run one command; return the process's exit code.
+
+    What the package itself refuses is one message on stderr and code 1; anything else is a bug and keeps its traceback.
+    """
     options = _parser().parse_args(arguments)
-    return options.command(options)
+    try:
+        return options.command(options)
+    except Exception as error:
+        if not type(error).__module__.startswith("regime_assets."):
+            raise
+        print(f"regime-assets: {error}", file=sys.stderr)
+        return 1
 
 
 def _first_run(options: argparse.Namespace) -> int:
-    from regime_assets.first_run import FirstRunError, first_run
+    from regime_assets.first_run import first_run
 
     home = Home.from_environment()
-    try:
-        first_run(home, options.universe, options.sessions, options.first)
-    except FirstRunError as error:
-        print(error, file=sys.stderr)
-        return 1
+    first_run(home, options.universe, options.sessions, options.first)
     print(f"\nEverything is stored in {home.root}.\nOpen the Dagster UI on it with: bin/ui")
     return 0
 
@@ -39,9 +51,9 @@ def _status(options: argparse.Namespace) -> int:
     from regime_assets.first_run import print_status
     from regime_assets.library.universe import load_universes
 
-    for universe in load_universes([universes_folder()]):
-        if options.universe in (None, universe.name):
-            print_status(Home.from_environment(), universe, Console())
+    chosen = [_chain(options.universe).universe] if options.universe else load_universes([universes_folder()])
+    for universe in chosen:
+        print_status(Home.from_environment(), universe, Console())
     return 0
 
 
@@ -54,9 +66,17 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _mlflow(options: argparse.Namespace) -> int:
+    from regime_assets.library.production.mlflow_client import RegistryError
+
     home = Home.from_environment()
+    if home.mlflow_uri.startswith("http"):
+        raise RegistryError(f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: {home.mlflow_uri}")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", home.mlflow_uri]
-    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])
+    command += ["--default-artifact-root", home.mlflow_artifacts.as_uri()]  # MLflow's own default: the working folder
+    command += ["--workers", "1"]  # MLflow starts four, at 0.3 GB and seconds of imports each
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    command += ["--host", options.host, "--port", str(options.port)]
+    os.execve(sys.executable, command, {**os.environ, **environment})
 
 
 def _roll_back(options: argparse.Namespace) -> int:
@@ -73,13 +93,53 @@ def _promote(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chain(universe_name: str):
+def _served(options: argparse.Namespace) -> int:
+    from regime_assets.library.pipeline.replay import served
+
+    for horizon, answers in served(_chain(options.universe), options.session).items():
+        print(f"{options.universe}/{horizon}, {options.session}:" + ("" if answers else " nothing"))
+        for answer in answers:
+            print(f"  {_told(answer)}")
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from regime_assets.library.pipeline.replay import replay
+
+    done = replay(_chain(options.universe), options.horizon, options.session)
+    print(f"recorded: {_told(done.deployment)}")
+    if done.equal:
+        print("equal: the bundle gives the same answer to the stored inputs, to the bit")
+        return 0
+    print("different:", *done.differences, sep="\n  ")
+    return 1
+
+
+def _told(answer: Deployment) -> str:
+    """One recorded answer in one line."""
+    weights = ", ".join(f"{symbol} {weight:.2%}" for symbol, weight in answer.signal.weights.items())
+    return (
+        f"version {answer.model_version} (bundle {answer.bundle_sha256[:12]}, inputs {answer.inputs_hash[:12]}) "
+        f"answered {answer.signal.regime}, exposure {answer.signal.exposure:.2%}, weights {weights}; "
+        f"decided {answer.decided_at:%Y-%m-%d %H:%M:%S} UTC, {answer.reason}"
+    )
+
+
+def _chain(universe_name: str) -> Chain:
     from regime_assets.definitions import universes_folder
     from regime_assets.library.chain import Chain
-    from regime_assets.library.universe import load_universes
+    from regime_assets.library.universe import UniverseError, load_universes
 
     universes = {universe.name: universe for universe in load_universes([universes_folder()])}
+    if universe_name not in universes:
+        raise UniverseError(f"there is no universe {universe_name}; there are {', '.join(sorted(universes))}")
     return Chain(universes[universe_name], Home.from_environment())
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise argparse.ArgumentTypeError("say why: it is kept in the promotion journal")
+    return reason.strip()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,11 +171,24 @@ def _parser() -> argparse.ArgumentParser:
     ):
         move = commands.add_parser(name, help=text)
         move.add_argument("universe")
-        move.add_argument("horizon", choices=["short", "long"])
+        move.add_argument("horizon", choices=HORIZONS)
         if name == "promote":
             move.add_argument("version", type=int)
-        move.add_argument("--reason", required=True, help="kept in the promotion journal")
+        move.add_argument("--reason", type=_said, required=True, help="kept in the promotion journal")
         move.set_defaults(command=command)
+
+    told = commands.add_parser("served", help="print what served a session, and with which answer")
+    told.add_argument("universe")
+    told.add_argument("session", type=date.fromisoformat)
+    told.set_defaults(command=_served)
+
+    again = commands.add_parser(
+        "replay", help="give a session's answer again from the stored inputs; code 1 if it differs"
+    )
+    again.add_argument("universe")
+    again.add_argument("horizon", choices=HORIZONS)
+    again.add_argument("session", type=date.fromisoformat)
+    again.set_defaults(command=_replay)
     return parser
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
 from regime_assets.library.models.policy import Policy
-from regime_assets.library.pipeline.judgement import Judgement, read_judgement
+from regime_assets.library.pipeline.judgement import SUBJECT, Judgement, read_judgement
 from regime_assets.library.pipeline.refits import load_regimes
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
@@ -113,7 +113,9 @@ def promote_by_hand(chain: Chain, horizon: Horizon, version: int, reason: str) -
     """Let any registered version serve; return what serves now, with the verdict that the gate had given it."""
     name = model_name(chain.universe.name, horizon)
     now = chain.registry.promote(name, version, reason, "promoted by hand", reinstate=True)
-    return f"{name}: version {now.version} of {now.session} serves; the gate had said: {now.tags.get('verdict', '?')}"
+    broken = [o.rule for o in chain.lineage(horizon).outcomes(SUBJECT, now.session) if o.blocking and not o.passed]
+    verdict = now.tags.get("verdict", "nothing") + (f", rules not met: {', '.join(broken)}" if broken else "")
+    return f"{name}: version {now.version} of {now.session} serves; the gate had said: {verdict}"
 
 
 def retain(chain: Chain, keep_last: int) -> list[str]:

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.database import Database
-from regime_assets.library.production.bundle import Bundle
-from regime_assets.library.production.signal import Signal, score
+from regime_assets.library.production.signal import Signal
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,10 +36,6 @@ _COLUMNS = (
     "universe, horizon, session, model_version, bundle_sha256, inputs_hash, features, regime, posteriors, exposure, "
     "weights, latents, reconstruction_error, decided_at, reason"
 )
-
-
-class ReplayError(Exception):
-    """A recorded answer cannot be given again; the message says which link is broken."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +110,17 @@ class DeploymentLog:
                 return None
             return _select(connection, universe, horizon, session, by)
 
+    def answers(self, universe: str, horizon: str, session: date) -> tuple[Deployment, ...]:
+        """Every answer for a session, in the order in which they were given."""
+        sql = f"""
+            SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+            WHERE universe = ? AND horizon = ? AND session = ? ORDER BY decided_at, rowid"""
+        with self._database.connect() as connection:
+            if not _exists(connection):
+                return ()
+            rows = connection.execute(sql, [universe, horizon, session]).fetchall()
+        return tuple(_deployment(row) for row in rows)
+
     def history(self, universe: str, horizon: str, first: date, last: date) -> tuple[Deployment, ...]:
         """The newest answer of each session in [first, last], ascending."""
         sql = f"""
@@ -127,25 +133,6 @@ class DeploymentLog:
                 return ()
             rows = connection.execute(sql, [universe, horizon, first, last]).fetchall()
         return tuple(_deployment(row) for row in rows)
-
-
-def replay(deployment: Deployment, bundle: Bundle, features: pd.DataFrame) -> Signal:
-    """Give a recorded answer again from its bundle and its inputs.
-
-    Raises:
-        ReplayError: bundle or inputs are not those recorded, or they give another answer by now.
-    """
-    what = f"{deployment.universe}/{deployment.horizon}, {deployment.signal.session}"
-    for name, recorded, given in (
-        ("bundle", deployment.bundle_sha256, bundle.sha256()),
-        ("inputs", deployment.inputs_hash, inputs_hash(features)),
-    ):
-        if recorded != given:
-            raise ReplayError(f"{what}: the {name} recorded have hash {recorded[:12]}…, those given {given[:12]}…")
-    again = score(bundle, features)
-    if again != deployment.signal:
-        raise ReplayError(f"{what}: answered {deployment.signal}, answers {again} now")
-    return again
 
 
 def _answer(deployment: Deployment) -> tuple[Any, ...]:

@@ -11,9 +11,7 @@ from regime_assets.library.production.bundle import Bundle
 from regime_assets.library.production.deployments import (
     Deployment,
     DeploymentLog,
-    ReplayError,
     inputs_hash,
-    replay,
 )
 from regime_assets.library.production.signal import score
 from regime_assets_tests.library.production.bundles import SESSION, random_bundle, random_features
@@ -90,22 +88,13 @@ def test_a_time_without_a_zone_and_a_value_that_is_no_number_are_refused(
     assert log.served("us", "short", SESSION) is None
 
 
-def test_a_replay_gives_the_recorded_answer(log: DeploymentLog, deployment: Deployment, bundle: Bundle) -> None:
-    log.record(deployment)
-    recorded = log.served("us", "short", SESSION)
-    assert recorded is not None
-    assert replay(recorded, bundle, random_features(bundle)) == deployment.signal
-
-
-def test_a_replay_names_the_link_that_is_broken(deployment: Deployment, bundle: Bundle) -> None:
-    features = random_features(bundle)
-    with pytest.raises(ReplayError, match="bundle recorded"):
-        replay(deployment, random_bundle(seed=2, serves="policy"), features)
-    with pytest.raises(ReplayError, match="inputs recorded"):
-        replay(deployment, bundle, features * 1.0000001)
-    other = replace(deployment, signal=replace(deployment.signal, exposure=0.123))
-    with pytest.raises(ReplayError, match=r"0\.123"):
-        replay(other, bundle, features)
+def test_every_answer_for_a_session_is_kept_in_order(log: DeploymentLog, deployment: Deployment) -> None:
+    later = replace(deployment, model_version=4, decided_at=EVENING + timedelta(hours=1))
+    assert log.answers("us", "short", SESSION) == ()
+    for each in (deployment, later):
+        log.record(each)
+    assert log.answers("us", "short", SESSION) == (deployment, later)
+    assert log.answers("us", "long", SESSION) == ()
 
 
 def test_the_inputs_hash_covers_values_names_and_sessions(bundle: Bundle) -> None:

@@ -1,7 +1,8 @@
 """Splits and dividends that go ex within the short window, as they were known as of the session.
 
-They were stored with the bars that they came with. Prices of a window are adjusted by these actions and no others: one
-that becomes known later, or goes ex later, changes nothing here. A universe whose source gives adjusted closes has none.
+They were stored with the bars that they came with. Prices of a window are adjusted by the actions known as of its
+session: one that becomes known later, or goes ex later, changes nothing here. A universe whose source gives adjusted
+closes has none.
 """
 
 import dagster as dg
@@ -12,14 +13,10 @@ from regime_assets.resources import DataHome
 
 COLUMNS = column_schema(
     {
-        "universe": ("VARCHAR", "name of the universe"),
         "symbol": ("VARCHAR", "instrument"),
         "ex_session": ("DATE", "the first session that trades without it"),
         "kind": ("VARCHAR", "split or dividend"),
         "value": ("DOUBLE", "new shares for an old one, or cash a share as paid then"),
-        "known_at": ("TIMESTAMP", "UTC, when this version reached us"),
-        "known_basis": ("VARCHAR", "observed, or assumed for history that was loaded later"),
-        "source": ("VARCHAR", "who delivered it"),
     }
 )
 

@@ -35,6 +35,22 @@ class SourceChoice(_Section):
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
 
 
+class MacroChoice(_Section):
+    """Macro series, stored by vintage."""
+
+    kind: Literal["fred"] = Field(description="fred: every vintage of FRED's archive; needs FRED_API_KEY")
+    series: tuple[Symbol, ...] = Field(min_length=1, description="series ids such as UNRATE")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+
+class FundamentalsChoice(_Section):
+    """Company facts, stored by filing date."""
+
+    kind: Literal["sec"] = Field(description="sec: the SEC's XBRL archive; needs SEC_CONTACT")
+    symbols: tuple[Symbol, ...] = Field((), description="companies by ticker; the watched symbols when empty")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
+
+
 class WindowChoice(_Section):
     """The two training windows that run side by side."""
 
@@ -87,6 +103,8 @@ class Universe(_Section):
     last_partition: date | None = Field(None, description="where the data ends; leave out for live data")
     symbols: tuple[Symbol, ...] = Field(min_length=1, description="instruments whose cross-section is watched")
     traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
+    macro: MacroChoice | None = Field(None, description="macro series; without it there is no asset for them")
+    fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
     cost_bp: float = Field(10.0, ge=0, le=1000, description="one-way cost of traded notional, basis points")
     sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
     windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]

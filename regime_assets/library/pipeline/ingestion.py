@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
@@ -99,6 +99,18 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
         log(f"stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
     return Ingested(chain, total, findings_frame(warnings))
+
+
+def known_actions(chain: Chain, session: date) -> pd.DataFrame:
+    """Splits and dividends going ex within the short window up to `session`, as known as of it.
+
+    Returns:
+        Columns symbol, ex_session (ISO text), kind and value; ordered by ex session.
+    """
+    first = session - timedelta(days=chain.universe.windows.short_calendar_days)
+    actions = chain.market.actions(session, first, session, chain.calendar)
+    actions["ex_session"] = actions["ex_session"].dt.strftime("%Y-%m-%d")
+    return actions
 
 
 def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tuple[RuleOutcome, ...]:

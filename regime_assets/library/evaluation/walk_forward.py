@@ -2,11 +2,12 @@
 
 A model refitted on sessions up to and including R decides the sessions from R to the one before the next refit. What
 the decision of session s earns lies after s (`FILL_DELAY`), so no decision is scored on data that its model has seen.
+A refit needs nothing but the models before it and its position, so that a run can go on from any stored segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,11 @@ from numpy.typing import NDArray
 from regime_assets.library.design import Design
 from regime_assets.library.market.window import Expanding, Rolling, window_weights
 from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.refit import FittedModels, decide, refit
+from regime_assets.library.models.policy_training import train_policy
+from regime_assets.library.models.refit import FittedModels, SeedOf, build_tape, decide
+from regime_assets.library.models.regimes import RegimeModel, fit_regimes
 from regime_assets.library.models.training_set import TrainingSet
+from regime_assets.library.models.vae_training import fit_vae
 
 
 class WalkForwardError(Exception):
@@ -26,17 +30,110 @@ class WalkForwardError(Exception):
 
 @dataclass(frozen=True)
 class WalkForwardSettings:
-    """How history is replayed.
+    """How history is replayed. All counts are sessions.
 
     Attributes:
         sessions: how many of the newest sessions are decided out of sample.
-        refit_every: sessions between two refits.
-        minimum_training: sessions that the first model is trained on at least.
+        refit_every: between two refits of VAE and regimes.
+        minimum_training: that the first model is trained on at least.
+        policy_every: between two refits of the policy, which wait for the next refit; 0 with every refit.
+        full_retrain_every: between two refits of everything from scratch; 0 for the first refit only.
     """
 
     sessions: int = 504
     refit_every: int = 63
     minimum_training: int = 200
+    policy_every: int = 0
+    full_retrain_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("refit_every", 1), ("policy_every", 0), ("full_retrain_every", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One refit of the schedule.
+
+    Attributes:
+        number: from 1 on; `total` in all.
+        position: row of the refit session, the last one that is trained on and the first that is decided.
+        stop: row behind the last decided session.
+        full_retrain: everything starts from scratch.
+        policy: the policy is refitted too.
+    """
+
+    number: int
+    total: int
+    position: int
+    stop: int
+    full_retrain: bool
+    policy: bool
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one refit decided, and the models that the next one continues from.
+
+    Attributes:
+        session: the refit session.
+        decided: `decide`'s columns and `model_session`, index `session`.
+    """
+
+    step: Step
+    session: pd.Timestamp
+    models: FittedModels
+    decided: pd.DataFrame
+
+
+def schedule(total: int, settings: WalkForwardSettings) -> tuple[Step, ...]:
+    """Every refit of a walk-forward over `total` sessions of history, in order.
+
+    Raises:
+        WalkForwardError: fewer than `minimum_training` sessions precede the first decision.
+    """
+    start = total - min(settings.sessions, total - settings.minimum_training)
+    if start >= total:
+        raise WalkForwardError(f"{total} sessions of history, {settings.minimum_training} precede the first decision")
+    positions = list(range(start, total, settings.refit_every))
+    steps: list[Step] = []
+    retrained = trained = start
+    for number, position in enumerate(positions, start=1):
+        full = number == 1 or 0 < settings.full_retrain_every <= position - retrained
+        policy = full or position - trained >= settings.policy_every
+        retrained, trained = (position if full else retrained), (position if policy else trained)
+        stop = positions[number] if number < len(positions) else total
+        steps.append(Step(number, len(positions), position, stop, full, policy))
+    return tuple(steps)
+
+
+def replay(
+    training: TrainingSet,
+    shape: Rolling | Expanding,
+    design: Design,
+    steps: tuple[Step, ...],
+    seed_name: tuple[str, ...],
+    models: FittedModels | None = None,
+    on_refit: Callable[[int, int, pd.Timestamp], None] | None = None,
+) -> Iterator[Segment]:
+    """Carry out `steps` one after the other.
+
+    Args:
+        training, shape, design, seed_name, on_refit: as `walk_forward`.
+        steps: the schedule, or what is left of it.
+        models: those of the step before the first of `steps`; None at the start.
+    """
+    for step in steps:
+        session = training.sessions[step.position]
+        if on_refit:
+            on_refit(step.number, step.total, session)
+        first, weights = shape_rows(training.sessions[: step.position + 1], shape)
+        seen = training.slice(first, step.position + 1, weights)
+        day = session.date().isoformat()
+        models = _refit(seen, models, design, lambda asset, day=day: derive_seed(*seed_name, day, asset), step)
+        decided = decide(models, training.features.iloc[first : step.stop], step.position - first)
+        yield Segment(step, session, models, decided.assign(model_session=session).rename_axis("session"))
 
 
 def walk_forward(
@@ -62,31 +159,9 @@ def walk_forward(
     Raises:
         WalkForwardError: fewer than `minimum_training` sessions precede the first decision.
     """
-    total = len(training.sessions)
-    start = total - min(settings.sessions, total - settings.minimum_training)
-    if start >= total:
-        raise WalkForwardError(f"{total} sessions of history, {settings.minimum_training} precede the first decision")
-    refits = list(range(start, total, settings.refit_every))
-    models: FittedModels | None = None
-    segments: list[pd.DataFrame] = []
-    for number, position in enumerate(refits, start=1):
-        session = training.sessions[position]
-        if on_refit:
-            on_refit(number, len(refits), session)
-        day = session.date().isoformat()
-        first, weights = shape_rows(training.sessions[: position + 1], shape)
-        models = refit(
-            training.slice(first, position + 1, weights),
-            models,
-            design,
-            lambda asset, day=day: derive_seed(*seed_name, day, asset),
-            full_retrain=models is None,
-        )
-        stop = refits[number] if number < len(refits) else total
-        decided = decide(models, training.features.iloc[first:stop], position - first)
-        decided["model_session"] = session
-        segments.append(decided)
-    return pd.concat(segments).rename_axis("session")
+    steps = schedule(len(training.sessions), settings)
+    segments = replay(training, shape, design, steps, seed_name, on_refit=on_refit)
+    return pd.concat([segment.decided for segment in segments])
 
 
 def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[int, NDArray[np.float64]]:
@@ -96,3 +171,40 @@ def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[
         after = sessions[-1] - pd.Timedelta(days=shape.calendar_days)
         first = int(sessions.searchsorted(after, side="right"))
     return first, window_weights(shape, len(sessions) - first)
+
+
+def _refit(
+    training: TrainingSet, previous: FittedModels | None, design: Design, seed_of: SeedOf, step: Step
+) -> FittedModels:
+    """As `models.refit.refit`, but the policy stays as it was on the steps between its own refits."""
+    regimes = _refit_regimes(training, previous.regimes if previous else None, design, seed_of, step.full_retrain)
+    kept = previous.policy if previous else None
+    if kept is not None and not step.policy:
+        return FittedModels(regimes, kept)
+    tape = build_tape(training, regimes.infer(training.features))
+    policy = train_policy(tape, design.policy, seed_of("rl_policy"), kept, full_retrain=step.full_retrain)
+    return FittedModels(regimes, policy.model)
+
+
+def _refit_regimes(
+    training: TrainingSet, previous: RegimeModel | None, design: Design, seed_of: SeedOf, full_retrain: bool
+) -> RegimeModel:
+    vae = fit_vae(
+        training.features,
+        training.sample_weight,
+        design.vae,
+        seed_of("vae"),
+        previous=previous.vae if previous else None,
+        full_retrain=full_retrain,
+    )
+    fit = fit_regimes(
+        vae.model,
+        training.features,
+        training.market_returns.to_numpy(),
+        training.sample_weight,
+        design.mixture,
+        design.persistence,
+        seed_of("gmm"),
+        previous,
+    )
+    return fit.model

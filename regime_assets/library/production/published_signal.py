@@ -86,5 +86,32 @@ def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal
         raise PublishedSignalError(f"{path}: not a published signal ({error!r})") from error
 
 
+class FollowedSignal:
+    """The newest published signal, read again only when its file was replaced."""
+
+    def __init__(self, artifact_root: Path, universe: str) -> None:
+        self._artifact_root = artifact_root
+        self._universe = universe
+        self._path = _path(artifact_root, universe)
+        self._seen: tuple[int, int, int] | None = None
+        self._read: PublishedSignal | None = None
+
+    def __call__(self) -> PublishedSignal | None:
+        """The signal; None when there is none.
+
+        Raises:
+            PublishedSignalError: the file is not one.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp != self._seen:
+            self._read = read_published_signal(self._artifact_root, self._universe)
+            self._seen = stamp
+        return self._read
+
+
 def _path(artifact_root: Path, universe: str) -> Path:
     return artifact_root / f"{checked_name(universe, 'universe')}.signal.json"

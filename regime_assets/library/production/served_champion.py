@@ -23,11 +23,20 @@ class LoadedChampion:
 
 
 class PointedChampion:
-    """Loads what the champion pointer names, and loads it again only when the pointer names something else."""
+    """Loads what the champion pointer names, and loads it again only when the pointer names something else.
 
-    def __init__(self, artifact_root: Path, model_name: str) -> None:
+    Args:
+        artifact_root: folder of bundles and pointers.
+        model_name: the registered model.
+        prepare: what is done to a bundle before it serves; nothing unless another runtime evaluates its networks.
+    """
+
+    def __init__(
+        self, artifact_root: Path, model_name: str, prepare: Callable[[Bundle], Bundle] = lambda bundle: bundle
+    ) -> None:
         self._artifact_root = artifact_root
         self._model_name = model_name
+        self._prepare = prepare
         self._loaded: LoadedChampion | None = None
 
     def __call__(self) -> LoadedChampion | None:
@@ -40,7 +49,8 @@ class PointedChampion:
         if pointer is None:
             return None
         if self._loaded is None or self._loaded.pointer != pointer:
-            self._loaded = LoadedChampion(pointer, load_bundle(pointer.folder(self._artifact_root), pointer.sha256))
+            bundle = load_bundle(pointer.folder(self._artifact_root), pointer.sha256)
+            self._loaded = LoadedChampion(pointer, self._prepare(bundle))
         return self._loaded
 
 

@@ -2,7 +2,8 @@
 
 Start it with `python -m regime_assets.library.production.service --home DATA --model us_large_cap.short` and a token
 of at least 16 characters in `REGIME_ASSETS_TOKEN`. It needs the extra `serve` (FastAPI, uvicorn); it needs neither
-MLflow nor torch nor the database: it follows the pointer file that a promotion writes.
+MLflow nor torch nor the database: it follows the pointer file that a promotion writes. `--runtime onnx` lets ONNX
+Runtime evaluate the networks (extra `onnx`).
 
     GET  /signal, /regime    the newest answer of the universe's horizons together, as it was published
     POST /signal, /regime    the champion's answer to {"sessions": [T], "names": [F], "rows": [T][F]}
@@ -13,6 +14,7 @@ MLflow nor torch nor the database: it follows the pointer file that a promotion 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -29,11 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from regime_assets.library.home import Home
 from regime_assets.library.production.names import NameRefusedError, checked_name
-from regime_assets.library.production.published_signal import (
-    PublishedSignal,
-    PublishedSignalError,
-    read_published_signal,
-)
+from regime_assets.library.production.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
+from regime_assets.library.production.published_signal import FollowedSignal, PublishedSignal, PublishedSignalError
 from regime_assets.library.production.served_champion import LoadedChampion, PointedChampion, ServedChampion
 from regime_assets.library.production.service_guard import ServiceGuard
 from regime_assets.library.production.service_metrics import CONTENT_TYPE, ServiceMetrics
@@ -106,6 +105,8 @@ def create_service(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         champion.start()
+        gc.collect()
+        gc.freeze()  # what was imported and loaded stays: without this a full collection delays some request by it
         yield
         champion.stop()
 
@@ -130,34 +131,36 @@ def create_service(
             raise HTTPException(404, "no signal was published yet")
         return found
 
+    # Answers are JSON values already, and are returned as responses so that FastAPI does not walk through them again.
     @service.get("/signal")
-    def published_signal() -> dict[str, Any]:
-        return newest().to_document()
+    async def published_signal() -> JSONResponse:
+        return JSONResponse(newest().to_document())
 
     @service.post("/signal")
-    async def signal(window: FeatureWindow) -> dict[str, Any]:
+    async def signal(window: FeatureWindow) -> JSONResponse:
         serving, answered = answer(window)
-        return _origin(serving) | {"signal": answered.to_document()}
+        return JSONResponse(_origin(serving) | {"signal": answered.to_document()})
 
     @service.get("/regime")
-    def published_regime() -> dict[str, Any]:
+    async def published_regime() -> JSONResponse:
         found = newest().signal
-        posteriors = {horizon: each.posteriors for horizon, each in found.horizons.items()}
-        return {
+        told = {
             "session": found.session.isoformat(),
             "regime": found.regime,
             "regime_from": found.regime_from,
-            "posteriors": posteriors,
+            "posteriors": {horizon: each.posteriors for horizon, each in found.horizons.items()},
         }
+        return JSONResponse(told)
 
     @service.post("/regime")
-    async def regime(window: FeatureWindow) -> dict[str, Any]:
+    async def regime(window: FeatureWindow) -> JSONResponse:
         serving, answered = answer(window)
-        return _origin(serving) | {
+        told = {
             "session": answered.session.isoformat(),
             "regime": answered.regime,
             "posteriors": answered.posteriors,
         }
+        return JSONResponse(_origin(serving) | told)
 
     @service.get("/health")
     async def health() -> JSONResponse:
@@ -190,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; loopback unless a proxy stands before")
     parser.add_argument("--port", type=int, default=8321)
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how long a promotion may go unseen")
+    parser.add_argument("--runtime", choices=["numpy", "onnx"], default="numpy", help="what evaluates the networks")
     chosen = parser.parse_args(arguments)
     import uvicorn
 
@@ -199,13 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = checked_name(chosen.model, "model name")
         universe = checked_name(model.rpartition(".")[0], "universe")
         token = os.environ.get(TOKEN_VARIABLE, "")
-        service = create_service(
-            PointedChampion(root, model),
-            token,
-            lambda: read_published_signal(root, universe),
-            chosen.poll_seconds,
-        )
-    except (ServiceError, NameRefusedError) as error:
+        if chosen.runtime == "onnx":
+            require_onnx()
+            champion = PointedChampion(root, model, with_onnx_networks)
+        else:
+            champion = PointedChampion(root, model)
+        service = create_service(champion, token, FollowedSignal(root, universe), chosen.poll_seconds)
+    except (ServiceError, NameRefusedError, OnnxMissingError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.
     uvicorn.run(service, host=chosen.host, port=chosen.port, access_log=False, server_header=False)

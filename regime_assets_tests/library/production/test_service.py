@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.champion_pointer import ChampionPointer, write_pointer
 from regime_assets.library.production.published_signal import (
+    FollowedSignal,
     PublishedSignal,
     PublishedSignalError,
     publish_signal,
@@ -77,9 +78,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Path:
 
 
 def service_of(root: Path) -> FastAPI:
-    return create_service(
-        PointedChampion(root, MODEL), TOKEN, lambda: read_published_signal(root, "us"), poll_seconds=0.01
-    )
+    return create_service(PointedChampion(root, MODEL), TOKEN, FollowedSignal(root, "us"), poll_seconds=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -330,3 +329,25 @@ def test_the_program_refuses_to_start_without_a_token(tmp_path: Path, monkeypatc
         main(["--home", str(tmp_path), "--model", MODEL])
     with pytest.raises(SystemExit, match="does not match"):
         main(["--home", str(tmp_path), "--model", "../x"])
+
+
+def test_the_program_says_what_the_onnx_runtime_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    monkeypatch.setattr("regime_assets.library.production.onnx_networks.find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match=r"onnx and onnxruntime not installed"):
+        main(["--home", str(tmp_path), "--model", MODEL, "--runtime", "onnx"])
+
+
+def test_a_champion_is_prepared_once_before_it_serves(root: Path, features: pd.DataFrame) -> None:
+    prepared: list[Bundle] = []
+
+    def prepare(bundle: Bundle) -> Bundle:
+        prepared.append(bundle)
+        return replace(bundle, manifest=replace(bundle.manifest, serves="policy"))
+
+    load = PointedChampion(root, MODEL, prepare)
+    first = load()
+    assert first is not None
+    assert load() is first
+    assert len(prepared) == 1
+    assert score(first.bundle, features) != score(prepared[0], features)

@@ -13,6 +13,9 @@ from regime_assets.library.home import Home
 from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
     from regime_assets.library.chain import Chain
     from regime_assets.library.production.deployments import Deployment
 
@@ -115,6 +118,39 @@ def _replay(options: argparse.Namespace) -> int:
     return 1
 
 
+def _walk_forward(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from regime_assets.library.pipeline.history import HistorySettings, walk_history
+
+    console = Console()
+    settings = HistorySettings(
+        options.first, options.last, options.refit_every, options.policy_every, options.full_retrain_every
+    )
+
+    def progress(number: int, total: int, session: date) -> None:
+        if number in (1, total) or number % 20 == 0:
+            console.print(f"refit {number} of {total}, as of {session}")
+
+    result = walk_history(_chain(options.universe), options.horizon, settings, progress)
+    first, last = result.track.index[0], result.track.index[-1]
+    title = f"{options.universe}, {options.horizon}: out of sample, net of costs, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    _print_table(result.table, title, console)
+    print(f"Report: {result.report}")
+    return 0
+
+
+def _print_table(rows: DataFrame, title: str, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
+    for name in rows.columns:
+        table.add_column(str(name), no_wrap=name in ("strategy", "95 %"), overflow="fold")
+    for row in rows.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    console.print(table)
+
+
 def _told(answer: Deployment) -> str:
     """One recorded answer in one line."""
     weights = ", ".join(f"{symbol} {weight:.2%}" for symbol, weight in answer.signal.weights.items())
@@ -189,6 +225,19 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("horizon", choices=HORIZONS)
     again.add_argument("session", type=date.fromisoformat)
     again.set_defaults(command=_replay)
+
+    walk = commands.add_parser("walk-forward", help="replay long history out of sample; run again, it goes on")
+    walk.add_argument("universe")
+    walk.add_argument("horizon", choices=HORIZONS)
+    walk.add_argument("--first", type=date.fromisoformat, help="first decided session; the earliest when left out")
+    walk.add_argument("--last", type=date.fromisoformat, help="last decided session; the newest when left out")
+    for name, default, what in (
+        ("refit", 5, "refits of VAE and regimes (default: 5)"),
+        ("policy", 21, "refits of the policy (default: 21)"),
+        ("full-retrain", 252, "retrains of everything from scratch, 0 for the first only (default: 252)"),
+    ):
+        walk.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=f"sessions between {what}")
+    walk.set_defaults(command=_walk_forward)
     return parser
 
 

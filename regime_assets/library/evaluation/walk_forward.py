@@ -25,7 +25,7 @@ from regime_assets.library.models.vae_training import fit_vae
 
 
 class WalkForwardError(Exception):
-    """The history does not hold what the walk-forward needs."""
+    """The history does not hold what the walk-forward needs, or a cadence is none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class WalkForwardSettings:
     def __post_init__(self) -> None:
         for name, least in (("refit_every", 1), ("policy_every", 0), ("full_retrain_every", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
+                raise WalkForwardError(f"{name} is {getattr(self, name)}, must be at least {least}")
 
 
 @dataclass(frozen=True)

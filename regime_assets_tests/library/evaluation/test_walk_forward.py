@@ -38,5 +38,5 @@ def test_the_first_model_is_given_its_training_sessions() -> None:
 
 
 def test_a_cadence_below_its_least_is_refused() -> None:
-    with pytest.raises(ValueError, match="refit_every is 0"):
+    with pytest.raises(WalkForwardError, match="refit_every is 0"):
         WalkForwardSettings(refit_every=0)

@@ -33,6 +33,7 @@ from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, Universe
 from regime_assets.operations import operator_jobs
 from regime_assets.partitions import session_partitions
+from regime_assets.stream import stream_job, stream_sensor
 
 
 def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
@@ -53,9 +54,13 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
-        jobs=jobs,
+        jobs=[*jobs, *([stream_job(shared)] if universe.stream else [])],
         schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
-        sensors=[drift_sensor(shared, lanes), decision_sensor(shared, lanes, jobs)],
+        sensors=[
+            drift_sensor(shared, lanes),
+            decision_sensor(shared, lanes, jobs),
+            *([stream_sensor(shared, universe.stream)] if universe.stream else []),
+        ],
     )
 
 

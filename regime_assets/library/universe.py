@@ -51,6 +51,12 @@ class FundamentalsChoice(_Section):
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
 
 
+class StreamChoice(_Section):
+    """Where bars arrive between two daily runs."""
+
+    folder: Path = Field(description="each new or changed .csv or .parquet file in it is one batch of bars")
+
+
 class WindowChoice(_Section):
     """The two training windows that run side by side."""
 
@@ -105,6 +111,7 @@ class Universe(_Section):
     traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
     macro: MacroChoice | None = Field(None, description="macro series; without it there is no asset for them")
     fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
+    stream: StreamChoice | None = Field(None, description="micro-batches; without it there is no job for them")
     cost_bp: float = Field(10.0, ge=0, le=1000, description="one-way cost of traded notional, basis points")
     sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
     windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]

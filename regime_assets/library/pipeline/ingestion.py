@@ -59,7 +59,7 @@ class Ingested:
     def coverage(self, session: date) -> Coverage:
         """What is stored as of one session."""
         universe, calendar = self.chain.universe, self.chain.calendar
-        sessions = _last_sessions(self.chain, session, COVERAGE_SESSIONS)
+        sessions = last_sessions(self.chain, session, COVERAGE_SESSIONS)
         bars = self.chain.market.bars(session, sessions[0], session, calendar, universe.instruments)
         index = pd.DatetimeIndex(pd.to_datetime(list(sessions)), name="session")
         closes = bars.pivot(index="session", columns="symbol", values="close")
@@ -116,8 +116,8 @@ def known_actions(chain: Chain, session: date) -> pd.DataFrame:
 def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tuple[RuleOutcome, ...]:
     """The rules for bars, over the newest sessions as they are stored."""
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
-    sessions = _last_sessions(chain, session, OVERLAP_SESSIONS)
-    before = _last_sessions(chain, session, HISTORY_SESSIONS)
+    sessions = last_sessions(chain, session, OVERLAP_SESSIONS)
+    before = last_sessions(chain, session, HISTORY_SESSIONS)
     instruments = chain.universe.instruments
     bars = chain.market.bars(session, before[0], session, chain.calendar, instruments)
     recent = bars["session"] >= pd.Timestamp(sessions[0])
@@ -152,6 +152,18 @@ def quality_settings(universe: Universe) -> QualitySettings:
     return QualitySettings(outlier_mad=universe.quality.outlier_mads, outlier_floor=universe.quality.outlier_minimum)
 
 
+def quarantine(chain: Chain, session: date, findings: pd.DataFrame, fetched_at: datetime) -> None:
+    """Keep the findings for which an answer was refused, in place of those of an earlier refusal of the session."""
+    rows = findings.assign(fetched_at=fetched_at.astimezone(UTC).replace(tzinfo=None))
+    key = {"universe": chain.universe.name, "as_of": session}
+    chain.database.replace_partition(QUARANTINE_TABLE, key, rows)
+
+
+def last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
+    """The `count` sessions that end with `last`, or fewer where the history starts."""
+    return chain.calendar.sessions(chain.universe.history_start, last)[-count:]
+
+
 def _wanted(chain: Chain, first: date) -> list[tuple[tuple[str, ...], date]]:
     """What to fetch: symbols that belong together and the session to fetch them from."""
     newest = chain.market.newest_sessions()
@@ -163,7 +175,7 @@ def _wanted(chain: Chain, first: date) -> list[tuple[tuple[str, ...], date]]:
     if known:
         end = min(newest[symbol] for symbol in known)
         start = min(end, first)
-        groups.append((known, _last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]))
+        groups.append((known, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]))
     return groups
 
 
@@ -178,7 +190,7 @@ def _validated(
 ) -> list[Finding]:
     """The warnings of an answer that may be stored."""
     sessions = chain.calendar.sessions(first, last)
-    history_first = _last_sessions(chain, sessions[0], HISTORY_SESSIONS)[0]
+    history_first = last_sessions(chain, sessions[0], HISTORY_SESSIONS)[0]
     history = chain.market.bars(last, history_first, sessions[0], chain.calendar, symbols)
     findings = check_bars(
         fetched.bars,
@@ -198,7 +210,7 @@ def _validated(
     errors = failures + blocking(findings)
     if errors:
         frame = findings_frame(errors)
-        _quarantine(chain, last, frame, fetched_at)
+        quarantine(chain, last, frame, fetched_at)
         shown = "; ".join(error.message for error in errors[:10])
         more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
         raise RejectedDataError(
@@ -207,17 +219,6 @@ def _validated(
             frame,
         )
     return [finding for finding in findings if finding.severity == "warn"]
-
-
-def _quarantine(chain: Chain, session: date, findings: pd.DataFrame, fetched_at: datetime) -> None:
-    rows = findings.assign(fetched_at=fetched_at.replace(tzinfo=None))
-    key = {"universe": chain.universe.name, "as_of": session}
-    chain.database.replace_partition(QUARANTINE_TABLE, key, rows)
-
-
-def _last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
-    """The `count` sessions that end with `last`, or fewer where the history starts."""
-    return chain.calendar.sessions(chain.universe.history_start, last)[-count:]
 
 
 def _as_outcomes(findings: Sequence[Finding], rules: Sequence[str]) -> tuple[RuleOutcome, ...]:

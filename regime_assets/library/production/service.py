@@ -23,6 +23,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -44,6 +45,7 @@ MOST_ROWS = 1000
 ROUTES = frozenset({"/signal", "/regime", "/health", "/metrics"})
 
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Session = Annotated[date, Field(ge=date(1900, 1, 1), lt=date(2200, 1, 1))]  # nanoseconds hold 1678 to 2262
 
 
 class ServiceError(Exception):
@@ -61,7 +63,7 @@ class FeatureWindow(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sessions: Annotated[list[date], Field(min_length=1, max_length=MOST_ROWS)]
+    sessions: Annotated[list[Session], Field(min_length=1, max_length=MOST_ROWS)]
     names: Annotated[list[str], Field(min_length=1, max_length=MOST_ROWS)]
     rows: Annotated[list[list[Finite]], Field(min_length=1, max_length=MOST_ROWS)]
 
@@ -76,8 +78,9 @@ class FeatureWindow(BaseModel):
         for number, row in enumerate(self.rows):
             if len(row) != len(self.names):
                 raise SignalError(f"row {number} has {len(row)} values for {len(self.names)} names")
-        index = pd.DatetimeIndex(pd.to_datetime(self.sessions), name="session")
-        return pd.DataFrame(self.rows, index=index, columns=self.names, dtype="float64")
+        # From arrays: pandas takes longer to look at lists of values than the champion takes to answer one row.
+        index = pd.DatetimeIndex(np.array(self.sessions, dtype="datetime64[ns]"), name="session")
+        return pd.DataFrame(np.array(self.rows, dtype=np.float64), index=index, columns=self.names)
 
 
 def create_service(

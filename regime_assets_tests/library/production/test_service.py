@@ -144,6 +144,8 @@ BROKEN = {
     "unsorted": broken(lambda body: body["sessions"].reverse()),
     "twice": broken(lambda body: body["sessions"].__setitem__(1, body["sessions"][0])),
     "no date": broken(lambda body: body["sessions"].__setitem__(1, "yesterday")),
+    "before all markets": broken(lambda body: body["sessions"].__setitem__(0, "0001-01-01")),
+    "far future": broken(lambda body: body["sessions"].__setitem__(-1, "9999-12-31")),
     "extra": broken(lambda body: body.update(model="../x")),
     "missing key": broken(lambda body: body.pop("names")),
     "list": lambda _: [],  # type: ignore[dict-item]

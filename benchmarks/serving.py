@@ -30,6 +30,7 @@ import numpy as np
 
 from regime_assets.library.home import Home
 from regime_assets.library.production.bundle import Bundle, save_bundle
+from regime_assets.library.production.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
 from regime_assets.library.production.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.production.registry import Registry
 from regime_assets.library.production.service import TOKEN_VARIABLE
@@ -189,12 +190,17 @@ def measure_bundle(registry: Registry, bundle: Bundle) -> list[tuple[str, str]]:
     command = [sys.executable, "-c", LOAD_PROGRAM, str(stored.path), stored.sha256]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
     elapsed, resident = min(tuple(map(float, run.split())) for run in runs)
-    features = random_features(bundle, ROWS)
-    scored = [seconds(lambda: score(bundle, features)) for _ in range(300)]
-    return [
-        ("cold load to first answer, in a process", f"{elapsed:.2f} s, {resident:.0f} MB resident"),
-        (f"scoring {ROWS} sessions, in process", percentiles(scored[30:])),
-    ]
+    rows = [("cold load to first answer, in a process", f"{elapsed:.2f} s, {resident:.0f} MB resident")]
+    runtimes = {"NumPy": bundle}
+    with contextlib.suppress(OnnxMissingError):
+        require_onnx()
+        runtimes["ONNX Runtime"] = with_onnx_networks(bundle)
+    for n_rows in (1, ROWS):
+        features = random_features(bundle, n_rows)
+        for name, served in runtimes.items():
+            scored = [seconds(lambda b=served, f=features: score(b, f)) for _ in range(330)]
+            rows.append((f"scoring {n_rows} sessions, in process, {name}", percentiles(scored[30:])))
+    return rows
 
 
 def measure_service(

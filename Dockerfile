@@ -1,0 +1,36 @@
+# The environment of bin/environment in a container: the same interpreter, the same pinned packages.
+#   docker build --tag regime-assets .
+#   docker run --publish 127.0.0.1:3000:3000 --volume regime-assets-data:/data regime-assets
+FROM python:3.11-slim
+
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONUNBUFFERED=1 \
+    REGIME_ASSETS_HOME=/data
+
+WORKDIR /app
+
+# Packages first: a change of the code does not install them again.
+COPY pyproject.toml setup.py README.md requirements.lock ./
+RUN mkdir regime_assets \
+    && touch regime_assets/__init__.py \
+    && python -m pip install --constraint requirements.lock --editable ".[serve]"
+
+COPY regime_assets ./regime_assets
+RUN python -m compileall -q regime_assets
+
+# Whoever breaks out of the web server is nobody, and can write the data only.
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin regime \
+    && mkdir /data \
+    && chown regime:regime /data
+USER 10001
+VOLUME /data
+EXPOSE 3000
+
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3000/server_info', timeout=4)"]
+
+# 0.0.0.0 is the container's own interface; without it a published port reaches nothing. The Dagster web server has no
+# authentication: publish the port on the host's loopback only, and open it through a proxy that authenticates, checks
+# the Host header and refuses GraphQL mutations by GET.
+CMD ["regime-assets", "ui", "--host", "0.0.0.0"]

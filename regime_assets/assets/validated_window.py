@@ -56,6 +56,9 @@ def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition
                     "market_volatility": float(training.market_returns.tail(20).std() * 252**0.5),
                 }
             )
+            members = lane.universe.members(session)
+            left = ", ".join(symbol for symbol in lane.universe.symbols if symbol not in members)
+            metadata["left_the_universe"] = dg.MetadataValue.text(left or "none")
             metadata["data_hash"] = dg.MetadataValue.text(training.data_hash)
             metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
             metadata["newest_rows"] = table(training.features.tail(5).reset_index())

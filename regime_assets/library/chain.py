@@ -92,7 +92,7 @@ class Chain:
             horizon_name=horizon,
             shape=shape or self.window_shape(horizon),
             as_of=as_of,
-            symbols=self.universe.symbols,
+            symbols=self.universe.members(as_of),
             traded=self.universe.held,
             history_start=self.universe.history_start,
             lookback=self.design.features.memory_sessions,

@@ -8,10 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
+
+CROSS_SECTION = 3
+"""Symbols that features across the section need; with fewer they are other features, and another model."""
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Horizon = Literal["short", "long"]
@@ -24,6 +27,18 @@ class UniverseError(Exception):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Watched(_Section):
+    """An instrument of the cross-section, with the day on which it leaves, if it does."""
+
+    symbol: Symbol
+    to: date | None = Field(None, description="last session on which it is a member")
+
+
+def _as_entry(value: object) -> object:
+    """A bare symbol is an instrument that never leaves."""
+    return value if isinstance(value, dict | Watched) else {"symbol": value}
 
 
 class SourceChoice(_Section):
@@ -107,7 +122,9 @@ class Universe(_Section):
     history_start: date = Field(description="first session whose bars are fetched")
     first_partition: date = Field(description="first session that can be materialized")
     last_partition: date | None = Field(None, description="where the data ends; leave out for live data")
-    symbols: tuple[Symbol, ...] = Field(min_length=1, description="instruments whose cross-section is watched")
+    watched: tuple[Annotated[Watched, BeforeValidator(_as_entry)], ...] = Field(
+        alias="symbols", min_length=1, description="instruments whose cross-section is watched"
+    )
     traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
     macro: MacroChoice | None = Field(None, description="macro series; without it there is no asset for them")
     fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
@@ -132,6 +149,33 @@ class Universe(_Section):
                 raise ValueError(f"{field} names {', '.join(repeated)} more than once")
         return self
 
+    @model_validator(mode="after")
+    def _members_suffice(self) -> Universe:
+        leaving = [entry.symbol for entry in self.watched if entry.to is not None]
+        held = sorted(set(leaving) & set(self.held))
+        if held:
+            raise ValueError(f"{', '.join(held)} cannot leave: what is traded is traded on every session")
+        needed = min(CROSS_SECTION, len(self.watched))
+        if len(self.watched) - len(leaving) < needed:
+            raise ValueError(f"at least {needed} of the symbols must never leave: features need a cross-section")
+        early = [entry.symbol for entry in self.watched if entry.to is not None and entry.to < self.first_partition]
+        if early:
+            raise ValueError(f"{', '.join(early)} leaves before first_partition and would never be read")
+        return self
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every instrument that is watched on some session."""
+        return tuple(entry.symbol for entry in self.watched)
+
+    def members(self, as_of: date) -> tuple[str, ...]:
+        """The instruments that are watched on a session; its windows consist of them, over their whole length."""
+        return tuple(entry.symbol for entry in self.watched if entry.to is None or as_of <= entry.to)
+
+    def last_session_of(self, symbol: str) -> date | None:
+        """The last session on which bars of `symbol` are asked for; None when it never leaves."""
+        return next((entry.to for entry in self.watched if entry.symbol == symbol), None)
+
     @property
     def held(self) -> tuple[str, ...]:
         """The instruments that are traded."""
@@ -139,8 +183,12 @@ class Universe(_Section):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Every instrument whose bars are needed, watched ones first."""
+        """Every instrument whose bars are needed on some session, watched ones first."""
         return tuple(dict.fromkeys((*self.symbols, *self.traded)))
+
+    def instruments_on(self, session: date) -> tuple[str, ...]:
+        """The instruments whose bars are needed on a session, watched ones first."""
+        return tuple(dict.fromkeys((*self.members(session), *self.traded)))
 
     @property
     def cost(self) -> float:

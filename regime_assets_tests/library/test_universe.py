@@ -1,5 +1,6 @@
 """A universe file says what is wrong with it, and on which line."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,31 @@ def test_two_files_cannot_share_a_name(tmp_path: Path) -> None:
 
 def test_the_shipped_universes_are_valid() -> None:
     assert "us_large_cap" in [universe.name for universe in load_universes([SHIPPED_UNIVERSES])]
+
+
+LEAVING = VALID.replace("[AAPL, MSFT]", "[AAPL, MSFT, KO, {symbol: GE, to: 2010-06-30}]")
+
+
+def test_a_symbol_is_a_member_up_to_the_day_on_which_it_leaves(tmp_path: Path) -> None:
+    universe = load_universe(written(tmp_path, LEAVING))
+    assert universe.symbols == ("AAPL", "MSFT", "KO", "GE")
+    assert universe.members(date(2010, 6, 30)) == ("AAPL", "MSFT", "KO", "GE")
+    assert universe.members(date(2010, 7, 1)) == ("AAPL", "MSFT", "KO")
+    assert universe.instruments_on(date(2010, 7, 1)) == ("AAPL", "MSFT", "KO", "SP500")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("to: 2010-06-30", "to: June"), r"tiny.yaml:6: symbols.3.to"),
+        (("to: 2010-06-30", "until: 2010-06-30"), r"tiny.yaml:6: symbols.3.until"),
+        (("symbol: GE", 'symbol: "<GE>"'), r"tiny.yaml:6: symbols.3.symbol"),
+        (("traded: [SP500]", "traded: [SP500, GE]"), "GE cannot leave"),
+        (("traded: [SP500]\n", ""), "GE cannot leave"),
+        (("KO, ", ""), "at least 3 of the symbols must never leave"),
+        (("2010-06-30", "2004-06-30"), "GE leaves before first_partition"),
+    ],
+)
+def test_a_membership_that_cannot_be_kept_is_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    with pytest.raises(UniverseError, match=words):
+        load_universe(written(tmp_path, LEAVING.replace(*change)))

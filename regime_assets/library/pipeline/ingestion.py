@@ -60,10 +60,11 @@ class Ingested:
         """What is stored as of one session."""
         universe, calendar = self.chain.universe, self.chain.calendar
         sessions = last_sessions(self.chain, session, COVERAGE_SESSIONS)
-        bars = self.chain.market.bars(session, sessions[0], session, calendar, universe.instruments)
+        instruments = universe.instruments_on(session)
+        bars = self.chain.market.bars(session, sessions[0], session, calendar, instruments)
         index = pd.DatetimeIndex(pd.to_datetime(list(sessions)), name="session")
         closes = bars.pivot(index="session", columns="symbol", values="close")
-        present = closes.reindex(index=index, columns=list(universe.instruments)).notna()
+        present = closes.reindex(index=index, columns=list(instruments)).notna()
         warned = self.warnings[pd.to_datetime(self.warnings["session"]) == pd.Timestamp(session)]
         figures = {
             "symbols_with_a_bar": int(present.iloc[-1].sum()),
@@ -89,11 +90,11 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
     total = IngestReport(0, 0, 0, 0)
     warnings: list[Finding] = []
-    for symbols, first in _wanted(chain, sessions[0]):
-        log(f"fetching {len(symbols)} symbols, {first} to {sessions[-1]}, from {source.name}")
+    for symbols, first, last in _wanted(chain, sessions[0], sessions[-1]):
+        log(f"fetching {len(symbols)} symbols, {first} to {last}, from {source.name}")
         fetched_at = datetime.now(UTC)
-        fetched = source.fetch(symbols, first, sessions[-1])
-        found = _validated(chain, source, fetched, symbols, first, sessions[-1], fetched_at)
+        fetched = source.fetch(symbols, first, last)
+        found = _validated(chain, source, fetched, symbols, first, last, fetched_at)
         warnings += found
         report = chain.market.ingest(fetched, source.name, fetched_at, chain.calendar)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
@@ -118,7 +119,7 @@ def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tupl
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
     sessions = last_sessions(chain, session, OVERLAP_SESSIONS)
     before = last_sessions(chain, session, HISTORY_SESSIONS)
-    instruments = chain.universe.instruments
+    instruments = chain.universe.instruments_on(session)
     bars = chain.market.bars(session, before[0], session, chain.calendar, instruments)
     recent = bars["session"] >= pd.Timestamp(sessions[0])
     findings = check_bars(
@@ -164,18 +165,26 @@ def last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
     return chain.calendar.sessions(chain.universe.history_start, last)[-count:]
 
 
-def _wanted(chain: Chain, first: date) -> list[tuple[tuple[str, ...], date]]:
-    """What to fetch: symbols that belong together and the session to fetch them from."""
-    newest = chain.market.newest_sessions()
-    known = tuple(symbol for symbol in chain.universe.instruments if symbol in newest)
-    unknown = tuple(symbol for symbol in chain.universe.instruments if symbol not in newest)
-    groups: list[tuple[tuple[str, ...], date]] = []
-    if unknown:
-        groups.append((unknown, chain.universe.history_start))
-    if known:
-        end = min(newest[symbol] for symbol in known)
-        start = min(end, first)
-        groups.append((known, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]))
+def _wanted(chain: Chain, first: date, last: date) -> list[tuple[tuple[str, ...], date, date]]:
+    """What to fetch for the sessions [first, last]: symbols that belong together, and from which session to which.
+
+    A symbol that leaves in between is fetched up to its last session; one that left before is not asked for.
+    """
+    universe, newest = chain.universe, chain.market.newest_sessions()
+    by_end: dict[date, list[str]] = {}
+    for symbol in universe.instruments_on(first):
+        leaves = universe.last_session_of(symbol)
+        end = last if leaves is None or leaves >= last else last_sessions(chain, leaves, 1)[0]
+        by_end.setdefault(end, []).append(symbol)
+    groups: list[tuple[tuple[str, ...], date, date]] = []
+    for end, symbols in sorted(by_end.items(), reverse=True):
+        known = tuple(symbol for symbol in symbols if symbol in newest)
+        unknown = tuple(symbol for symbol in symbols if symbol not in newest)
+        if unknown:
+            groups.append((unknown, universe.history_start, end))
+        if known:
+            start = min(*(newest[symbol] for symbol in known), first)
+            groups.append((known, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0], end))
     return groups
 
 

@@ -141,6 +141,8 @@ def _refuse_strangers(chain: Chain, bars: pd.DataFrame, at: datetime) -> None:
         for day in days:
             if not calendar.is_session(day):
                 raise StreamError(f"{symbol} {day}: no session of {calendar.name}")
+            if symbol not in universe.instruments_on(day):
+                raise StreamError(f"{symbol} {day}: it has left {universe.name}")
             if day > today:
                 raise StreamError(f"{symbol} {day}: lies ahead of {at:%Y-%m-%d %H:%M %Z}")
         between = len(calendar.sessions(newest[str(symbol)], days[0])) - 2

@@ -183,7 +183,7 @@ def test_each_file_is_asked_for_once_and_again_when_it_changes(definitions: dg.D
     drop(tmp_path, "a.csv", BATCH, 30)
     for ignored in (".c.csv", "notes.txt"):
         drop(tmp_path, ignored, BATCH)
-    drop(tmp_path, "still_written.csv", BATCH, 0)
+    drop(tmp_path, "still_written.csv", BATCH, -60)
     first = evaluate(definitions)
     assert asked(first) == ["b.csv", "a.csv"], "in the order in which they came"
     assert isinstance(first, dg.SensorResult)

@@ -34,6 +34,23 @@ def test_every_universe_is_a_chain_of_two_lanes(definitions: dg.Definitions) -> 
         assert dg.AssetKey(["us_large_cap", horizon, "promotion"]) in graph.get(drift).parent_keys
 
 
+def test_actions_follow_the_prices_and_facts_are_there_when_they_are_asked_for(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["us_large_cap", "corporate_actions"])).parent_keys == {
+        dg.AssetKey(["us_large_cap", "raw_prices"])
+    }
+    shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
+    (tmp_path / "us_large_cap.yaml").write_text(
+        f"{shipped}macro: {{kind: fred, series: [UNRATE]}}\nfundamentals: {{kind: sec}}\nstream: {{folder: incoming}}\n"
+    )
+    asking = build_definitions(Home(tmp_path), tmp_path)
+    added = asking.resolve_asset_graph().materializable_asset_keys - graph.materializable_asset_keys
+    assert {key.path[-1] for key in added} == {"macro", "fundamentals"}
+    assert asking.resolve_sensor_def("us_large_cap_stream_sensor").job_name == "us_large_cap_stream"
+
+
 def test_every_asset_says_what_it_is_and_who_owns_it(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.materializable_asset_keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
 
@@ -56,10 +57,10 @@ def register_and_promote(chain: Chain, horizon: Horizon, session: date, run_id: 
     """
     judgement = read_judgement(chain, horizon, session)
     folder = chain.home.bundle(chain.universe.name, horizon, session)
-    sha256 = save_bundle(assemble(chain, horizon, session, judgement), folder)
+    bundle = assemble(chain, horizon, session, judgement)
+    sha256 = save_bundle(bundle, folder)
     name = model_name(chain.universe.name, horizon)
-    tags = {"verdict": judgement.outcome, "lane": judgement.lane, "serves": judgement.serves}
-    version = chain.registry.register(folder, name, sha256, tags, run_id)
+    version = chain.registry.register(folder, name, sha256, version_tags(bundle.manifest, judgement), run_id)
     promoted, reason = False, judgement.reason
     if judgement.promote:
         try:
@@ -77,6 +78,22 @@ def register_and_promote(chain: Chain, horizon: Horizon, session: date, run_id: 
     verb = "promoted" if promoted else "not promoted"
     summary = f"version {version} {verb}: {reason}; champion: {serving}"
     return Promotion(version, sha256, promoted, serving, judgement.serves, summary, judgement.rules)
+
+
+def version_tags(manifest: Manifest, judgement: Judgement) -> dict[str, str]:
+    """What the registry shows of a version: verdict and origin, as the manifest has them."""
+    return {
+        "verdict": judgement.outcome,
+        "reason": judgement.reason,
+        "lane": judgement.lane,
+        "serves": judgement.serves,
+        "data_hash": manifest.data_hash,
+        "settings_hash": manifest.settings_hash,
+        "code_version": manifest.code_version,
+        "environment": manifest.environment["lock"],
+        "seeds": json.dumps(dict(manifest.seeds), sort_keys=True),
+        "parents": json.dumps(dict(manifest.parents), sort_keys=True),
+    }
 
 
 def assemble(chain: Chain, horizon: Horizon, session: date, judgement: Judgement) -> Bundle:

@@ -140,6 +140,26 @@ def _walk_forward(options: argparse.Namespace) -> int:
     return 0
 
 
+def _proofs(options: argparse.Namespace) -> int:
+    import tempfile
+    from pathlib import Path
+
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from regime_assets.library.evaluation.proofs import Proof, run_proofs
+    from regime_assets.library.pipeline.history import newest_complete_session
+
+    console, chain, seen = Console(), _chain(options.universe), list[Proof]()
+    with tempfile.TemporaryDirectory() as scratch:
+        for proof in run_proofs(chain, newest_complete_session(chain), Path(scratch)):
+            console.print(f"{'holds' if proof.holds else 'FAILED'}: {proof.name}")
+            seen.append(proof)
+    rows = DataFrame([(p.name, "holds" if p.holds else "FAILED", p.evidence) for p in seen])
+    _print_table(rows.set_axis(["proof", "outcome", "evidence"], axis=1), options.universe, console)
+    return 0 if all(proof.holds for proof in seen) else 1
+
+
 def _print_table(rows: DataFrame, title: str, console: Console) -> None:
     from rich.table import Table
 
@@ -238,6 +258,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         walk.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=f"sessions between {what}")
     walk.set_defaults(command=_walk_forward)
+
+    shown = commands.add_parser("proofs", help="show what must hold on a universe's own prices; code 1 if one fails")
+    shown.add_argument("universe")
+    shown.set_defaults(command=_proofs)
     return parser
 
 

@@ -167,7 +167,7 @@ def walk_history(chain: Chain, horizon: Horizon, settings: HistorySettings, on_r
 
 def open_run(chain: Chain, horizon: Horizon, settings: HistorySettings) -> StoredRun:
     """The run that `settings` mean on the prices that are stored now."""
-    last = settings.last or _newest_complete_session(chain)
+    last = settings.last or newest_complete_session(chain)
     history = chain.history(horizon, last)
     earliest = history.sessions[min(settings.minimum_training, len(history.sessions) - 1)]
     first = pd.Timestamp(settings.first) if settings.first else earliest
@@ -206,7 +206,12 @@ def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
     return track.set_index("session")
 
 
-def _newest_complete_session(chain: Chain) -> date:
+def newest_complete_session(chain: Chain) -> date:
+    """The newest session up to which every instrument has prices.
+
+    Raises:
+        WalkForwardError: an instrument has none.
+    """
     newest = chain.market.newest_sessions()
     missing = [symbol for symbol in chain.universe.instruments if symbol not in newest]
     if missing:
@@ -227,7 +232,6 @@ def _table_row(item: Comparison) -> dict[str, str]:
         "Sharpe": shown(summary.sharpe, ".2f"),
         "95 %": "–" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}",
         "max drawdown": shown(summary.max_drawdown, ".1%"),
-        "CAGR": shown(summary.cagr, ".1%"),
         "switches a year": shown(summary.switches_per_year, ".1f"),
         "turnover a year": shown(summary.turnover, ".1f"),
         "exposure": shown(summary.exposure, ".0%"),

@@ -1,8 +1,18 @@
 """Each session is decided by the newest model before it, on a schedule that can be entered at any step."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from regime_assets.library.evaluation.walk_forward import WalkForwardError, WalkForwardSettings, schedule
+from regime_assets.library.design import Design
+from regime_assets.library.evaluation.walk_forward import WalkForwardError, WalkForwardSettings, schedule, walk_forward
+from regime_assets.library.market.window import Rolling
+from regime_assets.library.models.determinism import derive_seed
+from regime_assets.library.models.policy_settings import PolicySettings
+from regime_assets.library.models.refit import FittedModels, decide, refit
+from regime_assets.library.models.training_set import TrainingSet
+from regime_assets.library.models.vae import VaeSettings
+from regime_assets_tests.library.models.regime_windows import regime_window
 
 
 def test_every_session_is_decided_once_and_the_oldest_refit_comes_first() -> None:
@@ -40,3 +50,24 @@ def test_the_first_model_is_given_its_training_sessions() -> None:
 def test_a_cadence_below_its_least_is_refused() -> None:
     with pytest.raises(WalkForwardError, match="refit_every is 0"):
         WalkForwardSettings(refit_every=0)
+
+
+def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another() -> None:
+    window = regime_window(330)
+    returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
+    history = TrainingSet(window.features, returns, window.sample_weight, "made up")
+    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
+    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+    track = walk_forward(history, Rolling(3650), design, WalkForwardSettings(60, 30, 200), ("made", "up"))
+
+    models: FittedModels | None = None
+    for position in (270, 300):
+        seen = history.slice(0, position + 1, np.ones(position + 1))
+        day = f"{history.sessions[position]:%Y-%m-%d}"
+        models = refit(
+            seen, models, design, lambda asset, day=day: derive_seed("made", "up", day, asset), full_retrain=not models
+        )
+        decided = decide(models, history.features.iloc[: position + 30], position)
+        pd.testing.assert_frame_equal(
+            track.loc[decided.index, decided.columns], decided, check_exact=True, check_names=False, check_freq=False
+        )

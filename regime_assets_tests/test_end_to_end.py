@@ -161,7 +161,12 @@ def test_reports_and_tracking_are_complete(folders: tuple[Folder, Folder]) -> No
     (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")
     runs = client.search_runs([experiment.experiment_id])
     assert {tracked.info.status for tracked in runs} == {"FINISHED"}
-    assert "short.vae.reconstruction" in runs[0].data.metrics
+    fits = [tracked for tracked in runs if "mlflow.parentRunId" in tracked.data.tags]
+    assert {(fit.data.tags["kind"], fit.data.tags["session"]) for fit in fits} == {
+        (kind, session) for kind in ("vae", "latents", "gmm", "rl_policy") for session in SESSIONS
+    }
+    refits = [tracked for tracked in runs if tracked not in fits]
+    assert "short.vae.reconstruction" in refits[0].data.metrics
 
 
 def test_materializing_a_session_again_gives_the_same_bits(folders: tuple[Folder, Folder]) -> None:

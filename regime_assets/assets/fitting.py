@@ -62,6 +62,8 @@ def record_fit(
     pictures: Mapping[str, dg.MetadataValue],
 ) -> None:
     """Store a fitted model with its verdict and show it in Dagster and MLflow."""
+    from regime_assets.library.production.tracked_fit import track_fit
+
     fit = fitted.fit
     record = lineage.record(fitted.record, fit.model.to_parts(), fitted.outcomes)
     name = f"{lane.horizon}.{record.kind}"
@@ -70,7 +72,7 @@ def record_fit(
     curves = getattr(fit, "curves", None)
     if curves is not None:
         lineage.record_curves(record.kind, record.session, curves)
-        mlflow.log_table(curves, f"{name}/{record.session}/curves.json")
+    track_fit(mlflow, name, record, fit.figures, curves)
     if not record.accepted:
         context.log.warning(f"{record.kind} of {record.session} is not accepted: {record.refusal}")
     metadata: dict[str, Any] = {

@@ -1,0 +1,63 @@
+"""One nested MLflow run a fit: where it comes from as tags, its figures, and its curves as metrics by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regime_assets.library.production.lineage import ModelRecord
+
+LARGEST_BATCH = 1000  # metrics that MLflow takes in one call
+
+
+def track_fit(
+    mlflow: Any, name: str, record: ModelRecord, figures: Mapping[str, float], curves: pd.DataFrame | None
+) -> str:
+    """Log a fit below the active run; return the nested run's identifier.
+
+    Args:
+        mlflow: the module, or what stands for it, with an active run.
+        name: of the run, "{horizon}.{kind}".
+        record: the fitted model's record.
+        figures: of the fit; what could not be measured is left out.
+        curves: of the training: the first column counts its steps, `seed` names the member where there are several;
+            None when there are none.
+    """
+    from mlflow.entities import Metric
+
+    tags = {
+        "session": record.session.isoformat(),
+        "kind": record.kind,
+        "sha256": record.sha256,
+        "data_hash": record.data_hash,
+        "parent": record.parent or "",
+        "seed": str(record.seed),
+        "accepted": str(record.accepted),
+    }
+    now = int(time.time() * 1000)
+    metrics = [Metric(key, float(value), now, 0) for key, value in figures.items() if math.isfinite(value)]
+    if curves is not None:
+        metrics += [Metric(key, value, now, step) for key, value, step in _points(curves)]
+    place = mlflow.active_run().info.experiment_id  # MLflow would start it in its default experiment
+    with mlflow.start_run(experiment_id=place, run_name=f"{name} {record.session}", nested=True, tags=tags) as run:
+        client = mlflow.MlflowClient()
+        for first in range(0, len(metrics), LARGEST_BATCH):
+            client.log_batch(run.info.run_id, metrics[first : first + LARGEST_BATCH])
+        if curves is not None:
+            mlflow.log_table(curves, "curves.json")
+        return run.info.run_id
+
+
+def _points(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
+    """Every finite point of the curves as (metric, value, step)."""
+    columns = [str(column) for column in curves.columns]
+    for row in curves.to_dict("records"):
+        member = f".seed_{int(row['seed'])}" if "seed" in row else ""
+        for column in columns[1:]:
+            if column != "seed" and math.isfinite(row[column]):
+                yield f"curve.{column}{member}", float(row[column]), int(row[columns[0]])

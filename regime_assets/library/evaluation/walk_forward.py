@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 from regime_assets.library.design import Design
 from regime_assets.library.market.window import Expanding, Rolling, window_weights
 from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.policy_training import train_policy
-from regime_assets.library.models.refit import FittedModels, SeedOf, build_tape, decide
-from regime_assets.library.models.regimes import RegimeModel, fit_regimes
+from regime_assets.library.models.refit import FittedModels, decide, refit
 from regime_assets.library.models.training_set import TrainingSet
-from regime_assets.library.models.vae_training import fit_vae
 
 
 class WalkForwardError(Exception):
@@ -131,7 +128,14 @@ def replay(
         first, weights = shape_rows(training.sessions[: step.position + 1], shape)
         seen = training.slice(first, step.position + 1, weights)
         day = session.date().isoformat()
-        models = _refit(seen, models, design, lambda asset, day=day: derive_seed(*seed_name, day, asset), step)
+        models = refit(
+            seen,
+            models,
+            design,
+            lambda asset, day=day: derive_seed(*seed_name, day, asset),
+            full_retrain=step.full_retrain,
+            keep_policy=not step.policy,
+        )
         decided = decide(models, training.features.iloc[first : step.stop], step.position - first)
         yield Segment(step, session, models, decided.assign(model_session=session).rename_axis("session"))
 
@@ -171,40 +175,3 @@ def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[
         after = sessions[-1] - pd.Timedelta(days=shape.calendar_days)
         first = int(sessions.searchsorted(after, side="right"))
     return first, window_weights(shape, len(sessions) - first)
-
-
-def _refit(
-    training: TrainingSet, previous: FittedModels | None, design: Design, seed_of: SeedOf, step: Step
-) -> FittedModels:
-    """As `models.refit.refit`, but the policy stays as it was on the steps between its own refits."""
-    regimes = _refit_regimes(training, previous.regimes if previous else None, design, seed_of, step.full_retrain)
-    kept = previous.policy if previous else None
-    if kept is not None and not step.policy:
-        return FittedModels(regimes, kept)
-    tape = build_tape(training, regimes.infer(training.features))
-    policy = train_policy(tape, design.policy, seed_of("rl_policy"), kept, full_retrain=step.full_retrain)
-    return FittedModels(regimes, policy.model)
-
-
-def _refit_regimes(
-    training: TrainingSet, previous: RegimeModel | None, design: Design, seed_of: SeedOf, full_retrain: bool
-) -> RegimeModel:
-    vae = fit_vae(
-        training.features,
-        training.sample_weight,
-        design.vae,
-        seed_of("vae"),
-        previous=previous.vae if previous else None,
-        full_retrain=full_retrain,
-    )
-    fit = fit_regimes(
-        vae.model,
-        training.features,
-        training.market_returns.to_numpy(),
-        training.sample_weight,
-        design.mixture,
-        design.persistence,
-        seed_of("gmm"),
-        previous,
-    )
-    return fit.model

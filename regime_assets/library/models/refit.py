@@ -42,9 +42,24 @@ def build_tape(training: TrainingSet, path: RegimePath) -> MarketTape:
 
 
 def refit(
-    training: TrainingSet, previous: FittedModels | None, design: Design, seed_of: SeedOf, *, full_retrain: bool
+    training: TrainingSet,
+    previous: FittedModels | None,
+    design: Design,
+    seed_of: SeedOf,
+    *,
+    full_retrain: bool,
+    keep_policy: bool = False,
 ) -> FittedModels:
-    """Refit VAE, regimes and policy, each from its previous state where there is one."""
+    """Refit VAE, regimes and policy, each from its previous state where there is one.
+
+    Args:
+        training: what to fit on.
+        previous: the models before.
+        design: every setting.
+        seed_of: the seeds by asset.
+        full_retrain: VAE and policy start from scratch; the mixture keeps its regimes' identity.
+        keep_policy: leave the previous policy as it was, where there is one.
+    """
     before = previous.regimes if previous else None
     vae = fit_vae(
         training.features,
@@ -64,8 +79,10 @@ def refit(
         seed_of("gmm"),
         before,
     )
-    tape = build_tape(training, regimes.model.infer(training.features))
     kept = previous.policy if previous else None
+    if kept is not None and keep_policy:
+        return FittedModels(regimes.model, kept)
+    tape = build_tape(training, regimes.model.infer(training.features))
     policy = train_policy(tape, design.policy, seed_of("rl_policy"), kept, full_retrain=full_retrain)
     return FittedModels(regimes.model, policy.model)
 

@@ -206,7 +206,8 @@ def load_universe(path: Path) -> Universe:
 
     text = path.read_text()
     try:
-        values = yaml.safe_load(text)
+        # libyaml's loader where PyYAML was built with it: every load of the code location reads every universe.
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise UniverseError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(values, dict):

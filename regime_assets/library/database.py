@@ -6,12 +6,13 @@ sidecar file queues the processes fairly instead; connections live for one opera
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from regime_assets.library.file_lock import LockTimeoutError, file_lock
 
 if TYPE_CHECKING:
     import duckdb
@@ -124,19 +125,14 @@ class Database:
     @contextmanager
     def _locked(self) -> Generator[None]:
         lock = self.path.with_name(self.path.name + ".lock")
-        with lock.open("w") as file:
-            deadline = time.monotonic() + self._lock_timeout
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise DatabaseError(
-                            f"{self.path}: another process of this project kept the database for more than "
-                            f"{self._lock_timeout:.0f} s"
-                        ) from None
-                    time.sleep(0.01)
+        with ExitStack() as held:
+            try:
+                held.enter_context(file_lock(lock, self._lock_timeout))
+            except LockTimeoutError:
+                raise DatabaseError(
+                    f"{self.path}: another process of this project kept the database for more than "
+                    f"{self._lock_timeout:.0f} s"
+                ) from None
             yield
 
     def _open(self) -> duckdb.DuckDBPyConnection:

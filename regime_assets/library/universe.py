@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -238,11 +237,6 @@ def load_universes(folders: Iterable[Path]) -> tuple[Universe, ...]:
                 raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
             universes[universe.name] = universe
     return tuple(universes.values())
-
-
-def is_safe_symbol(symbol: str) -> bool:
-    """Whether `symbol` can stand in a file name, a URL and a page as it is."""
-    return re.fullmatch(SYMBOL_PATTERN, symbol) is not None
 
 
 def _repeated(values: Sequence[str]) -> set[str]:

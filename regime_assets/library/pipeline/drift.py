@@ -80,12 +80,13 @@ def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
     window = chain.read_window(horizon, session, Expanding(chain.universe.windows.long_half_life_sessions))
     watched = _watched(chain, horizon, session, window)
     reference, current = _split(chain, horizon, session, watched, settings)
-    measurement = measure_drift(reference, current, _thresholds(chain, session, settings))
+    thresholds = _thresholds(chain, session, settings)
+    measurement = measure_drift(reference, current, thresholds)
     before = _previous_state(chain, horizon, session)
     retrained = chain.lineage(horizon).latest_full_retrain("vae", session)
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
     path = chain.home.report(chain.universe.name, horizon, "drift", session)
-    figures = write_evidently_report(reference, current, _thresholds(chain, session, settings), path)
+    figures = write_evidently_report(reference, current, thresholds, path)
     outcome = RuleOutcome(
         "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
         detail=f"{state.status}; largest: {measurement.leading}",

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regime_assets.library.production.file_lock import LockTimeoutError, file_lock
+from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.production.mlflow_client import RegistryError, open_client, registry_errors
 from regime_assets.library.production.names import checked_name
 

@@ -1,8 +1,8 @@
 """Two plain regime models as baselines: a Gaussian hidden Markov model and a statistical jump model, two states each.
 
 Both are refitted every half year on the trailing ten years up to that session, and decide each session with the
-filtered state, so that the exposure of session t is a function of the returns up to t. They are kept small on
-purpose: what they share with the product's own models is the market, not the code.
+filtered state, so that the exposure of session t is a function of the returns up to t. They see returns alone, no
+cross-section and no autoencoder.
 
 References:
     Hamilton (1989): A new approach to the economic analysis of nonstationary time series. Econometrica 57(2).
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regime_assets.library.models.jump_model import fit_jump_model, online_states, spread_starts
 
 Series = NDArray[np.float64]
 
@@ -115,13 +117,13 @@ def jump_exposure(
         nonlocal centres
         known = features[first:refit]
         centre, scale = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-12)
-        starts = _starts((known - centre) / scale)
+        scaled = (known - centre) / scale
+        starts = spread_starts(scaled, risk=scaled[:, 0])
         if centres is not None:
             starts.append((centres - centre) / scale)
-        fits = [_fit_jump((known - centre) / scale, start, settings) for start in starts]
-        fitted, _ = min(fits, key=lambda fit: fit[1])
+        fitted = fit_jump_model(scaled, settings.penalty, starts, settings.iterations).centres
         centres = fitted * scale + centre
-        states = _online_states((features[first:stop] - centre) / scale, fitted, settings.penalty)
+        states = online_states((features[first:stop] - centre) / scale, fitted, settings.penalty)
         turbulent = int(fitted[1, 0] >= fitted[0, 0])
         return (states[refit - 1 - first :] != turbulent).astype(np.float64)
 
@@ -217,53 +219,3 @@ def _forward(returns: Series, model: _Markov) -> tuple[Series, Series]:
 
 def _pair(values: Series) -> tuple[float, float]:
     return float(values[0]), float(values[1])
-
-
-def _starts(features: Series) -> list[Series]:
-    """Centres (2, F) of the sessions below and above a quantile of the downside deviation, for several of them."""
-    starts: list[Series] = []
-    for quantile in (0.5, 0.7, 0.9):
-        below = features[:, 0] <= np.quantile(features[:, 0], quantile)
-        above = below if below.all() else ~below
-        starts.append(np.stack([features[below].mean(axis=0), features[above].mean(axis=0)]))
-    return starts
-
-
-def _fit_jump(features: Series, centres: Series, settings: JumpSettings) -> tuple[Series, float]:
-    """Centres (2, F) and loss: alternate between the best state sequence and the states' means."""
-    loss = np.inf
-    for _ in range(settings.iterations):
-        states, now = _best_states(features, centres, settings.penalty)
-        if now >= loss - 1e-10:
-            break
-        loss = now
-        centres = np.stack([features[states == k].mean(axis=0) if (states == k).any() else centres[k] for k in (0, 1)])
-    return centres, loss
-
-
-def _best_states(features: Series, centres: Series, penalty: float) -> tuple[NDArray[np.int64], float]:
-    """The state sequence of least loss, and the loss (Viterbi recursion)."""
-    values = _values(features, centres, penalty)
-    states = np.empty(len(values), dtype=np.int64)
-    states[-1] = int(values[-1, 1] < values[-1, 0])
-    for t in range(len(values) - 2, -1, -1):
-        state = states[t + 1]
-        states[t] = 1 - state if values[t, 1 - state] + penalty < values[t, state] else state
-    return states, float(values[-1].min())
-
-
-def _online_states(features: Series, centres: Series, penalty: float) -> NDArray[np.int64]:
-    """The last state of the best sequence that ends at each session: no later session is seen."""
-    values = _values(features, centres, penalty)
-    return (values[:, 1] < values[:, 0]).astype(np.int64)
-
-
-def _values(features: Series, centres: Series, penalty: float) -> Series:
-    """(T, 2) least loss of a sequence that ends in each state at each session."""
-    losses = 0.5 * ((features[:, None, :] - centres) ** 2).sum(axis=2)
-    v0, v1 = 0.0, 0.0
-    values: list[tuple[float, float]] = []
-    for loss0, loss1 in losses.tolist():
-        v0, v1 = min(v0, v1 + penalty) + loss0, min(v1, v0 + penalty) + loss1
-        values.append((v0, v1))
-    return np.array(values)

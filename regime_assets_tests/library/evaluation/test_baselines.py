@@ -107,20 +107,6 @@ def log_likelihood(hmm: Any, returns: np.ndarray, model: Any) -> float:
     return theirs.score(returns[:, None])
 
 
-def test_the_jump_fit_agrees_with_jumpmodels() -> None:
-    jump = pytest.importorskip("jumpmodels.jump")
-    pandas = pytest.importorskip("pandas")
-    returns, _ = planted_regimes(5, 900)
-    features = jump_features(returns, JumpSettings())
-    features = (features - features.mean(axis=0)) / features.std(axis=0)
-    theirs = jump.JumpModel(n_components=2, jump_penalty=50.0, cont=False)
-    theirs.fit(pandas.DataFrame(features), pandas.Series(returns), sort_by="cumret")
-    fits = [baseline_models._fit_jump(features, start, JumpSettings()) for start in baseline_models._starts(features)]
-    centres, loss = min(fits, key=lambda fit: fit[1])
-    assert loss == pytest.approx(theirs.val_)
-    np.testing.assert_allclose(centres[np.argsort(centres[:, 0])], theirs.centers_, atol=1e-9)
-
-
 def test_sessions_before_those_compared_cost_no_fit_and_stay_in_cash() -> None:
     returns, _ = planted_regimes(6, 600)
     whole, tail = (jump_exposure(returns, since, REFITS) for since in (0, 500))

@@ -13,10 +13,11 @@ import dagster as dg
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
-from regime_assets.metadata import figures
+from regime_assets.metadata import figures, table
 from regime_assets.resources import DataHome
 
 Evaluate = Callable[[Chain, Lane, date], Sequence[RuleOutcome]]
+HeldBack = Callable[[Chain, Sequence[date]], dict[str, dg.MetadataValue]]
 Effect = Literal["block", "error", "warn"]
 
 
@@ -92,7 +93,7 @@ RECORDED_UNDER = {"backtest_report": "promotion"}
 
 def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
     """The checks of the assets that both horizons share."""
-    return [_checks(lane, "raw_prices", BAR_RULES, _judge_bars)]
+    return [_checks(lane, "raw_prices", BAR_RULES, _judge_bars, _held_back)]
 
 
 def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
@@ -101,7 +102,9 @@ def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
     return [_checks(lane, "validated_window", WINDOW_RULES, _judge_window), *models]
 
 
-def _checks(lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate) -> dg.AssetChecksDefinition:
+def _checks(
+    lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate, held_back: HeldBack | None = None
+) -> dg.AssetChecksDefinition:
     key = lane.key(asset)
     specs = [
         dg.AssetCheckSpec(
@@ -118,21 +121,26 @@ def _checks(lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate) 
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
         chain = data.chain(lane.universe)
         by_session = {session: evaluate(chain, lane, session) for session in sessions_of(context)}
+        quarantined = held_back(chain, list(by_session)) if held_back else {}
         for name, rule in rules.items():
-            yield _result(key, name, rule.effect, by_session)
+            yield _result(key, name, rule.effect, by_session, quarantined.get(name))
 
     return check
 
 
 def _result(
-    key: dg.AssetKey, name: str, effect: Effect, by_session: dict[date, Sequence[RuleOutcome]]
+    key: dg.AssetKey,
+    name: str,
+    effect: Effect,
+    by_session: dict[date, Sequence[RuleOutcome]],
+    quarantined: dg.MetadataValue | None,
 ) -> dg.AssetCheckResult:
     """One rule over all sessions of the run: it passes when it does on each; the newest session's figures plot."""
     found = {s: o for s, outcomes in by_session.items() for o in outcomes if o.rule == name}
     failed = {session: outcome for session, outcome in found.items() if not outcome.passed}
     measured = [outcome for outcome in failed.values() if outcome.value is not None]
     is_error = any(effect == "error" or outcome.blocking for outcome in measured)
-    metadata: dict[str, dg.MetadataValue] = {}
+    metadata: dict[str, dg.MetadataValue] = {} if quarantined is None else {"quarantined": quarantined}
     if found:
         newest = found[max(found)]
         metadata |= figures({"value": newest.value})
@@ -155,6 +163,14 @@ def _judge_bars(chain: Chain, _lane: Lane, session: date) -> Sequence[RuleOutcom
     from regime_assets.library.pipeline.ingestion import judge_stored_bars
 
     return judge_stored_bars(chain, session, tuple(BAR_RULES))
+
+
+def _held_back(chain: Chain, sessions: Sequence[date]) -> dict[str, dg.MetadataValue]:
+    """Rule → what it ever held back of these sessions, with the time at which it was accepted after all."""
+    from regime_assets.library.market.quarantine import as_text
+
+    rows = as_text(chain.quarantine.history(sessions=sessions))
+    return {str(rule): table(of_rule.drop(columns="rule").tail(50)) for rule, of_rule in rows.groupby("rule")}
 
 
 def _judge_window(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:

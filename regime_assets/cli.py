@@ -96,6 +96,17 @@ def _promote(options: argparse.Namespace) -> int:
     return 0
 
 
+def _quarantine(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from regime_assets.library.market.quarantine import as_text
+
+    sessions = None if options.session is None else [options.session]
+    rows = _chain(options.universe).quarantine.history(options.symbol, sessions)
+    _print_table(as_text(rows), f"{options.universe}: {len(rows)} rows held back, times in UTC", Console())
+    return 0
+
+
 def _served(options: argparse.Namespace) -> int:
     from regime_assets.library.pipeline.replay import served
 
@@ -232,6 +243,12 @@ def _parser() -> argparse.ArgumentParser:
             move.add_argument("version", type=int)
         move.add_argument("--reason", type=_said, required=True, help="kept in the promotion journal")
         move.set_defaults(command=command)
+
+    held = commands.add_parser("quarantine", help="print every refusal of data: what was held back, why, until when")
+    held.add_argument("universe")
+    held.add_argument("--symbol", help="one instrument; all of them when left out")
+    held.add_argument("--session", type=date.fromisoformat, help="one session; all of them when left out")
+    held.set_defaults(command=_quarantine)
 
     told = commands.add_parser("served", help="print what served a session, and with which answer")
     told.add_argument("universe")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx
@@ -123,3 +123,21 @@ def test_the_mlflow_ui_answers_on_loopback_and_shows_the_versions(tmp_path: Path
         os.killpg(process.pid, signal.SIGTERM)  # the server and the worker that it started
         process.wait(timeout=30)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mlflow.log"]  # nothing is left where it was started
+
+
+def test_quarantine_prints_every_refusal(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    from regime_assets.library.database import Database
+    from regime_assets.library.market.findings import findings_frame, found
+    from regime_assets.library.market.quarantine import Quarantine, Refusal
+
+    assert main(["quarantine", UNIVERSE]) == 0
+    assert "0 rows" in capsys.readouterr().out
+    findings = findings_frame([found("complete", "error", "KO", SESSION, bound="a bar a session")])
+    refusal = Refusal("sample", SESSION, findings)
+    Quarantine(Database(home.database), UNIVERSE).refuse(refusal, datetime(2022, 3, 2, tzinfo=UTC))
+    assert main(["quarantine", UNIVERSE, "--symbol", "KO", "--session", SESSION.isoformat()]) == 0
+    told = capsys.readouterr().out
+    assert "1 rows" in told
+    assert "never" in told
+    assert main(["quarantine", UNIVERSE, "--symbol", "AAPL"]) == 0
+    assert "0 rows" in capsys.readouterr().out

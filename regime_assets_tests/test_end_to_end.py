@@ -196,7 +196,7 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
     assert NEXT_SESSION in str(failure.step_failure_data.error)
     assert fingerprint(folder.chain) == before
     assert set(folder.chain.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
-    quarantined = folder.chain.database.query("SELECT symbol, message FROM quarantine")
+    quarantined = folder.chain.quarantine.history()
     assert list(quarantined["symbol"]) == ["KO"]
     client = MlflowClient(tracking_uri=folder.home.mlflow_uri)
     (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")

@@ -14,6 +14,7 @@ from regime_assets.library.universe import Horizon, Universe
 
 if TYPE_CHECKING:
     from regime_assets.library.design import Design
+    from regime_assets.library.market.quarantine import Quarantine
     from regime_assets.library.market.store import MarketStore
     from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.models.training_set import TrainingSet
@@ -50,6 +51,13 @@ class Chain:
         from regime_assets.library.market.store import MarketStore
 
         return MarketStore(self.database, self.universe.name)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """What was refused, and why."""
+        from regime_assets.library.market.quarantine import Quarantine
+
+        return Quarantine(self.database, self.universe.name)
 
     @cached_property
     def design(self) -> Design:

@@ -82,19 +82,30 @@ class MarketStore:
             StoreError: a row occurs twice, or a differing version was fetched before the one that it would replace.
             ValueError: `fetched_at` has no time zone.
         """
+        with self._database.transaction() as connection:
+            return self.append(connection, fetched, source, fetched_at, calendar)
+
+    def append(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        fetched: Fetched,
+        source: str,
+        fetched_at: datetime,
+        calendar: TradingCalendar,
+    ) -> IngestReport:
+        """`ingest` inside the caller's transaction, for what must be stored together with the bars or not at all."""
         moment = _as_utc(fetched_at)
         bars = as_incoming(BARS, fetched.bars, calendar)
         actions = as_incoming(ACTIONS, fetched.actions, calendar)
-        with self._database.transaction() as connection:
-            create_tables(connection)
-            connection.register("incoming_bars", bars)
-            connection.register("incoming_actions", actions)
-            append = partial(append_versions, connection, universe=self.universe, source=source, fetched_at=moment)
-            # Most sessions bring no action, and a statement over none still costs its planning.
-            written_actions = (
-                append(ACTIONS, "incoming_actions", bars="incoming_bars") if actions.num_rows else Written(0, 0)
-            )
-            written_bars = append(BARS, "incoming_bars") if bars.num_rows else Written(0, 0)
+        create_tables(connection)
+        connection.register("incoming_bars", bars)
+        connection.register("incoming_actions", actions)
+        versions = partial(append_versions, connection, universe=self.universe, source=source, fetched_at=moment)
+        # Most sessions bring no action, and a statement over none still costs its planning.
+        written_actions = (
+            versions(ACTIONS, "incoming_actions", bars="incoming_bars") if actions.num_rows else Written(0, 0)
+        )
+        written_bars = versions(BARS, "incoming_bars") if bars.num_rows else Written(0, 0)
         return IngestReport(*written_bars, *written_actions)
 
     def retract(self, symbol: str, session: date, at: datetime, reason: str) -> None:

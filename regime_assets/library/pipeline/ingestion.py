@@ -18,6 +18,7 @@ from regime_assets.library.market.quality import (
     check_window,
     findings_frame,
 )
+from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.store import IngestReport
@@ -26,7 +27,6 @@ from regime_assets.library.universe import Horizon, Universe
 OVERLAP_SESSIONS = 5
 HISTORY_SESSIONS = 80
 COVERAGE_SESSIONS = 60
-QUARANTINE_TABLE = "quarantine"
 
 Log = Callable[[str], None]
 
@@ -84,7 +84,7 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
 
     Raises:
         RejectedDataError: a symbol failed at the source, or the answer broke a blocking rule. What is stored stays
-            as it was; the findings are kept in the quarantine table.
+            as it was; findings and bars are kept in quarantine.
         SourceError: the source as a whole failed.
     """
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
@@ -96,10 +96,18 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
         fetched = source.fetch(symbols, first, last)
         found = _validated(chain, source, fetched, symbols, first, last, fetched_at)
         warnings += found
-        report = chain.market.ingest(fetched, source.name, fetched_at, chain.calendar)
+        report = store_accepted(chain, fetched, source.name, fetched_at)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
         log(f"stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
     return Ingested(chain, total, findings_frame(warnings))
+
+
+def store_accepted(chain: Chain, fetched: Fetched, source: str, fetched_at: datetime) -> IngestReport:
+    """Store a validated answer, and note of what was refused before that it was accepted; one transaction."""
+    with chain.database.transaction() as connection:
+        report = chain.market.append(connection, fetched, source, fetched_at, chain.calendar)
+        chain.quarantine.accept(connection, fetched.bars, source, fetched_at)
+    return report
 
 
 def known_actions(chain: Chain, session: date) -> pd.DataFrame:
@@ -151,13 +159,6 @@ def judge_window(chain: Chain, horizon: Horizon, session: date, rules: Sequence[
 def quality_settings(universe: Universe) -> QualitySettings:
     """The thresholds, with those that the universe sets."""
     return QualitySettings(outlier_mad=universe.quality.outlier_mads, outlier_floor=universe.quality.outlier_minimum)
-
-
-def quarantine(chain: Chain, session: date, findings: pd.DataFrame, fetched_at: datetime) -> None:
-    """Keep the findings for which an answer was refused, in place of those of an earlier refusal of the session."""
-    rows = findings.assign(fetched_at=fetched_at.astimezone(UTC).replace(tzinfo=None))
-    key = {"universe": chain.universe.name, "as_of": session}
-    chain.database.replace_partition(QUARANTINE_TABLE, key, rows)
 
 
 def last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
@@ -219,7 +220,7 @@ def _validated(
     errors = failures + blocking(findings)
     if errors:
         frame = findings_frame(errors)
-        quarantine(chain, last, frame, fetched_at)
+        chain.quarantine.refuse(Refusal(source.name, last, frame, fetched.bars), fetched_at)
         shown = "; ".join(error.message for error in errors[:10])
         more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
         raise RejectedDataError(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from regime_assets.library.chain import Chain
 from regime_assets.library.market.quality import Finding, blocking, check_bars, findings_frame
+from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import BAR_COLUMNS, History, assemble, no_actions
 from regime_assets.library.market.store import IngestReport
@@ -24,7 +25,7 @@ from regime_assets.library.pipeline.ingestion import (
     RejectedDataError,
     last_sessions,
     quality_settings,
-    quarantine,
+    store_accepted,
 )
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -62,7 +63,7 @@ def append_bars(chain: Chain, frame: pd.DataFrame, source: str, at: datetime) ->
     Raises:
         StreamError: a column is missing or unreadable, a symbol is not of this universe or has no history yet, or a
             session is none of the calendar, lies ahead of `at`, or leaves a gap behind the stored bars.
-        RejectedDataError: the bars broke a blocking rule; the findings are kept in the quarantine table.
+        RejectedDataError: the bars broke a blocking rule; findings and bars are kept in quarantine.
         StoreError: a differing version of a bar became known at or after `at`.
     """
     fields = create_source(chain.universe.source.kind, chain.universe.source.options).fields
@@ -74,7 +75,7 @@ def append_bars(chain: Chain, frame: pd.DataFrame, source: str, at: datetime) ->
     errors = blocking(findings)
     if errors:
         refused = findings_frame(errors)
-        quarantine(chain, sessions[-1], refused, at)
+        chain.quarantine.refuse(Refusal(source, sessions[-1], refused, bars), at)
         shown = "; ".join(error.message for error in errors[:10])
         raise RejectedDataError(
             f"{chain.universe.name}: a batch up to {sessions[-1]} from {source} was refused, nothing of it was stored: "
@@ -85,7 +86,7 @@ def append_bars(chain: Chain, frame: pd.DataFrame, source: str, at: datetime) ->
         str(symbol): History(rows.set_index("session").drop(columns="symbol"), no_actions())
         for symbol, rows in bars.groupby("symbol")
     }
-    report = chain.market.ingest(assemble(by_symbol, {}), source, at, chain.calendar)
+    report = store_accepted(chain, assemble(by_symbol, {}), source, at)
     present = set(bars["session"].dt.date)
     return Appended(tuple(day for day in sessions if day in present), report, findings_frame(findings))
 

@@ -14,7 +14,7 @@ from regime_assets.definitions import build_definitions
 from regime_assets.library.chain import Chain
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
-from regime_assets.library.pipeline.ingestion import QUARANTINE_TABLE, RejectedDataError, ingest
+from regime_assets.library.pipeline.ingestion import RejectedDataError, ingest
 from regime_assets.library.pipeline.streaming import StreamError, append_bars, read_batch
 from regime_assets.library.universe import load_universe
 from regime_assets_tests.chain_run import QUIET
@@ -100,12 +100,43 @@ def test_the_daily_run_goes_on_where_the_stream_was(chain: Chain, tmp_path: Path
     assert chain.market.versions("AAPL", FRIDAY)["source"].tolist() == ["stream", "files"]
 
 
+def test_a_refused_bar_stays_on_record_with_the_time_at_which_a_good_one_came(chain: Chain) -> None:
+    for at in (AFTERNOON, EVENING):
+        with pytest.raises(RejectedDataError):
+            append_bars(chain, bar(chain).assign(low=-1.0), "stream", at)
+    append_bars(chain, bar(chain), "stream", datetime(2020, 6, 26, 23, tzinfo=UTC))
+    negative = chain.quarantine.history().query("rule == 'positive'")
+    assert negative["low"].tolist() == [-1.0, -1.0]
+    assert negative["known_at"].tolist() == [pd.Timestamp("2020-06-26 18:00"), pd.Timestamp("2020-06-26 22:00")]
+    assert negative["accepted_at"].tolist() == [pd.Timestamp("2020-06-26 23:00")] * 2
+
+
+def test_the_checks_show_what_was_held_back_of_their_session(definitions: dg.Definitions, chain: Chain) -> None:
+    with pytest.raises(RejectedDataError):
+        append_bars(chain, bar(chain, LOADED).assign(low=-1.0), "stream", AFTERNOON)
+    with dg.instance_for_test() as instance:
+        run = definitions.resolve_job_def("tiny_daily").execute_in_process(
+            instance=instance,
+            partition_key=LOADED.isoformat(),
+            asset_selection=[dg.AssetKey(["tiny", "raw_prices"])],
+            run_config=QUIET,
+        )
+    checked = {event.check_name: event for event in run.get_asset_check_evaluations()}
+    assert checked["positive"].passed
+    quarantined = checked["positive"].metadata["quarantined"]
+    assert isinstance(quarantined, dg.TableMetadataValue)
+    assert [record.data["symbol"] for record in quarantined.records] == ["AAPL"]
+    assert "low -1" in str(quarantined.records[0].data["held back"])
+    assert quarantined.records[0].data["accepted at"] != "never", "the run fetched it again"
+    assert "quarantined" not in checked["finite"].metadata
+
+
 def test_a_batch_that_breaks_a_blocking_rule_is_quarantined_whole(chain: Chain) -> None:
     broken = pd.concat([bar(chain), bar(chain, symbol="MSFT").assign(low=-1.0)])
     with pytest.raises(RejectedDataError, match=r"MSFT 2020-06-26 low -1: positive"):
         append_bars(chain, broken, "stream", AFTERNOON)
     assert set(chain.market.newest_sessions().values()) == {LOADED}
-    assert "positive" in chain.database.query(f"SELECT rule FROM {QUARANTINE_TABLE}")["rule"].tolist()
+    assert "positive" in chain.quarantine.history()["rule"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from regime_assets.library.models.vae import (
     require_features,
     to_sequences,
 )
-from regime_assets.library.models.vae_network import as_arrays, measure, negative_bound, start_network
+from regime_assets.library.models.vae_network import Trainer, as_arrays, measure, start_network
 
 Array = NDArray[np.float64]
 Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from
@@ -152,10 +151,10 @@ def _train(
     held_out, learned = roles
     generator = torch.Generator().manual_seed(seed)
     network = start_network(sequences.shape[1] // settings.sequence_length, settings, start, generator)
+    trainer = Trainer(network, settings)
     rows = torch.from_numpy(sequences[learned].astype(np.float32))
     validation = torch.from_numpy(sequences[held_out].astype(np.float32))
     weights = torch.from_numpy(sample_weight[learned].astype(np.float32))
-    optimiser = torch.optim.Adam(list(network.values()), lr=plan.learning_rate)
     steps = plan.epochs * settings.steps_per_epoch
     draws = torch.multinomial(weights, steps * settings.batch_size, replacement=True, generator=generator)
     batches = draws.view(steps, settings.batch_size)
@@ -165,24 +164,16 @@ def _train(
         pressure = settings.beta * min(1.0, epoch / (plan.warm_up_epochs + 1))
         total = 0.0
         for step in range((epoch - 1) * settings.steps_per_epoch, epoch * settings.steps_per_epoch):
-            _set_rate(optimiser, plan.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2))
-            loss = negative_bound(network, rows[batches[step]], pressure, settings, generator)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            total += float(loss.detach())
-        record = measure(network, rows, validation, settings)
+            rate = plan.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+            noise = torch.randn((settings.batch_size, settings.n_latents), generator=generator)
+            total += trainer.step(rows[batches[step]], noise, pressure, rate)
+        record = measure(trainer.parameters, rows, validation, settings)
         records.append({"epoch": epoch, "loss": total / settings.steps_per_epoch, **record})
         if epoch > plan.warm_up_epochs and record["validation_reconstruction"] < best[0]:
-            best = (record["validation_reconstruction"], epoch, as_arrays(network))
+            best = (record["validation_reconstruction"], epoch, as_arrays(trainer.parameters))
     if not best[2]:  # every epoch diverged: hand the last weights to the rules that refuse them
-        best = (math.inf, plan.epochs, as_arrays(network))
+        best = (math.inf, plan.epochs, as_arrays(trainer.parameters))
     return best[2], pd.DataFrame(records), best[1]
-
-
-def _set_rate(optimiser: Any, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
 
 
 def _figures(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from regime_assets.library.acceptance import accepted
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.models.vae import Vae, VaeError, fit_scaler, to_sequences
-from regime_assets.library.models.vae_network import start_network
+from regime_assets.library.models.vae_network import Trainer, bound_and_gradient, start_network
 from regime_assets.library.models.vae_training import VaeFit, assess_vae, fit_vae, validation_split
 from regime_assets_tests.library.models.regime_windows import QUICK, regime_window
 
@@ -113,6 +113,59 @@ def test_numpy_encodes_and_decodes_as_torch_does(fit: VaeFit) -> None:
     np.testing.assert_allclose(model.decode(latents.numpy().astype(np.float64)), decoded, atol=1e-5)
 
 
+def bound_with_autograd(
+    network: dict[str, torch.Tensor], batch: torch.Tensor, noise: torch.Tensor, pressure: float
+) -> torch.Tensor:
+    def run(name: str, values: torch.Tensor) -> torch.Tensor:
+        inner = torch.nn.functional.silu(values @ network[f"{name}_0_weight"].T + network[f"{name}_0_bias"])
+        return inner @ network[f"{name}_1_weight"].T + network[f"{name}_1_bias"]
+
+    mean, log_variance = run("encoder", batch).chunk(2, dim=1)
+    log_variance = log_variance.clamp(-8.0, 4.0)
+    decoded = run("decoder", mean + torch.exp(0.5 * log_variance) * noise)
+    log_sigma = network["log_sigma"].clamp(min=np.log(0.05))
+    squared = (batch - decoded).square().view(len(batch), QUICK.sequence_length, -1).mean(dim=(0, 1))
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=0)
+    error = (0.5 * squared * torch.exp(-2 * log_sigma) + log_sigma).sum()
+    return error + pressure * kl.clamp(min=QUICK.free_bits).sum()
+
+
+def some_network(seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Parameters with one sigma below its floor, a batch and its noise."""
+    generator = torch.Generator().manual_seed(seed)
+    network = start_network(4, QUICK, None, generator)
+    network["log_sigma"] = torch.tensor([0.3, -0.2, 0.0, -9.0])
+    batch = torch.randn((32, 4 * QUICK.sequence_length), generator=generator)
+    return network, batch, torch.randn((32, QUICK.n_latents), generator=generator)
+
+
+@pytest.mark.parametrize(("seed", "pressure"), [(0, 1.0), (1, 0.3), (2, 0.0)])
+def test_the_written_gradient_is_that_of_autograd(seed: int, pressure: float) -> None:
+    network, batch, noise = some_network(seed)
+    traced = {name: parameter.clone().requires_grad_(True) for name, parameter in network.items()}
+    expected = bound_with_autograd(traced, batch, noise, pressure)
+    expected.backward()
+    gradient = {name: torch.full_like(parameter, 9.0) for name, parameter in network.items()}
+    value = bound_and_gradient(network, gradient, batch, noise, pressure, QUICK)
+    assert value == pytest.approx(float(expected.detach()), rel=1e-5)
+    for name, parameter in traced.items():
+        assert parameter.grad is not None
+        np.testing.assert_allclose(gradient[name].numpy(), parameter.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_is_that_of_torchs_adam() -> None:
+    network, batch, noise = some_network(3)
+    traced = {name: parameter.clone().requires_grad_(True) for name, parameter in network.items()}
+    adam, trainer = torch.optim.Adam(traced.values(), lr=0.01), Trainer(network, QUICK)
+    for _ in range(5):
+        adam.zero_grad()
+        bound_with_autograd(traced, batch, noise, 1.0).backward()
+        adam.step()
+        trainer.step(batch, noise, 1.0, 0.01)
+    for name, parameter in traced.items():
+        np.testing.assert_allclose(trainer.parameters[name].numpy(), parameter.detach().numpy(), atol=2e-4)
+
+
 @settings(max_examples=20, deadline=None)
 @given(cut=st.integers(0, 398))
 def test_no_later_row_reaches_an_earlier_session(cut: int) -> None:
@@ -129,7 +182,7 @@ _MODEL = Vae(
     QUICK,
     tuple(WINDOW.features.columns),
     fit_scaler(WINDOW.features, WINDOW.sample_weight, 3.0),
-    {k: v.detach().numpy() for k, v in start_network(4, QUICK, None, torch.Generator().manual_seed(0)).items()},
+    {k: v.numpy() for k, v in start_network(4, QUICK, None, torch.Generator().manual_seed(0)).items()},
 )
 
 

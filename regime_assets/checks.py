@@ -29,7 +29,9 @@ class Rule(NamedTuple):
 
 
 BAR_RULES = {
-    "complete": Rule("every symbol has a bar on every session of the calendar, and none on other days", "block"),
+    "complete": Rule(
+        "every symbol has a bar on every session on which it is a member, and none on other days", "block"
+    ),
     "unique": Rule("one bar a symbol and session", "block"),
     "finite": Rule("no NaN and no infinity in the fields that the source supplies", "block"),
     "positive": Rule("prices, split ratios and dividends are above zero", "block"),

@@ -37,6 +37,7 @@ def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.evaluation.figures import feature_heatmap
         from regime_assets.library.market.window import WindowError
+        from regime_assets.library.models.features import cross_section
         from regime_assets.library.models.training_set import build_training_set
 
         chain = data.chain(lane.universe)
@@ -46,19 +47,20 @@ def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition
             except WindowError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             training = build_training_set(window, chain.design.features)
+            seasoned = cross_section(window.prices, chain.design.features)[-1]
             rows = training.to_frame()
             chain.database.replace_partition(WINDOWS_TABLE, chain.key(lane.horizon, session), rows)
             metadata = figures(
                 {
                     "dagster/row_count": len(rows),
-                    "symbols": window.prices.shape[1],
+                    "cross_section": int(seasoned.sum()),
                     "newest_sample_weight": float(training.sample_weight[-1]),
                     "market_volatility": float(training.market_returns.tail(20).std() * 252**0.5),
                 }
             )
-            members = lane.universe.members(session)
-            left = ", ".join(symbol for symbol in lane.universe.symbols if symbol not in members)
-            metadata["left_the_universe"] = dg.MetadataValue.text(left or "none")
+            members = lane.universe.instruments_on(session)
+            waiting = [symbol for symbol in members if symbol not in set(window.prices.columns[seasoned])]
+            metadata["too_young_for_features"] = dg.MetadataValue.text(", ".join(waiting) or "none")
             metadata["data_hash"] = dg.MetadataValue.text(training.data_hash)
             metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
             metadata["newest_rows"] = table(training.features.tail(5).reset_index())

@@ -100,10 +100,11 @@ class Chain:
             horizon_name=horizon,
             shape=shape or self.window_shape(horizon),
             as_of=as_of,
-            symbols=self.universe.members(as_of),
+            symbols=self.universe.symbols,
             traded=self.universe.held,
             history_start=self.universe.history_start,
             lookback=self.design.features.memory_sessions,
+            membership=self.universe.membership,
         )
 
     def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from regime_assets.library.market.membership import Membership
+
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
 
@@ -24,19 +26,34 @@ class UniverseError(Exception):
     """A universe file is not valid; the message names the file, the line and the rule."""
 
 
+class _MisplacedError(ValueError):
+    """A setting that contradicts another one, with the place of it in the file."""
+
+    def __init__(self, message: str, *location: int | str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Watched(_Section):
-    """An instrument of the cross-section, with the day on which it leaves, if it does."""
+    """An instrument of the cross-section, with the days on which it joins and leaves, if it does."""
 
     symbol: Symbol
-    to: date | None = Field(None, description="last session on which it is a member")
+    first: date | None = Field(None, alias="from", description="first day on which it is a member")
+    last: date | None = Field(None, alias="to", description="last day on which it is a member")
+
+    @model_validator(mode="after")
+    def _joins_before_it_leaves(self) -> Watched:
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise _MisplacedError(f"{self.symbol} leaves before it joins", "to")
+        return self
 
 
 def _as_entry(value: object) -> object:
-    """A bare symbol is an instrument that never leaves."""
+    """A bare symbol is an instrument that always is a member."""
     return value if isinstance(value, dict | Watched) else {"symbol": value}
 
 
@@ -139,27 +156,37 @@ class Universe(_Section):
     @model_validator(mode="after")
     def _dates_in_order(self) -> Universe:
         if self.first_partition <= self.history_start:
-            raise ValueError("first_partition must lie after history_start")
+            raise _MisplacedError("first_partition must lie after history_start", "first_partition")
         if self.last_partition is not None and self.last_partition < self.first_partition:
-            raise ValueError("last_partition must not lie before first_partition")
+            raise _MisplacedError("last_partition must not lie before first_partition", "last_partition")
         for field in ("symbols", "traded"):
             repeated = sorted(_repeated(getattr(self, field)))
             if repeated:
-                raise ValueError(f"{field} names {', '.join(repeated)} more than once")
+                raise _MisplacedError(f"{field} names {', '.join(repeated)} more than once", field)
         return self
 
     @model_validator(mode="after")
     def _members_suffice(self) -> Universe:
-        leaving = [entry.symbol for entry in self.watched if entry.to is not None]
-        held = sorted(set(leaving) & set(self.held))
-        if held:
-            raise ValueError(f"{', '.join(held)} cannot leave: what is traded is traded on every session")
+        moving = [(place, entry) for place, entry in enumerate(self.watched) if entry.first or entry.last]
+        for place, entry in moving:
+            if entry.symbol in self.held:
+                what = "join" if entry.first else "leave"
+                raise _MisplacedError(
+                    f"{entry.symbol} cannot {what}: what is traded is traded on every session", "symbols", place
+                )
+            if entry.last is not None and entry.last < self.history_start:
+                raise _MisplacedError(
+                    f"{entry.symbol} leaves before history_start and would never be read", "symbols", place, "to"
+                )
+            if entry.first is not None and self.last_partition is not None and entry.first > self.last_partition:
+                raise _MisplacedError(
+                    f"{entry.symbol} joins after last_partition and would never be read", "symbols", place, "from"
+                )
         needed = min(CROSS_SECTION, len(self.watched))
-        if len(self.watched) - len(leaving) < needed:
-            raise ValueError(f"at least {needed} of the symbols must never leave: features need a cross-section")
-        early = [entry.symbol for entry in self.watched if entry.to is not None and entry.to < self.first_partition]
-        if early:
-            raise ValueError(f"{', '.join(early)} leaves before first_partition and would never be read")
+        if len(self.watched) - len(moving) < needed:
+            raise _MisplacedError(
+                f"at least {needed} of the symbols must always be members: features need a cross-section", "symbols"
+            )
         return self
 
     @property
@@ -167,13 +194,20 @@ class Universe(_Section):
         """Every instrument that is watched on some session."""
         return tuple(entry.symbol for entry in self.watched)
 
-    def members(self, as_of: date) -> tuple[str, ...]:
-        """The instruments that are watched on a session; its windows consist of them, over their whole length."""
-        return tuple(entry.symbol for entry in self.watched if entry.to is None or as_of <= entry.to)
+    @property
+    def membership(self) -> Membership:
+        """When the watched symbols that join or leave are members."""
+        return Membership(
+            {
+                entry.symbol: (entry.first or date.min, entry.last or date.max)
+                for entry in self.watched
+                if entry.first or entry.last
+            }
+        )
 
-    def last_session_of(self, symbol: str) -> date | None:
-        """The last session on which bars of `symbol` are asked for; None when it never leaves."""
-        return next((entry.to for entry in self.watched if entry.symbol == symbol), None)
+    def members(self, session: date) -> tuple[str, ...]:
+        """The instruments that are watched on a session."""
+        return self.membership.members(self.symbols, session, session)
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -215,11 +249,11 @@ def load_universe(path: Path) -> Universe:
         return Universe.model_validate(values)
     except ValidationError as error:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        problems = [
-            f"{path}:{_line_of(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'universe'}: "
-            f"{problem['msg']}"
-            for problem in error.errors()
-        ]
+        problems: list[str] = []
+        for problem in error.errors():
+            place = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "location", ()))
+            name = ".".join(map(str, place)) or "universe"
+            problems.append(f"{path}:{_line_of(root, place)}: {name}: {problem['msg']}")
         raise UniverseError("\n".join(problems)) from error
 
 

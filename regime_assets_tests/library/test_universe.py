@@ -93,16 +93,30 @@ def test_a_symbol_is_a_member_up_to_the_day_on_which_it_leaves(tmp_path: Path) -
     assert universe.instruments_on(date(2010, 7, 1)) == ("AAPL", "MSFT", "KO", "SP500")
 
 
+def test_a_symbol_is_a_member_from_the_day_on_which_it_joins(tmp_path: Path) -> None:
+    universe = load_universe(written(tmp_path, LEAVING.replace("to: 2010-06-30", "from: 2008-06-30, to: 2010-06-30")))
+    assert universe.members(date(2008, 6, 29)) == ("AAPL", "MSFT", "KO")
+    assert universe.members(date(2008, 6, 30)) == ("AAPL", "MSFT", "KO", "GE")
+    assert universe.members(date(2010, 7, 1)) == ("AAPL", "MSFT", "KO")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (("to: 2010-06-30", "to: June"), r"tiny.yaml:6: symbols.3.to"),
         (("to: 2010-06-30", "until: 2010-06-30"), r"tiny.yaml:6: symbols.3.until"),
         (("symbol: GE", 'symbol: "<GE>"'), r"tiny.yaml:6: symbols.3.symbol"),
-        (("traded: [SP500]", "traded: [SP500, GE]"), "GE cannot leave"),
+        (("to: 2010-06-30", "from: soon"), r"tiny.yaml:6: symbols.3.from"),
+        (("traded: [SP500]", "traded: [SP500, GE]"), "tiny.yaml:6: symbols.3: .*GE cannot leave"),
         (("traded: [SP500]\n", ""), "GE cannot leave"),
-        (("KO, ", ""), "at least 3 of the symbols must never leave"),
-        (("2010-06-30", "2004-06-30"), "GE leaves before first_partition"),
+        (("to: 2010-06-30}]\ntraded: [SP500]", "from: 2010-06-30}]"), "GE cannot join"),
+        (("KO, ", ""), "tiny.yaml:6: symbols: .*at least 3 of the symbols must always be members"),
+        (("2010-06-30", "1999-06-30"), "tiny.yaml:6: symbols.3.to: .*GE leaves before history_start"),
+        (("to: 2010-06-30", "from: 2010-07-01, to: 2010-06-30"), "tiny.yaml:6: symbols.3.to: .*leaves before it joins"),
+        (
+            ("to: 2010-06-30}]", "from: 2012-01-03}]\nlast_partition: 2011-12-30"),
+            "tiny.yaml:6: symbols.3.from: .*GE joins after last_partition",
+        ),
     ],
 )
 def test_a_membership_that_cannot_be_kept_is_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:

@@ -254,6 +254,7 @@ def _window(
         traded=chain.universe.held,
         history_start=start or chain.universe.history_start,
         lookback=chain.design.features.memory_sessions,
+        membership=chain.universe.membership,
     )
 
 

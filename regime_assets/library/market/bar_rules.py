@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.findings import Finding, found
+from regime_assets.library.market.membership import Membership
 
 PRICES = ("open", "high", "low", "close")
 
@@ -16,9 +17,12 @@ ORDER_TOLERANCE = 1e-6
 """Relative excess that the rounding of single-precision prices explains."""
 
 
-def complete(bars: pd.DataFrame, symbols: Sequence[str], sessions: Sequence[date]) -> Iterator[Finding]:
-    """Every symbol has a bar on every session, and there are no others."""
+def complete(
+    bars: pd.DataFrame, symbols: Sequence[str], sessions: Sequence[date], membership: Membership
+) -> Iterator[Finding]:
+    """Every symbol has a bar on every session on which it is a member, and there are no others."""
     expected = pd.MultiIndex.from_product([symbols, pd.DatetimeIndex(list(sessions))], names=["symbol", "session"])
+    expected = expected[membership.mask(symbols, sessions).T.ravel()]
     present = pd.MultiIndex.from_frame(bars[["symbol", "session"]]).drop_duplicates()
     for symbol, session in expected.difference(present):
         yield found("complete", "error", symbol, session.date(), bound="a bar on each session")

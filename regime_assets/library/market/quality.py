@@ -11,6 +11,7 @@ import pandas as pd
 
 from regime_assets.library.market import bar_rules, move_rules
 from regime_assets.library.market.findings import Finding, QualitySettings, blocking, findings_frame, found
+from regime_assets.library.market.membership import Membership
 
 if TYPE_CHECKING:
     from regime_assets.library.market.window import Window
@@ -56,6 +57,7 @@ def check_bars(
     *,
     history: pd.DataFrame | None = None,
     actions: pd.DataFrame | None = None,
+    membership: Membership | None = None,
 ) -> list[Finding]:
     """Check bars as traded before they are used.
 
@@ -68,6 +70,7 @@ def check_bars(
         history: bars of earlier sessions, which moves and volumes are compared with; bars of `sessions` in it are
             ignored. 60 sessions are enough.
         actions: columns symbol, ex_session, kind, value; what is known of splits and dividends.
+        membership: on which sessions a symbol's bars are asked for; on all of them when not given.
 
     Returns:
         All findings, errors and warnings.
@@ -82,7 +85,7 @@ def check_bars(
     dated = bars.assign(session=pd.to_datetime(bars["session"]))
     panel = move_rules.make_panel(dated, symbols, sessions, fields, history=history, actions=known)
     return [
-        *bar_rules.complete(dated, symbols, sessions),
+        *bar_rules.complete(dated, symbols, sessions, membership or Membership()),
         *bar_rules.unique(dated),
         *bar_rules.finite(dated, fields),
         *bar_rules.positive(dated, fields),
@@ -96,7 +99,10 @@ def check_bars(
 
 
 def check_window(
-    window: Window, settings: QualitySettings | None = None, sessions: Sequence[date] | None = None
+    window: Window,
+    settings: QualitySettings | None = None,
+    sessions: Sequence[date] | None = None,
+    membership: Membership | None = None,
 ) -> list[Finding]:
     """Check what a model is about to be fitted on.
 
@@ -104,13 +110,15 @@ def check_window(
         window: the window.
         settings: the thresholds; the defaults when not given.
         sessions: the sessions that its prices should have, lookback included; not compared when not given.
+        membership: on which sessions its symbols have prices; on all of them when not given.
     """
+    members = membership or Membership()
     thresholds = settings or QualitySettings()
     prices = window.prices
     symbols = [str(symbol) for symbol in prices.columns]
     days = [moment.date() for moment in prices.index]
     long = prices.set_axis(symbols, axis=1).melt(ignore_index=False, var_name="symbol", value_name="close")
-    bars = long.rename_axis("session").reset_index()
+    bars = members.of(long.rename_axis("session").reset_index())
     panel = move_rules.make_panel(
         bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS
     )
@@ -118,7 +126,7 @@ def check_window(
         *bar_rules.unique(bars),
         *bar_rules.finite(bars, ("close",)),
         *bar_rules.positive(bars, ("close",)),
-        *([] if sessions is None else bar_rules.complete(bars, symbols, sessions)),
+        *([] if sessions is None else bar_rules.complete(bars, symbols, sessions, members)),
         *move_rules.outliers(panel, thresholds),
     ]
     count = len(window.sessions)
@@ -127,8 +135,10 @@ def check_window(
         findings.append(found("enough_sessions", "error", "", window.as_of, value=float(count), bound=bound))
     in_window = prices.iloc[-count:].to_numpy() if count else prices.to_numpy()
     for column, symbol in enumerate(symbols):
-        if count > 1 and np.ptp(in_window[:, column]) == 0.0:
-            value = float(in_window[0, column])
+        own = in_window[np.isfinite(in_window[:, column]), column]
+        # A symbol that has just joined may stand still for some sessions: no feature reads it yet.
+        if count > 1 and len(own) >= min(count, thresholds.window_sessions) and np.ptp(own) == 0.0:
+            value = float(own[0])
             findings.append(found("constant", "error", symbol, window.as_of, value=value, bound="a price that moves"))
     weight = window.sample_weight
     if len(weight) != count or not (np.isfinite(weight).all() and (weight > 0.0).all()):

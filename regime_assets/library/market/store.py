@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.adjustment import Action, AdjustmentError, adjustment_factors
+from regime_assets.library.market.membership import Membership
 from regime_assets.library.market.versions import (
     ACTIONS,
     BARS,
@@ -156,12 +157,19 @@ class MarketStore:
         return frame
 
     def adjusted_closes(
-        self, as_of: date, symbols: Sequence[str], first: date, last: date, calendar: TradingCalendar
+        self,
+        as_of: date,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        calendar: TradingCalendar,
+        membership: Membership | None = None,
     ) -> pd.DataFrame:
         """Total-return adjusted closes of the sessions [first, last] from what was known as of `as_of`.
 
         Returns:
-            Index `session`, one column for each of `symbols` in their order; NaN where there is no bar. The
+            Index `session`, one column for each of `symbols` in their order; NaN where there is no bar, or where the
+            symbol is no member: what else is stored under its ticker is another listing and adjusts nothing. The
             newest close known as of `as_of` has factor 1 (see `adjustment`).
 
         Raises:
@@ -174,6 +182,8 @@ class MarketStore:
         with self._connected() as connection:
             closes = self._closes(connection, as_of, names, sessions, calendar)
             known = self._known_actions(connection, as_of, first, as_of, calendar)
+        if membership is not None:
+            closes[~membership.mask(names, sessions)] = np.nan
         relevant = known[known["symbol"].isin(names)]
         days = [moment.date() for moment in relevant["ex_session"]]
         rows = zip(relevant["symbol"], days, relevant["kind"], relevant["value"], strict=True)

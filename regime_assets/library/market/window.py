@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.market.membership import Membership
+
 if TYPE_CHECKING:
     from regime_assets.library.market.calendar import TradingCalendar
     from regime_assets.library.market.store import MarketStore
@@ -57,7 +59,7 @@ class Window:
         as_of: the session as of which the prices were known; the last one of the window.
         sessions: the T sessions in the window, ascending.
         prices: total-return adjusted closes, shape (lookback + T, symbols); the rows before the window are there
-            for features to look back at.
+            for features to look back at. NaN on the sessions on which a symbol is no member, nowhere else.
         traded: the symbols whose returns are earned; each is a column of `prices`.
         sample_weight: weight of each session in the window, shape (T,), mean 1.
         data_hash: SHA-256 over sessions, symbols, prices and weights.
@@ -71,6 +73,11 @@ class Window:
     traded: tuple[str, ...]
     sample_weight: NDArray[np.float64]
     data_hash: str
+
+    def standing(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """The prices of those of `symbols` that are members on every row."""
+        prices = self.prices[[symbol for symbol in symbols if symbol in self.prices.columns]]
+        return prices.dropna(axis=1)
 
     @property
     def market_returns(self) -> pd.Series[float]:
@@ -101,6 +108,7 @@ def read_window(
     traded: Sequence[str],
     history_start: date,
     lookback: int,
+    membership: Membership | None = None,
 ) -> Window:
     """Read the window that ends with `as_of`, complete or not at all.
 
@@ -110,13 +118,14 @@ def read_window(
         horizon_name: the name that the window carries.
         shape: which sessions are in the window. An expanding window starts `lookback` sessions into the history.
         as_of: a session; nothing that became known later than its decision time is used.
-        symbols: what features read.
+        symbols: what features read; those that are no members on any session that is read are left out.
         traded: what is held; symbols that are not among `symbols` are added behind them.
         history_start: first day that may be read.
         lookback: sessions before the window that features need.
+        membership: the sessions on which symbols are members; always when not given.
 
     Raises:
-        WindowError: `as_of` is no session, the history is too short, or a symbol lacks a close.
+        WindowError: `as_of` is no session, the history is too short, or a member lacks a close.
     """
     if not calendar.is_session(as_of):
         raise WindowError(f"{store.universe}: {as_of} is no session of {calendar.name}")
@@ -128,9 +137,10 @@ def read_window(
             f"hold the window and {lookback} sessions before it"
         )
     needed = history[start - lookback :]
-    columns = list(dict.fromkeys((*symbols, *traded)))
-    prices = store.adjusted_closes(as_of, columns, needed[0], as_of, calendar)
-    _refuse_gaps(prices, f"{store.universe} {horizon_name} as of {as_of}")
+    members = membership or Membership()
+    columns = list(dict.fromkeys((*members.members(symbols, needed[0], as_of), *traded)))
+    prices = store.adjusted_closes(as_of, columns, needed[0], as_of, calendar, members)
+    _refuse_gaps(prices, members.mask(columns, needed), f"{store.universe} {horizon_name} as of {as_of}")
     sessions = pd.DatetimeIndex(prices.index[lookback:])
     weight = window_weights(shape, len(sessions))
     return Window(
@@ -162,8 +172,8 @@ def window_weights(shape: Rolling | Expanding, count: int) -> NDArray[np.float64
     return weight / weight.mean()
 
 
-def _refuse_gaps(prices: pd.DataFrame, label: str) -> None:
-    usable = np.isfinite(prices.to_numpy()) & (prices.to_numpy() > 0.0)
+def _refuse_gaps(prices: pd.DataFrame, expected: NDArray[np.bool_], label: str) -> None:
+    usable = np.isfinite(prices.to_numpy()) & (prices.to_numpy() > 0.0) | ~expected
     gaps: list[str] = []
     for column, symbol in enumerate(prices.columns):
         missing = prices.index[~usable[:, column]]

@@ -8,6 +8,10 @@ depends on where it began).
 The set follows the statistical jump-model literature (Shu, Yu and Mulvey 2024, "Downside Risk Reduction Using
 Regime-Switching Signals"): downside deviations and Sortino ratios at several half-lives, with volatility, drawdown,
 trend and the cross-section beside them.
+
+A symbol that joins or leaves has no price outside its membership. It is in the cross-section of the rows whose whole
+memory it has prices for, and only of those: nothing is filled in, and a row is what it would be had the universe
+always consisted of that row's cross-section.
 """
 
 from __future__ import annotations
@@ -84,7 +88,8 @@ def compute_features(
     """The features of `sessions`.
 
     Args:
-        prices: (lookback + T, S) adjusted closes by ascending session, one column a symbol.
+        prices: (lookback + T, S) adjusted closes by ascending session, one column a symbol; NaN before a symbol's
+            first and after its last session as a member.
         market_returns: simple returns of the market on the same sessions, the first of which has none.
         sessions: the T sessions wanted; `memory_sessions` rows of `prices` precede the first of them.
         settings: the windows.
@@ -93,8 +98,8 @@ def compute_features(
         (T, F) frame with `sessions` as index and `feature_names` as columns, float64, finite.
 
     Raises:
-        FeatureError: too little history, an unsorted or incomplete index, or a price or return that is no positive
-            (respectively finite) number.
+        FeatureError: too little history, an unsorted or incomplete index, a price or return that is no positive
+            (respectively finite) number, or a row whose cross-section is smaller than three symbols.
     """
     _require_complete(prices, market_returns, sessions, settings)
     memory = settings.memory_sessions
@@ -105,10 +110,46 @@ def compute_features(
     columns = _market_features(returns, settings)
     if prices.shape[1] >= CROSS_SECTION_MINIMUM:
         closes = np.ascontiguousarray(kept.to_numpy(dtype=np.float64))
-        columns += _cross_section_features(closes, settings)
+        columns += _by_cross_section(closes, kept.index[memory:], settings)
     table = np.column_stack(columns)
     names = list(feature_names(settings, prices.shape[1]))
     return pd.DataFrame(table, index=kept.index[memory:], columns=names).loc[sessions]
+
+
+def cross_section(prices: pd.DataFrame, settings: FeatureSettings) -> NDArray[np.bool_]:
+    """Which symbols have a price on each row and on all the rows of its memory.
+
+    Args:
+        prices: (memory + T, S) adjusted closes as in `compute_features`.
+        settings: the windows.
+
+    Returns:
+        (T, S), a row for each row of `prices` that has a memory before it.
+    """
+    present = np.isfinite(prices.to_numpy(dtype=np.float64))
+    counts = np.vstack([np.zeros((1, present.shape[1]), dtype=int), np.cumsum(present, axis=0)])
+    needed = settings.memory_sessions + 1
+    return counts[needed:] - counts[:-needed] == needed
+
+
+def _by_cross_section(closes: Array, sessions: pd.Index, settings: FeatureSettings) -> list[Array]:
+    """The features of the cross-section, over each stretch of rows that have the same one."""
+    members = cross_section(pd.DataFrame(closes), settings)
+    small = members.sum(axis=1) < CROSS_SECTION_MINIMUM
+    if small.any():
+        row = int(np.argmax(small))
+        raise FeatureError(
+            f"on {sessions[row]:%Y-%m-%d} {members[row].sum()} symbols have {settings.memory_sessions} sessions of "
+            f"history, features of the cross-section need {CROSS_SECTION_MINIMUM}"
+        )
+    changes = np.flatnonzero((members[1:] != members[:-1]).any(axis=1)) + 1
+    parts = [
+        _cross_section_features(
+            np.ascontiguousarray(closes[begin : end + settings.memory_sessions][:, members[begin]]), settings
+        )
+        for begin, end in zip([0, *changes], [*changes, len(members)], strict=True)
+    ]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _market_features(returns: Array, settings: FeatureSettings) -> list[Array]:
@@ -219,7 +260,9 @@ def _require_complete(
         )
     kept = prices.iloc[first - settings.memory_sessions :]
     closes = kept.to_numpy(dtype=np.float64)
-    bad = ~(np.isfinite(closes) & (closes > 0))
+    present = ~np.isnan(closes)
+    before, after = (np.logical_or.accumulate(rows, axis=0) for rows in (present, present[::-1]))
+    bad = ~(np.isfinite(closes) & (closes > 0)) & before & after[::-1]
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise FeatureError(

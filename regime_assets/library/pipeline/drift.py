@@ -99,7 +99,7 @@ def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
 
 def _watched(chain: Chain, horizon: Horizon, session: date, window: Window) -> pd.DataFrame:
     """Day-level features of the watched symbols and, where a champion serves, what it makes of the sessions."""
-    prices = window.prices[list(chain.universe.members(session))]
+    prices = window.standing(chain.universe.members(session))
     features = day_level_features(prices.pct_change(fill_method=None).iloc[1:])
     champion = chain.registry.champion_as_of(model_name(chain.universe.name, horizon), session)
     if champion is None:
@@ -137,7 +137,7 @@ def _thresholds(chain: Chain, session: date, settings: DriftSettings) -> DriftTh
     if folder.exists():
         return DriftThresholds.from_parts(read_artifact(folder))
     window = chain.read_window("long", calibrated, Expanding(chain.universe.windows.long_half_life_sessions))
-    returns = window.prices[list(chain.universe.members(calibrated))].pct_change(fill_method=None).iloc[1:]
+    returns = window.standing(chain.universe.members(calibrated)).pct_change(fill_method=None).iloc[1:]
     seed = derive_seed(chain.universe.name, calibrated.isoformat(), "drift_thresholds")
     thresholds = calibrate_thresholds(returns, settings, seed)
     write_artifact(folder, thresholds.to_parts())

@@ -207,18 +207,20 @@ def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
 
 
 def newest_complete_session(chain: Chain) -> date:
-    """The newest session up to which every instrument has prices.
+    """The newest session up to which every instrument that has not left has prices.
 
     Raises:
         WalkForwardError: an instrument has none.
     """
     newest = chain.market.newest_sessions()
-    missing = [symbol for symbol in chain.universe.instruments if symbol not in newest]
+    last = max(newest.values(), default=chain.universe.history_start)
+    instruments = chain.universe.instruments_on(last)
+    missing = [symbol for symbol in instruments if symbol not in newest]
     if missing:
         raise WalkForwardError(
             f"{chain.universe.name}: no prices of {', '.join(missing)} are stored; materialize a session first"
         )
-    return min(newest[symbol] for symbol in chain.universe.instruments)
+    return min(newest[symbol] for symbol in instruments)
 
 
 def _table_row(item: Comparison) -> dict[str, str]:

@@ -79,8 +79,9 @@ class Ingested:
 def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
     """Fetch, validate and store the bars of `sessions` (ascending), with what is missing before them.
 
-    A symbol that has no bar yet is loaded from the history's start; the others from a few sessions before the first
-    of `sessions`, or from where their bars end if that is earlier.
+    A symbol that has no bar yet is loaded from where it joined, or from the history's start; the others from a few
+    sessions before the first of `sessions`, or from where their bars end if that is earlier. One that has left is asked
+    for until its bars are there.
 
     Raises:
         RejectedDataError: a symbol failed at the source, or the answer broke a blocking rule. What is stored stays
@@ -128,7 +129,8 @@ def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tupl
     sessions = last_sessions(chain, session, OVERLAP_SESSIONS)
     before = last_sessions(chain, session, HISTORY_SESSIONS)
     instruments = chain.universe.instruments_on(session)
-    bars = chain.market.bars(session, before[0], session, chain.calendar, instruments)
+    stored = chain.market.bars(session, before[0], session, chain.calendar, instruments)
+    bars = chain.universe.membership.of(stored)
     recent = bars["session"] >= pd.Timestamp(sessions[0])
     findings = check_bars(
         bars[recent],
@@ -138,6 +140,7 @@ def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tupl
         quality_settings(chain.universe),
         history=bars[~recent],
         actions=chain.market.actions(session, before[0], session, chain.calendar),
+        membership=chain.universe.membership,
     )
     return _as_outcomes(findings, rules)
 
@@ -150,7 +153,7 @@ def judge_window(chain: Chain, horizon: Horizon, session: date, rules: Sequence[
     newest = sessions[-OVERLAP_SESSIONS]
     findings = [
         finding
-        for finding in check_window(window, quality_settings(chain.universe), sessions)
+        for finding in check_window(window, quality_settings(chain.universe), sessions, chain.universe.membership)
         if finding.severity == "error" or finding.session is None or finding.session >= newest
     ]
     return _as_outcomes(findings, rules)
@@ -169,23 +172,26 @@ def last_sessions(chain: Chain, last: date, count: int) -> tuple[date, ...]:
 def _wanted(chain: Chain, first: date, last: date) -> list[tuple[tuple[str, ...], date, date]]:
     """What to fetch for the sessions [first, last]: symbols that belong together, and from which session to which.
 
-    A symbol that leaves in between is fetched up to its last session; one that left before is not asked for.
+    No session is asked for on which a symbol is no member. One that left before `first` is still read by windows that
+    reach back to it, so it is asked for as long as its newest bar is missing.
     """
-    universe, newest = chain.universe, chain.market.newest_sessions()
-    by_end: dict[date, list[str]] = {}
-    for symbol in universe.instruments_on(first):
-        leaves = universe.last_session_of(symbol)
-        end = last if leaves is None or leaves >= last else last_sessions(chain, leaves, 1)[0]
-        by_end.setdefault(end, []).append(symbol)
+    universe, stored = chain.universe, chain.market.newest_sessions()
+    by_span: dict[tuple[date, date], list[str]] = {}
+    for symbol in universe.instruments:
+        joins, leaves = universe.membership.span(symbol)
+        sessions = chain.calendar.sessions(max(joins, universe.history_start), min(leaves, last))
+        if sessions:
+            by_span.setdefault((sessions[0], sessions[-1]), []).append(symbol)
     groups: list[tuple[tuple[str, ...], date, date]] = []
-    for end, symbols in sorted(by_end.items(), reverse=True):
-        known = tuple(symbol for symbol in symbols if symbol in newest)
+    for (begin, end), symbols in sorted(by_span.items(), key=lambda item: item[0][1], reverse=True):
+        newest = {symbol: stored[symbol] for symbol in symbols if symbol in stored and stored[symbol] >= begin}
         unknown = tuple(symbol for symbol in symbols if symbol not in newest)
         if unknown:
-            groups.append((unknown, universe.history_start, end))
+            groups.append((unknown, begin, end))
+        known = tuple(symbol for symbol in newest if end >= first or newest[symbol] < end)
         if known:
             start = min(*(newest[symbol] for symbol in known), first)
-            groups.append((known, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0], end))
+            groups.append((known, max(begin, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]), end))
     return groups
 
 
@@ -201,7 +207,8 @@ def _validated(
     """The warnings of an answer that may be stored."""
     sessions = chain.calendar.sessions(first, last)
     history_first = last_sessions(chain, sessions[0], HISTORY_SESSIONS)[0]
-    history = chain.market.bars(last, history_first, sessions[0], chain.calendar, symbols)
+    stored = chain.market.bars(last, history_first, sessions[0], chain.calendar, symbols)
+    history = chain.universe.membership.of(stored)
     findings = check_bars(
         fetched.bars,
         [symbol for symbol in symbols if symbol not in fetched.failures],

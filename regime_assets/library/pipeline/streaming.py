@@ -143,7 +143,7 @@ def _refuse_strangers(chain: Chain, bars: pd.DataFrame, at: datetime) -> None:
             if not calendar.is_session(day):
                 raise StreamError(f"{symbol} {day}: no session of {calendar.name}")
             if symbol not in universe.instruments_on(day):
-                raise StreamError(f"{symbol} {day}: it has left {universe.name}")
+                raise StreamError(f"{symbol} {day}: it is no member of {universe.name} then")
             if day > today:
                 raise StreamError(f"{symbol} {day}: lies ahead of {at:%Y-%m-%d %H:%M %Z}")
         between = len(calendar.sessions(newest[str(symbol)], days[0])) - 2
@@ -164,7 +164,9 @@ def _findings(chain: Chain, bars: pd.DataFrame, sessions: tuple[date, ...], fiel
         sessions,
         fields,
         quality_settings(chain.universe),
-        history=chain.market.bars(sessions[-1], before, sessions[0], calendar, instruments),
+        history=chain.universe.membership.of(
+            chain.market.bars(sessions[-1], before, sessions[0], calendar, instruments)
+        ),
         actions=chain.market.actions(sessions[-1], before, sessions[-1], calendar),
     )
     return [finding for finding in findings if finding.rule != "complete"]

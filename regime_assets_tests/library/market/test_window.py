@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import TradingCalendar
+from regime_assets.library.market.membership import Membership
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, WindowError, read_window
 from regime_assets_tests.library.market.fixtures import WEEKDAYS, actions, answer, bars
@@ -68,6 +71,30 @@ def test_returns_are_those_of_the_traded_symbols(store: MarketStore) -> None:
 
 def test_traded_symbols_join_the_columns_once(store: MarketStore) -> None:
     assert list(read(store, symbols=["A"], traded=["B", "A"]).prices.columns) == ["A", "B"]
+
+
+DAY = st.sampled_from(DAYS[200:])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(as_of=DAY, joins=DAY, leaves=DAY, after=st.integers(1, 60))
+def test_a_membership_that_changes_after_the_window_leaves_it_bit_identical(
+    store: MarketStore, as_of: date, joins: date, leaves: date, after: int
+) -> None:
+    assumed = (min(joins, leaves), max(joins, leaves))
+    later = as_of + timedelta(days=after)
+    changed = assumed if assumed[1] < as_of else (assumed[0] if assumed[0] <= as_of else later, max(later, assumed[1]))
+    one, other = (read(store, as_of=as_of, membership=Membership({"A": span})) for span in (assumed, changed))
+    assert one.data_hash == other.data_hash
+    assert one.prices["A"].notna().any() if "A" in one.prices else assumed[0] > as_of or assumed[1] < as_of
+
+
+def test_no_action_of_another_listing_under_its_ticker_reaches_a_member(store: MarketStore) -> None:
+    span = Membership({"A": (DAYS[-60], DAYS[-10])})
+    before = read(store, membership=span).data_hash
+    split = actions(("A", DAYS[-70], "split", 3.0), ("A", DAYS[-5], "dividend", 1.0))
+    store.ingest(answer(bars("B", DAYS[:1], [1.0]), acts=split), "made", datetime(2022, 7, 1, 1, tzinfo=UTC), WEEKDAYS)
+    assert read(store, membership=span).data_hash == before
 
 
 def test_the_hash_tells_data_apart_and_nothing_else(store: MarketStore) -> None:

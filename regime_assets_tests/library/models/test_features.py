@@ -14,6 +14,7 @@ from regime_assets.library.models.features import (
     FeatureError,
     FeatureSettings,
     compute_features,
+    cross_section,
     feature_names,
 )
 
@@ -79,6 +80,57 @@ def test_a_longer_history_leaves_every_bit_as_it_is(start: int, n_symbols: int) 
     wanted = pd.DatetimeIndex(prices.index[start + 30 :])
     short = compute_features(prices.iloc[start:], returns.iloc[start:], wanted, SETTINGS)
     assert compute_features(prices, returns, wanted, SETTINGS).equals(short)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 89), st.integers(0, 89)), min_size=2, max_size=2)
+
+
+def with_members(prices: pd.DataFrame, spans: list[tuple[int, int]]) -> pd.DataFrame:
+    """The last columns are members between the two rows of their span only."""
+    changed = prices.copy()
+    for column, (one, other) in enumerate(spans, start=prices.shape[1] - len(spans)):
+        outside = np.r_[0 : min(one, other), max(one, other) + 1 : len(prices)]
+        changed.iloc[outside, column] = np.nan
+    return changed
+
+
+@settings(max_examples=30, deadline=None)
+@given(spans=SPANS, chosen=st.integers(0, 59))
+def test_a_row_is_what_it_would_be_had_its_cross_section_always_been_the_universe(
+    spans: list[tuple[int, int]], chosen: int
+) -> None:
+    prices, returns = market()
+    changed, wanted = with_members(prices, spans), pd.DatetimeIndex(prices.index[30:])
+    features, members = compute_features(changed, returns, wanted, SETTINGS), cross_section(changed, SETTINGS)
+    alone = compute_features(changed.loc[:, members[chosen]], returns, wanted[[chosen]], SETTINGS)
+    assert features.iloc[[chosen]].equals(alone)
+
+
+@settings(max_examples=30, deadline=None)
+@given(spans=SPANS, cut=st.integers(31, 88))
+def test_who_joins_or_leaves_later_changes_no_bit_of_an_earlier_row(spans: list[tuple[int, int]], cut: int) -> None:
+    prices, returns = market()
+    wanted = pd.DatetimeIndex(prices.index[30 : cut + 1])
+    known = with_members(prices, spans)
+    seen = known.iloc[: cut + 1].dropna(axis=1, how="all")
+    now = compute_features(seen, returns.iloc[:cut], wanted, SETTINGS)
+    assert compute_features(known, returns, wanted, SETTINGS).equals(now)
+
+
+def test_a_symbol_enters_with_the_last_price_that_its_memory_needs() -> None:
+    prices, returns = market(n_symbols=4)
+    prices.iloc[:20, 3] = np.nan
+    members = cross_section(prices, SETTINGS)
+    assert members.sum(axis=1).tolist() == [3] * 20 + [4] * 40, "30 sessions of memory after its first price"
+    wanted = pd.DatetimeIndex(prices.index[30:])
+    assert np.isfinite(compute_features(prices, returns, wanted, SETTINGS).to_numpy()).all()
+
+
+def test_a_cross_section_that_is_too_small_is_refused_by_session() -> None:
+    prices, returns = market(n_symbols=3)
+    prices.iloc[:40, 1] = np.nan
+    with pytest.raises(FeatureError, match="on 2020-02-12 2 symbols have 30 sessions of history"):
+        compute_features(prices, returns, pd.DatetimeIndex(prices.index[30:]), SETTINGS)
 
 
 def test_features_follow_their_definitions() -> None:

@@ -1,40 +1,53 @@
-"""A symbol that leaves the universe is asked for up to its last session, and leaves the windows with it."""
+"""A symbol that joins or leaves is asked for, stored and read on the sessions on which it is a member, on no others."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from regime_assets.checks import BAR_RULES
+from regime_assets.checks import BAR_RULES, WINDOW_RULES
 from regime_assets.library.chain import Chain
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.market.window import WindowError
-from regime_assets.library.pipeline.ingestion import ingest, judge_stored_bars
+from regime_assets.library.pipeline.ingestion import ingest, judge_stored_bars, judge_window
 from regime_assets.library.universe import load_universe
 
 UNIVERSE = """\
 name: tiny
 source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
-history_start: 2016-01-04
+history_start: 2015-01-02
 first_partition: 2018-01-02
 last_partition: 2018-12-31
-symbols: [AAPL, JPM, KO, {{symbol: GE, to: {last}}}]
+symbols: [AAPL, JPM, KO, {{symbol: GE, {days}}}]
 traded: [SP500]
 """
+EVERYONE = ["AAPL", "JPM", "KO", "GE", "SP500"]
+OTHERS = ["AAPL", "JPM", "KO", "SP500"]
 BEFORE, LAST, AFTER = date(2018, 6, 22), date(2018, 6, 25), date(2018, 6, 26)
+JOINED = date(2017, 3, 13)
+SEASONED = date(2018, 5, 21)
+"""The session of which GE has 300 returns as a member."""
+
+Open = Callable[[str], Chain]
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Chain:
-    """The files of a symbol that was delisted: its bars end with its last session."""
-    fetched = SampleSource().fetch(["AAPL", "JPM", "KO", "GE", "SP500"], date(2016, 1, 4), date(2018, 12, 31))
+def opened(tmp_path: Path) -> Open:
+    """A chain on files of all sessions, and a home for each wording of GE's membership."""
+    fetched = SampleSource().fetch(EVERYONE, date(2015, 1, 2), date(2018, 12, 31))
     for symbol, rows in fetched.bars.groupby("symbol"):
-        kept = rows if symbol != "GE" else rows[rows["session"] <= LAST.isoformat()]
-        kept[["session", "close"]].to_csv(tmp_path / f"{symbol}.csv", index=False)
-    (tmp_path / "tiny.yaml").write_text(UNIVERSE.format(folder=tmp_path, last=LAST))
-    return Chain(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "home"))
+        rows[["session", "close"]].to_csv(tmp_path / f"{symbol}.csv", index=False)
+
+    def made(days: str) -> Chain:
+        path = tmp_path / "tiny.yaml"
+        path.write_text(UNIVERSE.format(folder=tmp_path, days=days))
+        return Chain(load_universe(path), Home(tmp_path / days.replace(" ", "")))
+
+    return made
 
 
 def quiet(_: str) -> None:
@@ -45,30 +58,108 @@ def columns(chain: Chain, session: date) -> list[str]:
     return list(chain.read_window("short", session).prices.columns)
 
 
+def stored(chain: Chain, symbol: str) -> list[date]:
+    bars = chain.market.bars(date(2018, 12, 31), date(2015, 1, 2), date(2018, 12, 31), chain.calendar, [symbol])
+    return [moment.date() for moment in bars["session"]]
+
+
+def blocking(chain: Chain, session: date) -> list[str]:
+    outcomes = (
+        *judge_stored_bars(chain, session, tuple(BAR_RULES)),
+        *judge_window(chain, "short", session, tuple(WINDOW_RULES)),
+    )
+    return [outcome.rule for outcome in outcomes if outcome.blocking]
+
+
 @pytest.mark.parametrize("runs", [[[BEFORE, LAST, AFTER]], [[BEFORE], [LAST], [AFTER]]])
-def test_windows_consist_of_the_members_of_their_session(chain: Chain, runs: list[list[date]]) -> None:
+def test_a_symbol_that_leaves_keeps_its_prices_up_to_then(opened: Open, runs: list[list[date]]) -> None:
+    chain = opened(f"to: {LAST}")
     for sessions in runs:
         ingest(chain, sessions, quiet)
-    assert columns(chain, BEFORE) == columns(chain, LAST) == ["AAPL", "JPM", "KO", "GE", "SP500"]
-    assert columns(chain, AFTER) == ["AAPL", "JPM", "KO", "SP500"]
-    assert chain.market.newest_sessions()["GE"] == LAST
-    for session in (LAST, AFTER):
-        outcomes = judge_stored_bars(chain, session, tuple(BAR_RULES))
-        assert [outcome.rule for outcome in outcomes if outcome.blocking] == []
+    assert columns(chain, BEFORE) == columns(chain, LAST) == columns(chain, AFTER) == EVERYONE
+    assert stored(chain, "GE")[-1] == LAST
+    newest = chain.read_window("short", AFTER).prices["GE"]
+    assert newest.isna().tolist() == [False] * (len(newest) - 1) + [True]
+    assert blocking(chain, LAST) == blocking(chain, AFTER) == []
 
 
-def test_a_symbol_that_left_before_is_not_asked_for(chain: Chain) -> None:
+@pytest.mark.parametrize("runs", [[[AFTER]], [[date(2018, 1, 2)], [AFTER]]])
+def test_a_symbol_that_joins_is_loaded_from_then_on(opened: Open, runs: list[list[date]]) -> None:
+    chain = opened(f"from: {BEFORE}")
+    for sessions in runs:
+        ingest(chain, sessions, quiet)
+    assert stored(chain, "GE") == [BEFORE, LAST, AFTER]
+    assert columns(chain, date(2018, 6, 21)) == OTHERS
+    assert columns(chain, BEFORE) == columns(chain, AFTER) == EVERYONE
+    assert chain.read_window("short", AFTER).prices["GE"].notna().sum() == 3
+    assert blocking(chain, BEFORE) == blocking(chain, AFTER) == []
+
+
+def test_a_former_member_is_loaded_for_the_windows_that_reach_back_to_it(opened: Open) -> None:
+    chain = opened(f"to: {LAST}")
     coverage = ingest(chain, [AFTER], quiet).coverage(AFTER)
-    assert "GE" not in chain.market.newest_sessions()
     assert "GE" not in coverage.present.columns
-    with pytest.raises(WindowError, match="GE"):
-        chain.read_window("short", BEFORE)
+    assert stored(chain, "GE")[-1] == LAST
+    asked: list[str] = []
+    ingest(chain, [date(2018, 6, 27)], asked.append)
+    assert "4 symbols" in asked[0], "it is not asked for again"
 
 
-def test_a_later_departure_changes_no_earlier_window(chain: Chain, tmp_path: Path) -> None:
-    ingest(chain, [BEFORE], quiet)
-    (tmp_path / "tiny.yaml").write_text(UNIVERSE.format(folder=tmp_path, last="2018-12-31"))
-    staying = Chain(load_universe(tmp_path / "tiny.yaml"), chain.home)
-    one, other = chain.read_window("long", BEFORE), staying.read_window("long", BEFORE)
-    assert one.data_hash == other.data_hash
-    assert np.isfinite(one.prices.to_numpy()).all()
+def test_a_session_that_a_member_lacks_is_named(opened: Open) -> None:
+    chain = opened(f"from: {BEFORE}")
+    ingest(chain, [AFTER], quiet)
+    chain.market.retract("GE", LAST, chain.calendar.decision_time(AFTER), "wrong")
+    with pytest.raises(WindowError, match=f"GE on {LAST}"):
+        chain.read_window("short", AFTER)
+
+
+def test_features_are_those_of_a_universe_without_it_until_it_has_their_memory(opened: Open) -> None:
+    joining, leaving = opened(f"from: {JOINED}"), opened("to: 2015-01-02")
+    for chain in (joining, leaving):
+        ingest(chain, [AFTER], quiet)
+    with_it, without_it = (chain.history("long", AFTER).features for chain in (joining, leaving))
+    young = with_it.index < pd.Timestamp(SEASONED)
+    assert with_it[young].equals(without_it[young])
+    changed = (with_it != without_it).any(axis=1)
+    assert changed.idxmax() == pd.Timestamp(SEASONED)
+    assert np.isfinite(with_it.to_numpy()).all()
+
+
+@pytest.mark.parametrize("later", [f"to: {AFTER}", f"from: {AFTER}", "to: 2018-12-31"])
+def test_what_joins_or_leaves_later_changes_no_earlier_window(opened: Open, later: str) -> None:
+    plain = opened("to: 2015-01-02" if "from" in later else f"to: {BEFORE}")
+    changing = opened(later)
+    for chain in (plain, changing):
+        ingest(chain, [AFTER], quiet)
+    for horizon in ("short", "long"):
+        one, other = (chain.read_window(horizon, BEFORE) for chain in (plain, changing))
+        assert one.sessions.equals(other.sessions)
+        shared = [name for name in one.prices.columns if name in other.prices.columns]
+        assert one.prices[shared].equals(other.prices[shared])
+    one, other = (chain.history("long", BEFORE).features for chain in (plain, changing))
+    assert one.equals(other)
+
+
+def test_a_row_is_the_same_in_every_window_that_holds_it(opened: Open) -> None:
+    chain = opened(f"from: {JOINED}, to: {LAST}")
+    ingest(chain, [date(2018, 12, 31)], quiet)
+    newest = chain.history("long", date(2018, 12, 31)).features
+    for session in (SEASONED, LAST, AFTER):
+        earlier = chain.history("long", session).features
+        assert earlier.equals(newest.loc[earlier.index])
+
+
+def test_what_is_stored_under_a_ticker_from_before_it_joined_is_another_listing(opened: Open, tmp_path: Path) -> None:
+    """The files under GE's name first hold a company a hundred times dearer."""
+    used_twice, alone = opened("to: 2018-12-31"), opened(f"from: {JOINED}")
+    path = tmp_path / "GE.csv"
+    rows = pd.read_csv(path)
+    rows.loc[rows["session"] < JOINED.isoformat(), "close"] *= 100.0
+    rows.to_csv(path, index=False)
+    ingest(used_twice, [date(2017, 3, 10)], quiet)
+    second = Chain(alone.universe, used_twice.home)
+    for chain in (second, alone):
+        ingest(chain, [date(2018, 1, 2), AFTER], quiet)
+    assert len(stored(second, "GE")) > len(stored(alone, "GE"))
+    assert second.read_window("long", AFTER).data_hash == alone.read_window("long", AFTER).data_hash
+    assert blocking(second, JOINED) == []

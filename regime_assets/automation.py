@@ -5,7 +5,7 @@ off until the user turns it on in the UI, or from the start where `REGIME_ASSETS
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,11 @@ SIGNAL_DELAY_HOURS = 3
 def starts_on() -> bool:
     """Whether schedules and sensors run from the start."""
     return os.environ.get(AUTOMATION_VARIABLE, "off").lower() == "on"
+
+
+def is_of(run: dg.DagsterRun, universe: Lane, jobs: Collection[str]) -> bool:
+    """Whether a run is of one of the universe's jobs, or materializes assets of it from the UI."""
+    return run.job_name in jobs or any(key.path[0] == universe.universe.name for key in run.asset_selection or ())
 
 
 def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":

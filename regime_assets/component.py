@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from regime_assets.alert_sensor import alert_sensor
 from regime_assets.assets.backtest_report import backtest_report
 from regime_assets.assets.corporate_actions import corporate_actions
 from regime_assets.assets.daily_signal import daily_signal
@@ -44,6 +45,8 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
     jobs = [daily_job(shared), signal_job(shared), *operator_jobs(shared)]
+    streams = [stream_job(shared)] if universe.stream else []
+    names = frozenset(job.name for job in (*jobs, *streams))
     return dg.Definitions(
         assets=[
             raw_prices(shared),
@@ -54,12 +57,13 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
-        jobs=[*jobs, *([stream_job(shared)] if universe.stream else [])],
+        jobs=[*jobs, *streams],
         schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
         sensors=[
             drift_sensor(shared, lanes),
             decision_sensor(shared, lanes, jobs),
             *([stream_sensor(shared, universe.stream)] if universe.stream else []),
+            *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
         ],
     )
 

@@ -15,6 +15,7 @@ from regime_assets.resources import DataHome
 ACTION_METADATA = "action"
 OCCASION_METADATA = "occasion"
 REASON_METADATA = "reason"
+ALERT_METADATA = "alert"
 
 COLUMNS = column_schema(
     {
@@ -52,6 +53,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
                 ACTION_METADATA: dg.MetadataValue.text(seen.decision.action),
                 OCCASION_METADATA: dg.MetadataValue.text(seen.decision.key or ""),
                 REASON_METADATA: dg.MetadataValue.text(seen.decision.reason),
+                ALERT_METADATA: dg.MetadataValue.bool(seen.decision.alert),
             }
             if seen.waiting:
                 metadata["waiting"] = dg.MetadataValue.text(seen.waiting)

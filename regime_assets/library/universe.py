@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from regime_assets.library.alerts.settings import AlertChoice
 from regime_assets.library.market.membership import Membership
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
@@ -152,6 +153,7 @@ class Universe(_Section):
     walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
     schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
+    alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Universe:

@@ -9,16 +9,16 @@ import dagster as dg
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import Universe
 
-WEEKENDS = "0 0 * * 0,6"
-
 
 def session_partitions(universe: Universe, calendar: TradingCalendar) -> dg.DailyPartitionsDefinition:
     """Daily partitions in the exchange's time zone; a session's partition exists from the following midnight on."""
     last = universe.last_partition or calendar.all_sessions[-1]
-    holidays = calendar.weekday_holidays(universe.first_partition, last)
-    exclusions: list[str | datetime] = [datetime.combine(day, time()) for day in holidays]
-    if not calendar.trades_weekends:
-        exclusions.insert(0, WEEKENDS)
+    exclusions: list[str | datetime] = [
+        datetime.combine(day, time()) for day in calendar.holidays(universe.first_partition, last)
+    ]
+    closed = sorted((day + 1) % 7 for day in calendar.closed_weekdays)  # cron counts from Sunday
+    if closed:
+        exclusions.insert(0, f"0 0 * * {','.join(map(str, closed))}")
     end = None if universe.last_partition is None else calendar_day_after(universe.last_partition)
     return dg.DailyPartitionsDefinition(
         start_date=universe.first_partition.isoformat(),

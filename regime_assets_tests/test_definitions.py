@@ -12,6 +12,7 @@ from regime_assets.checks import BAR_RULES, MODEL_RULES, WINDOW_RULES
 from regime_assets.definitions import SHIPPED_UNIVERSES, build_definitions
 from regime_assets.library.home import Home
 
+EXAMPLES = Path(__file__).parent.parent / "docs" / "universes"
 CHAIN = ["validated_window", "vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion"]
 HEAVY = ("torch", "mlflow", "evidently", "stable_baselines3", "sklearn", "yfinance", "pandas", "exchange_calendars")
 
@@ -109,16 +110,27 @@ def test_a_universe_added_as_a_file_adds_its_own_chain(tmp_path: Path) -> None:
     assert "2018-08-27" not in london.get_partition_keys(), "the summer bank holiday"
 
 
-def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path) -> None:
+UNIVERSES = [SHIPPED_UNIVERSES / "us_large_cap.yaml", *sorted(EXAMPLES.glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", UNIVERSES, ids=[path.stem for path in UNIVERSES])
+def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path, path: Path) -> None:
     from regime_assets.library.market.calendar import load_calendar
     from regime_assets.library.universe import load_universe
     from regime_assets.partitions import session_partitions
 
-    universe = load_universe(SHIPPED_UNIVERSES / "us_large_cap.yaml")
-    calendar = load_calendar("XNYS", universe.history_start, tmp_path, today=date(2026, 6, 1))
+    universe = load_universe(path)
+    calendar = load_calendar(universe.calendar, universe.history_start, tmp_path, today=date(2026, 6, 1))
     keys = session_partitions(universe, calendar).get_partition_keys(current_time=datetime(2026, 6, 1))
-    sessions = calendar.sessions(universe.first_partition, date(2022, 12, 28))
+    sessions = calendar.sessions(universe.first_partition, universe.last_partition or date(2026, 5, 31))
     assert keys == [session.isoformat() for session in sessions]
+
+
+def test_the_examples_are_chains_beside_each_other(tmp_path: Path) -> None:
+    graph = build_definitions(Home(tmp_path), EXAMPLES).resolve_asset_graph()
+    for name in ("crypto", "london"):
+        for horizon in ("short", "long"):
+            assert graph.get(dg.AssetKey([name, horizon, "promotion"])).partitions_def is not None
 
 
 def test_loading_the_definitions_imports_nothing_heavy(tmp_path: Path) -> None:

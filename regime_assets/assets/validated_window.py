@@ -55,7 +55,9 @@ def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition
                     "dagster/row_count": len(rows),
                     "cross_section": int(seasoned.sum()),
                     "newest_sample_weight": float(training.sample_weight[-1]),
-                    "market_volatility": float(training.market_returns.tail(20).std() * 252**0.5),
+                    "market_volatility": float(
+                        training.market_returns.tail(20).std() * lane.universe.sessions_per_year**0.5
+                    ),
                 }
             )
             members = lane.universe.instruments_on(session)

@@ -66,7 +66,9 @@ class Chain:
         from regime_assets.library.models.actions import TradingSettings
         from regime_assets.library.models.policy_settings import PolicySettings
 
-        return Design(policy=PolicySettings(trading=TradingSettings(cost=self.universe.cost)))
+        trading = TradingSettings(cost=self.universe.cost)
+        sessions = round(self.universe.sessions_per_year)
+        return Design(policy=PolicySettings(trading=trading, sessions_per_year=sessions))
 
     @cached_property
     def registry(self) -> Registry:

@@ -72,21 +72,18 @@ class TradingCalendar:
         """
         return self._shifted(session, n)
 
-    def weekday_holidays(self, first: date, last: date) -> tuple[date, ...]:
-        """Mondays to Fridays of [first, last] that are no sessions, as far as the calendar reaches."""
+    @property
+    def closed_weekdays(self) -> tuple[int, ...]:
+        """The days of the week (0 is Monday) on which the exchange never traded."""
+        traded = {day.weekday() for day in self.all_sessions}
+        return tuple(day for day in range(7) if day not in traded)
+
+    def holidays(self, first: date, last: date) -> tuple[date, ...]:
+        """The days of [first, last] that are no sessions though their weekday sometimes is, as far as it reaches."""
         until = min(last, self.all_sessions[-1])
         days = (first + timedelta(days=n) for n in range((until - first).days + 1))
-        traded = set(self.sessions(first, until))
-        return tuple(day for day in days if day.weekday() < 5 and day not in traded)
-
-    @property
-    def trades_weekends(self) -> bool:
-        """Whether Saturdays or Sundays are regular sessions, as on a crypto exchange.
-
-        Judged on a stretch of sessions: a single Saturday, such as a make-up day, does not count.
-        """
-        recent = self.all_sessions[-70:]
-        return sum(day.weekday() >= 5 for day in recent) > len(recent) / 7
+        traded, closed = set(self.sessions(first, until)), self.closed_weekdays
+        return tuple(day for day in days if day.weekday() not in closed and day not in traded)
 
     def decision_time(self, session: date) -> datetime:
         """The moment, in UTC, up to which a fact counts as known as of `session`."""

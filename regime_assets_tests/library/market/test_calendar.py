@@ -31,8 +31,8 @@ def test_new_york_skips_its_holidays(new_york: TradingCalendar) -> None:
         date(2022, 7, 5),
         date(2022, 7, 6),
     )
-    assert new_york.weekday_holidays(date(2022, 7, 1), date(2022, 7, 31)) == (date(2022, 7, 4),)
-    assert not new_york.trades_weekends
+    assert new_york.holidays(date(2022, 7, 1), date(2022, 7, 31)) == (date(2022, 7, 4),)
+    assert new_york.closed_weekdays == (5, 6)
 
 
 def test_london_and_tokyo_have_their_own_holidays(cache: Path) -> None:
@@ -50,9 +50,22 @@ def test_london_and_tokyo_have_their_own_holidays(cache: Path) -> None:
 
 def test_a_crypto_calendar_has_every_day(cache: Path) -> None:
     crypto = load_calendar("24/7", START, cache, TODAY)
-    assert crypto.trades_weekends
-    assert crypto.weekday_holidays(START, TODAY) == ()
+    assert crypto.closed_weekdays == ()
+    assert crypto.holidays(START, TODAY) == ()
     assert len(crypto.sessions(date(2021, 1, 1), date(2021, 12, 31))) == 365
+
+
+def test_a_week_may_begin_on_a_sunday_and_a_saturday_may_be_made_up(cache: Path) -> None:
+    riyadh = load_calendar("XSAU", date(2021, 1, 3), cache, TODAY)
+    assert riyadh.closed_weekdays == (4, 5)
+    assert riyadh.is_session(date(2022, 7, 3)), "a Sunday"
+    made_up = TradingCalendar("made up", "UTC", (date(2022, 7, 1), date(2022, 7, 2), date(2022, 7, 11)))
+    assert made_up.closed_weekdays == (1, 2, 3, 6)
+    assert made_up.holidays(date(2022, 7, 1), date(2022, 7, 11)) == (
+        date(2022, 7, 4),
+        date(2022, 7, 8),
+        date(2022, 7, 9),
+    )
 
 
 def test_the_decision_is_taken_next_morning_at_the_exchange(new_york: TradingCalendar, cache: Path) -> None:

@@ -29,6 +29,7 @@ from regime_assets.automation import (
     signal_schedule,
 )
 from regime_assets.checks import horizon_checks, universe_checks
+from regime_assets.kafka_stream import kafka_job, kafka_sensor
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, Universe
@@ -45,8 +46,8 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
     jobs = [daily_job(shared), signal_job(shared), *operator_jobs(shared)]
-    streams = [stream_job(shared)] if universe.stream else []
-    names = frozenset(job.name for job in (*jobs, *streams))
+    stream_jobs, stream_sensors = _streams(shared)
+    names = frozenset(job.name for job in (*jobs, *stream_jobs))
     return dg.Definitions(
         assets=[
             raw_prices(shared),
@@ -57,15 +58,29 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
-        jobs=[*jobs, *streams],
+        jobs=[*jobs, *stream_jobs],
         schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
         sensors=[
             drift_sensor(shared, lanes),
             decision_sensor(shared, lanes, jobs),
-            *([stream_sensor(shared, universe.stream)] if universe.stream else []),
+            *stream_sensors,
             *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
         ],
     )
+
+
+def _streams(shared: Lane) -> tuple[list[dg.JobDefinition], list[dg.SensorDefinition]]:
+    """Jobs and sensors for bars that arrive between two daily runs."""
+    stream = shared.universe.stream
+    jobs: list[dg.JobDefinition] = []
+    sensors: list[dg.SensorDefinition] = []
+    if stream and stream.folder:
+        jobs.append(stream_job(shared, stream.folder))
+        sensors.append(stream_sensor(shared, stream.folder))
+    if stream and stream.kafka:
+        jobs.append(kafka_job(shared, stream.kafka))
+        sensors.append(kafka_sensor(shared, stream.kafka))
+    return jobs, sensors
 
 
 def _facts_assets(shared: Lane) -> list[dg.AssetsDefinition]:

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from regime_assets.assets.lane import DUCKDB_POOL, Lane
 from regime_assets.automation import starts_on
-from regime_assets.library.universe import StreamChoice
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
 
@@ -32,8 +31,8 @@ class BatchConfig(dg.Config):
     files: list[str] = Field(min_length=1, description="names of files in the stream's folder, stored in this order")
 
 
-def stream_job(lane: Lane) -> dg.JobDefinition:
-    """The job that validates and stores the bars of some files."""
+def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
+    """The job that validates and stores the bars of some files of `folder`."""
     universe = lane.universe
 
     @dg.op(name=f"{universe.name}_store_batches", pool=DUCKDB_POOL, retry_policy=RETRIES)
@@ -42,14 +41,12 @@ def stream_job(lane: Lane) -> dg.JobDefinition:
         from regime_assets.library.pipeline.ingestion import RejectedDataError
         from regime_assets.library.pipeline.streaming import StreamError, append_bars, read_batch
 
-        if universe.stream is None:
-            raise dg.Failure(f"{universe.name} has no stream", allow_retries=False)
         chain, refused = data.chain(universe), []
         for name in config.files:
             try:
                 if Path(name).name != name:
                     raise StreamError("a file lies in the stream's folder itself")
-                batch = read_batch(universe.stream.folder / name)
+                batch = read_batch(folder / name)
                 appended = append_bars(chain, batch, f"stream:{name}", datetime.now(UTC))
             except (StreamError, RejectedDataError, StoreError) as error:
                 refused.append(f"{name}: {error}")
@@ -71,7 +68,7 @@ def stream_job(lane: Lane) -> dg.JobDefinition:
     return job
 
 
-def stream_sensor(lane: Lane, stream: StreamChoice) -> dg.SensorDefinition:
+def stream_sensor(lane: Lane, folder: Path) -> dg.SensorDefinition:
     """Asks for one run for the files that are new or changed; its cursor holds their names and times."""
     name = lane.universe.name
 
@@ -83,13 +80,13 @@ def stream_sensor(lane: Lane, stream: StreamChoice) -> dg.SensorDefinition:
         description="Stores bars from new or changed files in the stream's folder.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        if not stream.folder.is_dir():
-            return dg.SkipReason(f"{stream.folder}: no such folder")
+        if not folder.is_dir():
+            return dg.SkipReason(f"{folder}: no such folder")
         taken: dict[str, int] = json.loads(context.cursor or "{}")
-        settled = _settled(stream.folder)
+        settled = _settled(folder)
         fresh = sorted((at, file) for file, at in settled.items() if taken.get(file) != at)[:FILES_PER_RUN]
         if not fresh:
-            return dg.SkipReason(f"no new file in {stream.folder}")
+            return dg.SkipReason(f"no new file in {folder}")
         remembered = {file: at for file, at in taken.items() if file in settled} | {file: at for at, file in fresh}
         config = {"ops": {f"{name}_store_batches": {"config": {"files": [file for _, file in fresh]}}}}
         key = hashlib.sha256(json.dumps(fresh).encode()).hexdigest()[:16]

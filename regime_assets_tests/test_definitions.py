@@ -44,12 +44,14 @@ def test_actions_follow_the_prices_and_facts_are_there_when_they_are_asked_for(
     }
     shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
     (tmp_path / "us_large_cap.yaml").write_text(
-        f"{shipped}macro: {{kind: fred, series: [UNRATE]}}\nfundamentals: {{kind: sec}}\nstream: {{folder: incoming}}\n"
+        f"{shipped}macro: {{kind: fred, series: [UNRATE]}}\nfundamentals: {{kind: sec}}\n"
+        "stream: {folder: incoming, kafka: {bootstrap_servers: 'broker:9092', topic: bars}}\n"
     )
     asking = build_definitions(Home(tmp_path), tmp_path)
     added = asking.resolve_asset_graph().materializable_asset_keys - graph.materializable_asset_keys
     assert {key.path[-1] for key in added} == {"macro", "fundamentals"}
-    assert asking.resolve_sensor_def("us_large_cap_stream_sensor").job_name == "us_large_cap_stream"
+    for arrival in ("stream", "kafka"):
+        assert asking.resolve_sensor_def(f"us_large_cap_{arrival}_sensor").job_name == f"us_large_cap_{arrival}"
 
 
 def test_every_asset_says_what_it_is_and_who_owns_it(definitions: dg.Definitions) -> None:

@@ -83,10 +83,34 @@ class FundamentalsChoice(_Section):
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
 
 
-class StreamChoice(_Section):
-    """Where bars arrive between two daily runs."""
+class KafkaChoice(_Section):
+    """A topic whose messages are bars."""
 
-    folder: Path = Field(description="each new or changed .csv or .parquet file in it is one batch of bars")
+    bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[\w.\[\]:-]+:\d+(,[\w.\[\]:-]+:\d+)*$")] = Field(
+        description="host:port of one or more brokers, separated by commas"
+    )
+    topic: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    security: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
+        "plaintext", description="sasl_ssl takes its user from KAFKA_USERNAME and KAFKA_PASSWORD"
+    )
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how sasl_ssl proves the password"
+    )
+
+
+class StreamChoice(_Section):
+    """Where bars arrive between two daily runs: in a folder, in a topic, or in both."""
+
+    folder: Path | None = Field(
+        None, description="each new or changed .csv or .parquet file in it is one batch of bars"
+    )
+    kafka: KafkaChoice | None = Field(None, description="each message of a topic is one bar; needs the extra `kafka`")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> StreamChoice:
+        if self.folder is None and self.kafka is None:
+            raise ValueError("a stream needs a folder, a kafka topic, or both")
+        return self
 
 
 class WindowChoice(_Section):

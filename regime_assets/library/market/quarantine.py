@@ -56,27 +56,29 @@ class Quarantine:
     def refuse(self, refusal: Refusal, known_at: datetime) -> None:
         """Append one refusal; one transaction."""
         with self._database.transaction() as connection:
-            self.record(connection, refusal, known_at)
+            self.record(connection, [refusal], known_at)
 
-    def record(self, connection: duckdb.DuckDBPyConnection, refusal: Refusal, known_at: datetime) -> None:
-        """Append one refusal inside the caller's transaction.
+    def record(self, connection: duckdb.DuckDBPyConnection, refusals: Sequence[Refusal], known_at: datetime) -> None:
+        """Append refusals inside the caller's transaction.
 
         Args:
             connection: inside a transaction.
-            refusal: what was held back.
+            refusals: what was held back.
             known_at: when it was received, with a time zone.
         """
         _create_tables(connection)
-        identity = {"universe": self.universe, "refusal": uuid4().hex}
-        findings = refusal.findings.assign(
-            **identity, origin=refusal.origin, as_of=refusal.as_of, known_at=_as_utc(known_at)
-        )
-        _append(connection, "quarantine_findings", findings)
-        kept = _named(refusal.bars, refusal.findings) if refusal.bars is not None else pd.DataFrame()
-        if refusal.payload is not None:
-            kept = pd.DataFrame({"payload": [refusal.payload[:MOST_PAYLOAD]]})
-        if not kept.empty:
-            _append(connection, "quarantine_bars", kept.head(MOST_BARS).assign(**identity))
+        moment, findings, kept = _as_utc(known_at), list[pd.DataFrame](), list[pd.DataFrame]()
+        for refusal in refusals:
+            identity = {"universe": self.universe, "refusal": uuid4().hex}
+            bookkeeping = {"origin": refusal.origin, "as_of": refusal.as_of, "known_at": moment}
+            findings.append(refusal.findings.assign(**identity, **bookkeeping))
+            kept.append(_held_back(refusal).head(MOST_BARS).assign(**identity))
+        for table, parts in (("quarantine_findings", findings), ("quarantine_bars", kept)):
+            filled = [part for part in parts if not part.empty]
+            if filled:
+                connection.register("held_back", pd.concat(filled, ignore_index=True))
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM held_back")
+                connection.unregister("held_back")
 
     def accept(
         self, connection: duckdb.DuckDBPyConnection, bars: pd.DataFrame, source: str, known_at: datetime
@@ -166,20 +168,18 @@ def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({identity}, {columns})")
 
 
-def _named(bars: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
-    """The bars that a finding names, or whose session one names as a whole."""
+def _held_back(refusal: Refusal) -> pd.DataFrame:
+    """The bars that a finding names, or whose session one names as a whole; or the message."""
+    if refusal.payload is not None:
+        return pd.DataFrame({"payload": [refusal.payload[:MOST_PAYLOAD]]})
+    if refusal.bars is None:
+        return pd.DataFrame()
+    bars, findings = refusal.bars, refusal.findings
     sessions = pd.to_datetime(findings["session"])
-    whole = sessions[findings["symbol"] == ""]
     pairs = pd.MultiIndex.from_arrays([findings["symbol"], sessions])
     of_bars = pd.to_datetime(bars["session"])
     named = pd.MultiIndex.from_arrays([bars["symbol"], of_bars]).isin(pairs)
-    return bars[named | of_bars.isin(whole).to_numpy()]
-
-
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
-    connection.register("held_back", rows)
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM held_back")
-    connection.unregister("held_back")
+    return bars[named | of_bars.isin(sessions[findings["symbol"] == ""]).to_numpy()]
 
 
 def _as_utc(moment: datetime) -> datetime:

@@ -17,7 +17,7 @@ from regime_assets.library.chain import Chain
 from regime_assets.library.market.quality import Finding, blocking, check_bars, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
-from regime_assets.library.market.sources.base import BAR_COLUMNS, History, assemble, no_actions
+from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, History, assemble, no_actions
 from regime_assets.library.market.store import IngestReport
 from regime_assets.library.pipeline.ingestion import (
     HISTORY_SESSIONS,
@@ -66,12 +66,13 @@ def append_bars(chain: Chain, frame: pd.DataFrame, source: str, at: datetime) ->
         RejectedDataError: the bars broke a blocking rule; findings and bars are kept in quarantine.
         StoreError: a differing version of a bar became known at or after `at`.
     """
-    fields = create_source(chain.universe.source.kind, chain.universe.source.options).fields
+    fields = supplied_fields(chain)
     bars = _as_bars(frame, fields)
-    _refuse_strangers(chain, bars, at)
-    days = [moment.date() for moment in (bars["session"].min(), bars["session"].max())]
-    sessions = chain.calendar.sessions(days[0], days[1])
-    findings = _findings(chain, bars, sessions, fields)
+    strangers = foreign_bars(chain, bars, at)
+    if strangers:
+        raise StreamError(next(iter(strangers.values())))
+    sessions = tuple(sorted(set(bars["session"].dt.date)))
+    findings = judge(chain, bars)
     errors = blocking(findings)
     if errors:
         refused = findings_frame(errors)
@@ -82,13 +83,8 @@ def append_bars(chain: Chain, frame: pd.DataFrame, source: str, at: datetime) ->
             f"{shown}",
             refused,
         )
-    by_symbol = {
-        str(symbol): History(rows.set_index("session").drop(columns="symbol"), no_actions())
-        for symbol, rows in bars.groupby("symbol")
-    }
-    report = store_accepted(chain, assemble(by_symbol, {}), source, at)
-    present = set(bars["session"].dt.date)
-    return Appended(tuple(day for day in sessions if day in present), report, findings_frame(findings))
+    report = store_accepted(chain, as_answer(bars), source, at)
+    return Appended(sessions, report, findings_frame(findings))
 
 
 def read_batch(path: Path) -> pd.DataFrame:
@@ -127,42 +123,101 @@ def _as_bars(frame: pd.DataFrame, fields: tuple[str, ...]) -> pd.DataFrame:
     return bars.reindex(columns=list(BAR_COLUMNS))
 
 
-def _refuse_strangers(chain: Chain, bars: pd.DataFrame, at: datetime) -> None:
+def supplied_fields(chain: Chain) -> tuple[str, ...]:
+    """The price fields that a streamed bar must have: those that the universe's source supplies."""
+    return create_source(chain.universe.source.kind, chain.universe.source.options).fields
+
+
+def foreign_bars(chain: Chain, bars: pd.DataFrame, at: datetime) -> dict[tuple[str, date], str]:
+    """Which bars do not belong here, and why: not of this universe, no session, ahead of time, behind a gap.
+
+    Args:
+        chain: the universe.
+        bars: columns symbol and session (days).
+        at: when they were received, with a time zone.
+
+    Returns:
+        (symbol, session) → the reason.
+    """
     if at.tzinfo is None:
         raise ValueError(f"{at} has no time zone")
-    universe, calendar = chain.universe, chain.calendar
     newest = chain.market.newest_sessions()
-    today = at.astimezone(ZoneInfo(calendar.timezone)).date()
-    for symbol, rows in bars.groupby("symbol"):
-        if symbol not in universe.instruments:
-            raise StreamError(f"{symbol} is no instrument of {universe.name}")
-        if symbol not in newest:
-            raise StreamError(f"{symbol} has no history yet: materialize raw_prices first")
-        days = sorted({moment.date() for moment in rows["session"]})
-        for day in days:
-            if not calendar.is_session(day):
-                raise StreamError(f"{symbol} {day}: no session of {calendar.name}")
-            if symbol not in universe.instruments_on(day):
-                raise StreamError(f"{symbol} {day}: it is no member of {universe.name} then")
-            if day > today:
-                raise StreamError(f"{symbol} {day}: lies ahead of {at:%Y-%m-%d %H:%M %Z}")
-        between = len(calendar.sessions(newest[str(symbol)], days[0])) - 2
-        if between > OVERLAP_SESSIONS:
-            raise StreamError(
-                f"{symbol} {days[0]}: {between} sessions are missing after {newest[str(symbol)]}; the daily run would "
-                "not fetch them any more: materialize raw_prices first"
-            )
+    reasons: dict[tuple[str, date], str] = {}
+    for name, rows in bars.groupby("symbol"):
+        symbol = str(name)
+        reached = newest.get(symbol)
+        for day in sorted({moment.date() for moment in rows["session"]}):
+            reason = _foreign(chain, symbol, day, reached, at)
+            if reason:
+                reasons[symbol, day] = reason
+            elif reached is not None:
+                reached = max(reached, day)
+    return reasons
 
 
-def _findings(chain: Chain, bars: pd.DataFrame, sessions: tuple[date, ...], fields: tuple[str, ...]) -> list[Finding]:
-    """What the rules say to the bars that are there; which others should be there is the daily run's question."""
+def judge(chain: Chain, bars: pd.DataFrame) -> list[Finding]:
+    """What the rules say to the bars that are there; which others should be there is the daily run's question.
+
+    Bars of sessions that lie far apart, such as today's and a correction of last year's, are judged separately, each
+    against the stored sessions before it.
+    """
+    days = sorted({moment.date() for moment in bars["session"]})
+    groups = [[days[0]]]
+    for day in days[1:]:
+        if len(chain.calendar.sessions(groups[-1][-1], day)) - 2 > OVERLAP_SESSIONS:
+            groups.append([])
+        groups[-1].append(day)
+    findings: list[Finding] = []
+    for group in groups:
+        within = bars["session"].between(pd.Timestamp(group[0]), pd.Timestamp(group[-1]))
+        findings += _judge_together(chain, bars[within], chain.calendar.sessions(group[0], group[-1]))
+    return findings
+
+
+def as_answer(bars: pd.DataFrame) -> Fetched:
+    """Streamed bars as the store takes them: an answer without corporate actions."""
+    by_symbol = {
+        str(symbol): History(rows.set_index("session").drop(columns="symbol"), no_actions())
+        for symbol, rows in bars.groupby("symbol")
+    }
+    return assemble(by_symbol, {})
+
+
+def _foreign(chain: Chain, symbol: str, day: date, reached: date | None, at: datetime) -> str | None:
+    """Why a bar cannot follow those up to `reached`, the newest of its symbol."""
+    if symbol not in chain.universe.instruments:
+        return f"{symbol} is no instrument of {chain.universe.name}"
+    if reached is None:
+        return f"{symbol} has no history yet: materialize raw_prices first"
+    reason = _misplaced(chain, symbol, day, reached, at)
+    return None if reason is None else f"{symbol} {day}: {reason}"
+
+
+def _misplaced(chain: Chain, symbol: str, day: date, reached: date, at: datetime) -> str | None:
+    universe, calendar = chain.universe, chain.calendar
+    if not calendar.is_session(day):
+        return f"no session of {calendar.name}"
+    if symbol not in universe.instruments_on(day):
+        return f"it is no member of {universe.name} then"
+    if day > at.astimezone(ZoneInfo(calendar.timezone)).date():
+        return f"lies ahead of {at:%Y-%m-%d %H:%M %Z}"
+    between = len(calendar.sessions(reached, day)) - 2
+    if between > OVERLAP_SESSIONS:
+        return (
+            f"{between} sessions are missing after {reached}; the daily run would not fetch them any more: "
+            "materialize raw_prices first"
+        )
+    return None
+
+
+def _judge_together(chain: Chain, bars: pd.DataFrame, sessions: tuple[date, ...]) -> list[Finding]:
     before = last_sessions(chain, sessions[0], HISTORY_SESSIONS)[0]
     calendar, instruments = chain.calendar, chain.universe.instruments
     findings = check_bars(
         bars,
         instruments,
         sessions,
-        fields,
+        supplied_fields(chain),
         quality_settings(chain.universe),
         history=chain.universe.membership.of(
             chain.market.bars(sessions[-1], before, sessions[0], calendar, instruments)

@@ -6,70 +6,25 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 
 from regime_assets.definitions import build_definitions
 from regime_assets.library.chain import Chain
 from regime_assets.library.database import Database
-from regime_assets.library.home import Home
 from regime_assets.library.pipeline.ingestion import RejectedDataError, ingest
 from regime_assets.library.pipeline.streaming import StreamError, append_bars, read_batch
-from regime_assets.library.universe import load_universe
 from regime_assets_tests.chain_run import QUIET
+from regime_assets_tests.library.pipeline.streamed_bars import FRIDAY, LOADED, bar, last_close, loaded_chain
 
-UNIVERSE = """\
-name: tiny
-source: {{kind: files, options: {{folder: "{root}/prices"}}}}
-history_start: 2020-01-02
-first_partition: 2020-03-02
-symbols: [AAPL, MSFT]
-stream: {{folder: "{root}/stream"}}
-"""
-LOADED, FRIDAY, MONDAY = date(2020, 6, 25), date(2020, 6, 26), date(2020, 6, 29)
 AFTERNOON, EVENING = datetime(2020, 6, 26, 18, tzinfo=UTC), datetime(2020, 6, 26, 22, tzinfo=UTC)
 BATCH = "symbol,session,open,high,low,close,volume\n"
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Chain:
-    (tmp_path / "universes").mkdir()
     (tmp_path / "stream").mkdir()
-    (tmp_path / "prices").mkdir()
-    (tmp_path / "universes" / "tiny.yaml").write_text(UNIVERSE.format(root=tmp_path))
-    chain = Chain(load_universe(tmp_path / "universes" / "tiny.yaml"), Home(tmp_path / "home"))
-    sessions = chain.calendar.sessions(date(2020, 1, 2), LOADED)
-    for number, symbol in enumerate(("AAPL", "MSFT")):
-        steps = np.random.default_rng(number).normal(0.0, 0.01, len(sessions))
-        rows = streamed(symbol, sessions, 100.0 * np.exp(np.cumsum(steps))).drop(columns="symbol")
-        rows.to_csv(tmp_path / "prices" / f"{symbol}.csv", index=False)
-    ingest(chain, [LOADED], log=lambda _: None)
-    return chain
-
-
-def streamed(symbol: str, sessions: tuple[date, ...], closes: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "symbol": symbol,
-            "session": [session.isoformat() for session in sessions],
-            "open": closes,
-            "high": closes * 1.01,
-            "low": closes * 0.99,
-            "close": closes,
-            "volume": 1000.0 + np.arange(len(closes)),
-        }
-    )
-
-
-def bar(chain: Chain, session: date = FRIDAY, move: float = 1.0, symbol: str = "AAPL") -> pd.DataFrame:
-    """One bar, `move` times the last stored close."""
-    return streamed(symbol, (session,), np.array([last_close(chain, LOADED, symbol) * move]))
-
-
-def last_close(chain: Chain, session: date, symbol: str = "AAPL") -> float:
-    bars = chain.market.bars(session, LOADED, session, chain.calendar, [symbol])
-    return float(bars["close"].iloc[-1])
+    return loaded_chain(tmp_path, f'stream: {{folder: "{tmp_path}/stream"}}')
 
 
 def test_a_streamed_bar_is_read_like_any_other(chain: Chain) -> None:

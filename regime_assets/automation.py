@@ -39,11 +39,12 @@ def is_of(run: dg.DagsterRun, universe: Lane, jobs: Collection[str]) -> bool:
 
 def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
     """The job that materializes a session's partition of every asset of the universe."""
+    replays = [lane.of(horizon).key("walk_forward") for horizon in HORIZONS]
     return dg.define_asset_job(
         f"{lane.universe.name}_daily",
-        selection=dg.AssetSelection.key_prefixes([lane.universe.name]),
+        selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*replays),
         partitions_def=lane.partitions,
-        description="Every asset of the universe for one session, in order.",
+        description="Every asset of the universe for one session, in order; a walk-forward is asked for by hand.",
         tags={"dagster/max_retries": str(lane.universe.schedule.retries)},
     )
 

@@ -20,6 +20,7 @@ from regime_assets.assets.raw_prices import raw_prices
 from regime_assets.assets.rl_policy import rl_policy
 from regime_assets.assets.vae import vae
 from regime_assets.assets.validated_window import validated_window
+from regime_assets.assets.walk_forward import walk_forward
 from regime_assets.automation import (
     daily_job,
     daily_schedule,
@@ -102,4 +103,5 @@ def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:
         backtest_report(lane),
         promotion(lane),
         drift_report(lane),
+        walk_forward(lane, shared.key("raw_prices")),
     ]

@@ -28,6 +28,9 @@ class RetentionConfig(dg.Config):
     """What to keep besides aliased versions and the first of each month."""
 
     keep_last: int = Field(30, ge=1, description="newest versions of each horizon that are kept")
+    keep_walk_forwards: int = Field(
+        3, ge=0, description="walk-forwards of each horizon, the last asked for, that are kept"
+    )
 
 
 def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
@@ -50,7 +53,7 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
         from regime_assets.library.pipeline.promotion import retain
 
-        for line in retain(data.chain(universe), config.keep_last):
+        for line in retain(data.chain(universe), config.keep_last, config.keep_walk_forwards):
             context.log.info(line)
 
     @dg.job(name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again.")
@@ -63,7 +66,8 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
 
     @dg.job(
         name=f"{universe.name}_retention",
-        description="Deletes versions that no alias names, older than the last ones, but for each month's first.",
+        description="Deletes versions that no alias names, older than the last ones, but for each month's first, "
+        "and walk-forwards but the last ones.",
     )
     def retention_job() -> None:
         delete_old_versions()

@@ -75,10 +75,18 @@ def test_partitions_are_the_sessions_of_the_exchange(definitions: dg.Definitions
     assert len([key for key in keys if key.startswith("2019")]) == 252
 
 
-def test_backfills_run_in_chunks_on_the_whole_chain(definitions: dg.Definitions) -> None:
+def test_backfills_run_in_chunks_on_the_whole_chain_and_a_walk_forward_in_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    policies = {graph.get(key).backfill_policy for key in graph.materializable_asset_keys}
-    assert policies == {dg.BackfillPolicy.multi_run(21)}
+    for key in graph.materializable_asset_keys:
+        whole_range = key.path[-1] == "walk_forward"
+        expected = dg.BackfillPolicy.single_run() if whole_range else dg.BackfillPolicy.multi_run(21)
+        assert graph.get(key).backfill_policy == expected, key
+
+
+def test_the_daily_job_holds_the_whole_universe_but_its_walk_forwards(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    daily = definitions.resolve_job_def("us_large_cap_daily").asset_layer.executable_asset_keys
+    assert {key.path[-1] for key in graph.materializable_asset_keys - daily} == {"walk_forward"}
 
 
 def test_checks_block_where_bad_data_must_go_no_further(definitions: dg.Definitions) -> None:

@@ -122,6 +122,13 @@ class Database:
             sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition}{order}'
             return connection.execute(sql, list(key.values())).df()
 
+    def delete_partition(self, table: str, key: Mapping[str, Any]) -> None:
+        """Delete the rows of one partition; a table that was never written has none."""
+        with self.transaction() as connection:
+            if _has_table(connection, table):
+                condition = " AND ".join(f'"{name}" = ?' for name in key)
+                connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
+
     @contextmanager
     def _locked(self) -> Generator[None]:
         lock = self.path.with_name(self.path.name + ".lock")

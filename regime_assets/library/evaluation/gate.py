@@ -10,7 +10,7 @@ the best of all recorded trials would show by luck. What is not proven is 'insuf
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome, accepted
+from regime_assets.library.evaluation.bootstrap import Interval
 from regime_assets.library.evaluation.gate_rules import (
     Integrity,
     agreement_rule,
@@ -25,6 +26,7 @@ from regime_assets.library.evaluation.gate_rules import (
     integrity_rules,
     limit_rules,
     non_inferiority_rule,
+    paired_gain,
     superiority_rules,
 )
 from regime_assets.library.evaluation.scoring import Scored
@@ -153,6 +155,7 @@ class Verdict:
         rules: every rule's outcome.
         reasons: why it is no promotion, or which rules were waived; a sentence each.
         alpha_spent: error probability that this judgement spent, to be recorded in the trial ledger.
+        gain: paired, over the champion, by which a challenge was judged; None where nothing was selected by a gain.
     """
 
     lane: Lane
@@ -160,6 +163,7 @@ class Verdict:
     rules: tuple[RuleOutcome, ...]
     reasons: tuple[str, ...]
     alpha_spent: float = 0.0
+    gain: Interval | None = None
 
     @property
     def promote(self) -> bool:
@@ -176,10 +180,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ServingChoice:
-    """Who decides the weights of a bundle: its regime rule, or the learned policy where it earned it."""
+    """Who decides the weights of a bundle: its regime rule, or the learned policy where it earned it.
+
+    Attributes:
+        gain: of the policy over its rule, paired; None before there are enough sessions.
+    """
 
     serves: Literal["rule", "policy"]
     rules: tuple[RuleOutcome, ...]
+    gain: Interval | None = None
 
 
 def judge_first(evidence: FirstEvidence, settings: GateSettings) -> Verdict:
@@ -231,15 +240,15 @@ def judge_challenge(evidence: ChallengeEvidence, settings: GateSettings) -> Verd
     )  # fmt: skip
     if not accepted(rules):
         return _verdict("challenge", rules)
+    gain = paired_gain(evidence.track.net, evidence.champion_net, evidence.seed)
     rules += superiority_rules(
         evidence.track.net,
-        evidence.champion_net,
+        gain,
         evidence.trials,
         boundary=settings.boundary_z,
         deflated=settings.deflated_minimum,
-        seed=evidence.seed,
     )
-    return _verdict("challenge", rules, settings.look_alpha)
+    return replace(_verdict("challenge", rules, settings.look_alpha), gain=gain)
 
 
 def choose_serving_policy(rule_net: Series, policy_net: Series, settings: GateSettings, seed: int = 0) -> ServingChoice:
@@ -254,17 +263,18 @@ def choose_serving_policy(rule_net: Series, policy_net: Series, settings: GateSe
         seed: of the bootstrap.
     """
     rules = (_at_least("paired_sessions", len(policy_net), settings.challenge_sessions),)
-    if accepted(rules):
-        one_trial = TrialStatistics(count=1, variance=0.0, evaluations=1)
-        rules += superiority_rules(
-            policy_net,
-            rule_net,
-            one_trial,
-            boundary=settings.serving_boundary_z,
-            deflated=settings.deflated_minimum,
-            seed=seed,
-        )
-    return ServingChoice("policy" if accepted(rules) else "rule", rules)
+    if not accepted(rules):
+        return ServingChoice("rule", rules)
+    gain = paired_gain(policy_net, rule_net, seed)
+    one_trial = TrialStatistics(count=1, variance=0.0, evaluations=1)
+    rules += superiority_rules(
+        policy_net,
+        gain,
+        one_trial,
+        boundary=settings.serving_boundary_z,
+        deflated=settings.deflated_minimum,
+    )
+    return ServingChoice("policy" if accepted(rules) else "rule", rules, gain)
 
 
 def _limits(track: Scored, settings: GateSettings) -> tuple[RuleOutcome, ...]:

@@ -100,7 +100,7 @@ def non_inferiority_rule(
     if fresh < minimum:
         detail = f"waived: {fresh} fresh sessions of {minimum}"
         return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=False, detail=detail)
-    interval = _difference(refreshed, champion, seed, level=2.0 * confidence - 1.0)
+    interval = paired_gain(refreshed, champion, seed, level=2.0 * confidence - 1.0)
     if interval is None:
         detail = f"a series has no variance over {fresh} fresh sessions"
         return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=True, detail=detail)
@@ -110,9 +110,9 @@ def non_inferiority_rule(
 
 
 def superiority_rules(
-    challenger: Series, champion: Series, trials: TrialStatistics, *, boundary: float, deflated: float, seed: int
+    challenger: Series, gain: Interval | None, trials: TrialStatistics, *, boundary: float, deflated: float
 ) -> tuple[RuleOutcome, ...]:
-    """The gain is beyond the boundary, and beyond what the best of all trials would show by luck.
+    """The paired gain is beyond the boundary, and beyond what the best of all trials would show by luck.
 
     The gain is deflated by its own standard error, which is the spread of gains without skill on these very sessions.
     The deflated Sharpe ratio itself (Bailey, López de Prado 2014) is shown beside it and does not block: its spread is
@@ -120,24 +120,23 @@ def superiority_rules(
     """
     bounds = (f"z >= {boundary:g}", f">= {deflated:g}", f">= {deflated:g}")
     names = ("superiority", "deflated_gain", "deflated_sharpe")
-    interval = _difference(challenger, champion, seed)
-    if interval is None or interval.standard_error == 0.0:
-        why = "the series are equal" if interval is not None else "a series has no variance"
+    if gain is None or gain.standard_error == 0.0:
+        why = "the series are equal" if gain is not None else "a series has no variance"
         return tuple(
             RuleOutcome(name, None, bound, passed=False, blocking=name != "deflated_sharpe", detail=why)
             for name, bound in zip(names, bounds, strict=True)
         )
-    z = interval.estimate / interval.standard_error
+    z = gain.estimate / gain.standard_error
     count = max(1, trials.count)
-    luck = expected_maximum_sharpe(count, interval.standard_error**2)
-    gain = _NORMAL.cdf((interval.estimate - luck) / interval.standard_error)
+    luck = expected_maximum_sharpe(count, gain.standard_error**2)
+    beyond_luck = _NORMAL.cdf((gain.estimate - luck) / gain.standard_error)
     level_luck = expected_maximum_sharpe(count, trials.variance)
     level = probabilistic_sharpe(challenger, level_luck)
-    spread = f"gain {interval.estimate:+.2f} ± {interval.standard_error:.2f}"
+    spread = f"gain {gain.estimate:+.2f} ± {gain.standard_error:.2f}"
     return (
         RuleOutcome("superiority", z, bounds[0], passed=z >= boundary, blocking=True, detail=spread),
         RuleOutcome(
-            "deflated_gain", gain, bounds[1], passed=gain >= deflated, blocking=True,
+            "deflated_gain", beyond_luck, bounds[1], passed=beyond_luck >= deflated, blocking=True,
             detail=f"luck's best gain of {count} trials {luck:+.2f}",
         ),
         RuleOutcome(
@@ -147,7 +146,7 @@ def superiority_rules(
     )  # fmt: skip
 
 
-def _difference(first: Series, second: Series, seed: int, level: float = 0.95) -> Interval | None:
+def paired_gain(first: Series, second: Series, seed: int, level: float = 0.95) -> Interval | None:
     """The paired interval; equal series differ by nothing, also when they never moved (both in cash)."""
     if len(first) and np.array_equal(first, second):
         return Interval(0.0, 0.0, 0.0, level, 0.0, 1.0, len(first))

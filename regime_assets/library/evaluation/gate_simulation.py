@@ -75,7 +75,7 @@ def challenge(gate: GateSettings, settings: SimulationSettings, gain: float, slo
     luck = luck_boundaries(settings.earlier_trials + slots * (2 + sessions))
     promotions, first = np.zeros(settings.paths), np.full(settings.paths, -1)
     for night in range(sessions):
-        champion, challenger = _night(generator, shape, settings.correlation, gain)
+        champion, challenger = draw_session(generator, shape, settings.correlation, gain)
         started = age >= 0
         sums += started * np.stack([champion, challenger, champion**2, challenger**2, champion * challenger])
         age += 1
@@ -131,17 +131,17 @@ def refresh_passes(
     shape = (settings.paths, 1)
     sums = np.zeros((5, *shape))
     for _ in range(fresh):
-        champion, refreshed = _night(generator, shape, correlation, -loss)
+        champion, refreshed = draw_session(generator, shape, correlation, -loss)
         sums += np.stack([champion, refreshed, champion**2, refreshed**2, champion * refreshed])
     age = np.full(shape, fresh)
-    estimate, error = _gain(sums, age)
+    estimate, error = gain_and_error(sums, age)
     quantile = -_normal_quantile(gate.non_inferiority_confidence)
     return float(np.mean(estimate + quantile * error >= -gate.non_inferiority_margin))
 
 
 def gain_z(sums: Array, sessions: NDArray[np.int64]) -> Array:
     """The gain in Sharpe ratio over its standard error, from the sums of c, d, c², d² and c·d."""
-    estimate, error = _gain(sums, sessions)
+    estimate, error = gain_and_error(sums, sessions)
     return estimate / error
 
 
@@ -150,7 +150,7 @@ def luck_boundaries(count: int) -> Array:
     return np.array([expected_maximum_sharpe(max(1, n), 1.0) for n in range(count + 1)])
 
 
-def _gain(sums: Array, sessions: NDArray[np.int64]) -> tuple[Array, Array]:
+def gain_and_error(sums: Array, sessions: NDArray[np.int64]) -> tuple[Array, Array]:
     """Annualised gain and its standard error; sessions that have not begun count as one."""
     n = np.maximum(sessions, 1)
     mean_c, mean_d = sums[0] / n, sums[1] / n
@@ -163,7 +163,7 @@ def _gain(sums: Array, sessions: NDArray[np.int64]) -> tuple[Array, Array]:
     return (d - c) * np.sqrt(SESSIONS_PER_YEAR), error * np.sqrt(SESSIONS_PER_YEAR)
 
 
-def _night(
+def draw_session(
     generator: np.random.Generator, shape: tuple[int, int], correlation: float, gain: float
 ) -> tuple[Array, Array]:
     """One session's returns in units of their standard deviation; the slots of a path share its champion."""

@@ -12,6 +12,7 @@ from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.chain import Chain
 from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference, sharpe_interval
 from regime_assets.library.evaluation.gate import GateSettings, ServingChoice, Verdict, choose_serving_policy
+from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
 from regime_assets.library.evaluation.report import write_report
 from regime_assets.library.evaluation.scoring import Scored, score
@@ -63,6 +64,7 @@ class Backtest:
         serving: whether the learned policy or the regime rule would serve, and why.
         verdict: the gate's answer.
         judgement: the same as it was stored.
+        live: what the record promises of the next year, were it promoted; None where it has no ratio.
         report: the HTML file.
     """
 
@@ -70,6 +72,7 @@ class Backtest:
     serving: ServingChoice
     verdict: Verdict
     judgement: Judgement
+    live: LiveInterval | None
     report: Path
 
     @property
@@ -112,18 +115,19 @@ def backtest(chain: Chain, horizon: Horizon, session: date, log: Log) -> Backtes
     champion = champion_before(chain, horizon, session)
     sessions = pd.DatetimeIndex(track.index)
     verdict = judge(chain, horizon, session, history, served.scored, sessions, champion, settings)
+    live = _promise(served, serving, verdict)
     judgement = Judgement(
         lane=verdict.lane,
         outcome=verdict.outcome,
         reason="; ".join(verdict.reasons) or f"every rule of the {verdict.lane} lane is met",
         serves=serving.serves,
         champion_version=champion.version if champion else None,
-        figures=_figures(comparisons, served),
+        figures=_figures(comparisons, served) | _live_figures(live),
         rules=(*verdict.rules, *_policy_rules(serving)),
     )
     store_judgement(chain, horizon, session, judgement)
     path = chain.home.report(chain.universe.name, horizon, "backtest", session)
-    result = Backtest(comparisons, serving, verdict, judgement, path)
+    result = Backtest(comparisons, serving, verdict, judgement, live, path)
     write_report(compose(chain, horizon, session, result, track, history, champion), path)
     return result
 
@@ -168,6 +172,19 @@ def _figures(comparisons: dict[str, Comparison], served: Comparison) -> dict[str
         values = comparison.summary.as_dict()
         figures |= {f"{prefix}{name}": values[name] for name in SHOWN_FIGURES}
     return figures
+
+
+def _promise(served: Comparison, serving: ServingChoice, verdict: Verdict) -> LiveInterval | None:
+    """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
+    if served.interval is None:
+        return None
+    selected_by = verdict.gain or (serving.gain if serving.serves == "policy" else None)
+    return live_sharpe_interval(served.interval, selected_by)
+
+
+def _live_figures(live: LiveInterval | None) -> dict[str, float | None]:
+    values = (None, None, None) if live is None else (live.expected, live.low, live.high)
+    return dict(zip(("live_sharpe_expected", "live_sharpe_low", "live_sharpe_high"), values, strict=True))
 
 
 def _row(name: str, item: Comparison) -> dict[str, object]:

@@ -11,6 +11,7 @@ from regime_assets.library.chain import Chain
 from regime_assets.library.models.policy import Policy
 from regime_assets.library.pipeline.judgement import SUBJECT, Judgement, read_judgement
 from regime_assets.library.pipeline.refits import load_regimes
+from regime_assets.library.pipeline.walk_store import forget_runs
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.environment import environment_versions
@@ -135,11 +136,13 @@ def promote_by_hand(chain: Chain, horizon: Horizon, version: int, reason: str) -
     return f"{name}: version {now.version} of {now.session} serves; the gate had said: {verdict}"
 
 
-def retain(chain: Chain, keep_last: int) -> list[str]:
-    """Delete old versions of both horizons; return what was deleted, a line a horizon."""
+def retain(chain: Chain, keep_last: int, keep_walk_forwards: int) -> list[str]:
+    """Delete old versions and walk-forwards of both horizons; return what was deleted, two lines a horizon."""
     lines: list[str] = []
     for horizon in HORIZONS:
         name = model_name(chain.universe.name, horizon)
         deleted = chain.registry.retention(name, keep_last)
         lines.append(f"{name}: deleted versions {', '.join(map(str, deleted)) or 'none'}")
+        forgotten = forget_runs(chain, horizon, keep_walk_forwards)
+        lines.append(f"{name}: deleted walk-forwards {', '.join(forgotten) or 'none'}")
     return lines

@@ -9,6 +9,7 @@ import pandas as pd
 
 from regime_assets.library.chain import Chain
 from regime_assets.library.evaluation.figures import Estimate
+from regime_assets.library.evaluation.live_interval import AHEAD
 from regime_assets.library.evaluation.report import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.models.training_set import TrainingSet
 from regime_assets.library.pipeline.contenders import BUY_AND_HOLD
@@ -85,6 +86,11 @@ def _facts(result: Backtest, track: pd.DataFrame, champion: Champion | None) -> 
         Fact("Risk-off probability", f"{newest['risk_off']:.0%}", "filtered, most turbulent regime"),
         Fact("Decided weights", ", ".join(f"{symbol} {weight:.0%}" for symbol, weight in weights.items())),
         Fact("Serves", f"the {'learned policy' if result.serving.serves == 'policy' else 'regime rule'}"),
+        Fact(
+            f"Sharpe ratio of the next {AHEAD} sessions",
+            str(result.live) if result.live else "not known",
+            "if the bundle serves; what selection by the record explains is taken off",
+        ),
         Fact("Champion before", f"version {champion.version} of {champion.session}" if champion else "none"),
     )
 

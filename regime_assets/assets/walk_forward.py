@@ -1,0 +1,82 @@
+"""The models of this horizon replayed through a range of sessions, each decided by models that existed before it.
+
+A range is one run: VAE and mixture are refitted at its start and then at a cadence, and the whole range is scored
+beside the baselines. The result, with its report, stands on the range's last session. Killed half-way, the same range
+goes on where it stopped. It promotes nothing, and no other asset reads it; the daily job leaves it out.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from regime_assets.assets.lane import Lane
+from regime_assets.metadata import column_schema, figures, file_link, picture, table
+from regime_assets.resources import DataHome
+
+COLUMNS = column_schema(
+    {
+        "universe": ("VARCHAR", "name of the universe"),
+        "horizon": ("VARCHAR", "short or long"),
+        "run": ("VARCHAR", "hash of design, settings, window, prices and code"),
+        "refit_session": ("DATE", "session of the refit that decided"),
+        "session": ("TIMESTAMP", "session decided on"),
+        "model_session": ("TIMESTAMP", "newest session that the deciding model had seen"),
+        "regime": ("BIGINT", "0 is the calmest"),
+        "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
+        "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
+    }
+)
+REFITS_BETWEEN_LOGS = 20
+
+
+class WalkForwardConfig(dg.Config):
+    """How often models are refitted on the way; counts are sessions."""
+
+    refit_every: int = Field(5, ge=1, description="between two refits of VAE and regimes")
+    policy_every: int = Field(21, ge=0, description="between two refits of the policy; 0 with every refit")
+    full_retrain_every: int = Field(252, ge=0, description="between two retrains from scratch; 0 for the first only")
+
+
+def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
+    """The asset that replays a range of sessions in one run."""
+
+    @dg.asset(
+        **lane.declare(
+            "walk_forward",
+            kinds={"duckdb", "html"},
+            deps=[prices],
+            description=__doc__,
+            metadata=COLUMNS,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            pool=None,  # it writes for moments only; the daily run need not wait for minutes
+        )
+    )
+    def asset(
+        context: dg.AssetExecutionContext, config: WalkForwardConfig, data: DataHome, mlflow: dg.ResourceParam[Any]
+    ) -> None:
+        from datetime import date
+
+        from regime_assets.library.evaluation.figures import equity_and_drawdown
+        from regime_assets.library.pipeline.history import HistorySettings, walk_history
+
+        def progress(number: int, total: int, session: date) -> None:
+            if number in (1, total) or number % REFITS_BETWEEN_LOGS == 0:
+                context.log.info(f"refit {number} of {total}, as of {session}")
+
+        keys = sorted(context.op_execution_context.partition_keys)
+        first, last = date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
+        settings = HistorySettings(first, last, config.refit_every, config.policy_every, config.full_retrain_every)
+        done = walk_history(data.chain(lane.universe), lane.horizon, settings, progress)
+        tracked = {f"{lane.horizon}.walk_forward.{name}": float(v) for name, v in done.figures.items() if v is not None}
+        mlflow.log_metrics(tracked, step=last.toordinal())
+        mlflow.log_artifact(str(done.report), f"{lane.horizon}.walk_forward")
+        metadata = figures(done.figures) | {
+            "sessions_decided": dg.MetadataValue.text(f"{keys[0]} to {keys[-1]}"),
+            "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),
+            "comparison": table(done.table),
+            "report": file_link(done.report),
+        }
+        context.add_asset_metadata(metadata, partition_key=keys[-1])
+
+    return asset

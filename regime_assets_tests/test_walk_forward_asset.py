@@ -1,0 +1,140 @@
+"""A range of partitions is walked forward in one run of the real graph, and goes on where a killed one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from regime_assets.definitions import build_definitions
+from regime_assets.library.chain import Chain
+from regime_assets.library.design import Design
+from regime_assets.library.home import HOME_VARIABLE, Home
+from regime_assets.library.market.sources.sample import SampleSource
+from regime_assets.library.pipeline import history
+from regime_assets.library.pipeline.promotion import retain
+from regime_assets.library.pipeline.walk_store import RUNS, SEGMENTS, walk_folder
+from regime_assets.library.universe import load_universe
+from regime_assets_tests.library.pipeline.test_history import LAST, UNIVERSE, quick_chain
+
+FIRST = date(2016, 1, 4)
+KEY = dg.AssetKey(["tiny", "short", "walk_forward"])
+pytestmark = pytest.mark.xdist_group("walk_forward_asset")
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chain:
+    """A small universe with stored prices, whose models are fitted within tenths of a second in the graph as well."""
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
+    chain = quick_chain(tmp_path)
+    quick: Design = chain.design
+    monkeypatch.setattr(Chain, "design", property(lambda _: quick))
+    monkeypatch.setenv(HOME_VARIABLE, str(chain.home.root))
+    fetched = SampleSource().fetch(chain.universe.instruments, chain.universe.history_start, LAST)
+    chain.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), chain.calendar)
+    return chain
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def materialize(
+    chain: Chain, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST, **config: int
+) -> dg.ExecuteInProcessResult:
+    definitions = build_definitions(chain.home, chain.home.root.parent)
+    asset = definitions.resolve_assets_def(KEY)
+    return dg.materialize(
+        [asset],
+        instance=instance,
+        tags={
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        },
+        run_config={
+            "ops": {
+                asset.op.name: {"config": {"refit_every": 10, "policy_every": 20, "full_retrain_every": 40} | config}
+            }
+        },
+        raise_on_error=False,
+    )
+
+
+def test_a_range_is_decided_and_scored_in_one_run(chain: Chain, instance: dg.DagsterInstance) -> None:
+    done = materialize(chain, instance)
+    assert done.success
+    sessions = chain.calendar.sessions(FIRST, LAST)
+    decided = chain.database.query(f"SELECT DISTINCT session FROM {SEGMENTS} ORDER BY session")["session"]
+    assert [day.date() for day in decided] == list(sessions)
+    assert len(instance.get_materialized_partitions(KEY)) == len(sessions)
+
+    event = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=KEY, asset_partitions=[LAST.isoformat()]), 1
+    )
+    metadata = event.records[0].asset_materialization.metadata
+    assert metadata["sessions"].value == len(sessions)
+    assert [row.data["strategy"] for row in metadata["comparison"].records][:2] == ["learned policy", "regime rule"]
+    report = Path(str(metadata["report"].value).removeprefix("file://"))
+    assert "out of sample" in report.read_text()
+
+
+def test_a_run_that_broke_off_is_continued_by_the_next(
+    chain: Chain, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = history.StoredRun.store
+    kept: list[date] = []
+
+    def breaks_at_the_fourth(run: history.StoredRun, segment: object) -> None:
+        if len(kept) == 3:
+            raise RuntimeError("the machine went away")
+        stored(run, segment)
+        kept.append(segment.session.date())
+
+    monkeypatch.setattr(history.StoredRun, "store", breaks_at_the_fourth)
+    assert not materialize(chain, instance).success
+    assert len(kept) == 3
+
+    refitted: list[date] = []
+
+    def counted(run: history.StoredRun, segment: object) -> None:
+        refitted.append(segment.session.date())
+        stored(run, segment)
+
+    monkeypatch.setattr(history.StoredRun, "store", counted)
+    assert materialize(chain, instance).success
+    assert len(refitted) == 4
+    assert min(refitted) > max(kept), "what was stored is not fitted again"
+
+
+def test_a_range_that_begins_before_the_history_suffices_says_so(chain: Chain, instance: dg.DagsterInstance) -> None:
+    done = materialize(chain, instance, date(2015, 1, 2), date(2015, 1, 5))
+    assert done.success, "three years of history precede the first partition"
+    (chain.home.root.parent / "tiny.yaml").write_text(UNIVERSE.replace("2012-01-03", "2014-06-02"))
+    late = Chain(load_universe(chain.home.root.parent / "tiny.yaml"), chain.home)
+    refused = materialize(late, instance, date(2015, 1, 2), date(2015, 1, 5))
+    assert not refused.success
+    failure = refused.failure_data_for_node("tiny__short__walk_forward")
+    assert failure is not None
+    assert "252 sessions to train on" in str(failure.error)
+
+
+def test_retention_keeps_the_walk_forwards_that_were_asked_for_last(chain: Chain, instance: dg.DagsterInstance) -> None:
+    for cadence in (15, 20, 30):
+        assert materialize(chain, instance, date(2016, 3, 1), refit_every=cadence).success
+    runs = chain.database.query(f"SELECT run FROM {RUNS} ORDER BY asked_at")["run"].tolist()
+    told = retain(chain, keep_last=30, keep_walk_forwards=1)
+    assert f"tiny.short: deleted walk-forwards {runs[1]}, {runs[0]}" in told
+    assert chain.database.query(f"SELECT DISTINCT run FROM {SEGMENTS}")["run"].tolist() == [runs[2]]
+    assert [walk_folder(chain, "short", run).exists() for run in runs] == [False, False, True]
+    assert materialize(chain, instance, date(2016, 3, 1), refit_every=15).success, "a forgotten one can be run again"
+
+
+def test_a_home_without_walk_forwards_has_none_to_forget(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
+    chain = Chain(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "empty"))
+    assert "tiny.short: deleted walk-forwards none" in retain(chain, keep_last=30, keep_walk_forwards=0)

@@ -12,11 +12,10 @@ import pytest
 from regime_assets.definitions import build_definitions
 from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
-from regime_assets.library.home import HOME_VARIABLE, Home
+from regime_assets.library.home import HOME_VARIABLE
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.pipeline import history
-from regime_assets.library.pipeline.promotion import retain
-from regime_assets.library.pipeline.walk_store import RUNS, SEGMENTS, walk_folder
+from regime_assets.library.pipeline.walk_store import SEGMENTS
 from regime_assets.library.universe import load_universe
 from regime_assets_tests.library.pipeline.test_history import LAST, UNIVERSE, quick_chain
 
@@ -112,29 +111,10 @@ def test_a_run_that_broke_off_is_continued_by_the_next(
 
 
 def test_a_range_that_begins_before_the_history_suffices_says_so(chain: Chain, instance: dg.DagsterInstance) -> None:
-    done = materialize(chain, instance, date(2015, 1, 2), date(2015, 1, 5))
-    assert done.success, "three years of history precede the first partition"
-    (chain.home.root.parent / "tiny.yaml").write_text(UNIVERSE.replace("2012-01-03", "2014-06-02"))
+    (chain.home.root.parent / "tiny.yaml").write_text(UNIVERSE.replace("2012-01-03", "2013-03-01"))
     late = Chain(load_universe(chain.home.root.parent / "tiny.yaml"), chain.home)
     refused = materialize(late, instance, date(2015, 1, 2), date(2015, 1, 5))
     assert not refused.success
     failure = refused.failure_data_for_node("tiny__short__walk_forward")
     assert failure is not None
     assert "252 sessions to train on" in str(failure.error)
-
-
-def test_retention_keeps_the_walk_forwards_that_were_asked_for_last(chain: Chain, instance: dg.DagsterInstance) -> None:
-    for cadence in (15, 20, 30):
-        assert materialize(chain, instance, date(2016, 3, 1), refit_every=cadence).success
-    runs = chain.database.query(f"SELECT run FROM {RUNS} ORDER BY asked_at")["run"].tolist()
-    told = retain(chain, keep_last=30, keep_walk_forwards=1)
-    assert f"tiny.short: deleted walk-forwards {runs[1]}, {runs[0]}" in told
-    assert chain.database.query(f"SELECT DISTINCT run FROM {SEGMENTS}")["run"].tolist() == [runs[2]]
-    assert [walk_folder(chain, "short", run).exists() for run in runs] == [False, False, True]
-    assert materialize(chain, instance, date(2016, 3, 1), refit_every=15).success, "a forgotten one can be run again"
-
-
-def test_a_home_without_walk_forwards_has_none_to_forget(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
-    chain = Chain(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "empty"))
-    assert "tiny.short: deleted walk-forwards none" in retain(chain, keep_last=30, keep_walk_forwards=0)

@@ -21,6 +21,8 @@ from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.models.policy_settings import PolicySettings
 from regime_assets.library.models.vae import VaeSettings
 from regime_assets.library.pipeline.history import HistorySettings, carry_out, open_run, walk_history
+from regime_assets.library.pipeline.promotion import retain
+from regime_assets.library.pipeline.walk_store import RUNS, SEGMENTS, walk_folder
 from regime_assets.library.universe import load_universe
 
 UNIVERSE = """\
@@ -133,6 +135,25 @@ def test_models_that_were_tampered_with_are_not_continued_from(folder: Path) -> 
 def test_a_first_session_without_history_before_it_is_refused(folder: Path) -> None:
     with pytest.raises(WalkForwardError, match="252 sessions to train on"):
         open_run(quick_chain(folder), "short", HistorySettings(date(2012, 6, 1), LAST))
+
+
+def test_retention_keeps_the_walk_forwards_that_were_asked_for_last(folder: Path) -> None:
+    chain = quick_chain(folder)
+    for cadence in (15, 20, 30):
+        refits(chain, HistorySettings(date(2016, 3, 1), LAST, refit_every=cadence))
+    runs = chain.database.query(f"SELECT run FROM {RUNS} ORDER BY asked_at")["run"].tolist()
+    told = retain(chain, keep_last=30, keep_walk_forwards=1)
+    assert f"tiny.short: deleted walk-forwards {runs[1]}, {runs[0]}" in told
+    assert chain.database.query(f"SELECT DISTINCT run FROM {SEGMENTS}")["run"].tolist() == [runs[2]]
+    assert [walk_folder(chain, "short", run).exists() for run in runs] == [False, False, True]
+    _, carried_out = refits(chain, HistorySettings(date(2016, 3, 1), LAST, refit_every=15))
+    assert carried_out == [1, 2], "a forgotten one starts anew"
+
+
+def test_a_home_without_walk_forwards_has_none_to_forget(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
+    chain = Chain(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "empty"))
+    assert "tiny.short: deleted walk-forwards none" in retain(chain, keep_last=30, keep_walk_forwards=0)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/report.py [--sessions 5000] [--strategies 8]
 
-Prints a markdown table, imports left out of it. Ours holds intervals, regimes, latents, weights, training curves and the
-gate's rules as vector pictures; quantstats compares one strategy with one benchmark.
+Prints a markdown table, imports left out of it. Ours holds intervals, regimes, latents, weights, training curves and
+the gate's rules as vector pictures; quantstats compares one strategy with one benchmark.
 """
 
 from __future__ import annotations

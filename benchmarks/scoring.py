@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.evaluation.batch import summarise_batch
 from regime_assets.library.evaluation.metrics import summarise
 from regime_assets.library.evaluation.scoring import realised_returns, score
 
@@ -81,6 +82,11 @@ def main() -> None:
     series = [pd.Series(net, index=sessions) for net in realised_returns(subset, returns, COST)]
     rows: list[tuple[str, int, Cost]] = [
         ("net returns of the batch", len(exposures), measure(lambda: realised_returns(exposures, returns, COST))),
+        (
+            "net returns and 6 figures of the batch",
+            len(exposures),
+            measure(lambda: summarise_batch(exposures, returns, COST)),
+        ),
         (
             "score and summarise, 13 figures, one by one",
             len(subset),

@@ -58,7 +58,7 @@ def realised_returns(weights: ArrayLike, returns: ArrayLike, cost: float) -> NDA
     """
     weights, returns = _checked(weights, returns, cost)
     net = np.zeros(_result_shape(weights, returns))
-    for rows in _blocks(weights, returns):
+    for rows in blocks(weights, returns):
         gross, turnover, _ = _score_block(weights[rows], returns)
         turnover *= cost
         np.subtract(gross, turnover, out=net[rows][..., FILL_DELAY:])
@@ -69,7 +69,7 @@ def score(weights: ArrayLike, returns: ArrayLike, cost: float) -> Scored:
     """As `realised_returns`, with the gross return, the turnover and the exposure beside the net return."""
     weights, returns = _checked(weights, returns, cost)
     gross, turnover, exposure = (np.zeros(_result_shape(weights, returns)) for _ in range(3))
-    for rows in _blocks(weights, returns):
+    for rows in blocks(weights, returns):
         for whole, block in zip((gross, turnover, exposure), _score_block(weights[rows], returns), strict=True):
             whole[rows][..., FILL_DELAY:] = block
     return Scored(net=gross - cost * turnover, gross=gross, turnover=turnover, exposure=exposure)
@@ -111,7 +111,7 @@ def _result_shape(weights: NDArray[np.float64], returns: NDArray[np.float64]) ->
     return weights.shape if returns.ndim == 1 else weights.shape[:-1]
 
 
-def _blocks(weights: NDArray[np.float64], returns: NDArray[np.float64]) -> list[slice]:
+def blocks(weights: NDArray[np.float64], returns: NDArray[np.float64]) -> list[slice]:
     """Slices over the strategies of a batch; one slice over everything when there is no batch axis."""
     if weights.ndim == returns.ndim:
         return [slice(None)]

@@ -1,12 +1,11 @@
-"""What runs without anybody pressing a button: the daily schedule, the signal's catch-up, and the drift sensor.
+"""What runs without anybody pressing a button: the jobs, and the sensors that close the loop from drift and decisions.
 
-All of it reads the calendar and Dagster's event log only: a tick opens no database and imports nothing heavy. It is
+All of it reads Dagster's event log only: a tick opens no database and imports nothing heavy. It is
 off until the user turns it on in the UI, or from the start where `REGIME_ASSETS_AUTOMATION=on`.
 """
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -14,8 +13,6 @@ import dagster as dg
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
-from regime_assets.library.market.calendar import TradingCalendar
-from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 AUTOMATION_VARIABLE = "REGIME_ASSETS_AUTOMATION"
 FITTED_ASSETS = ("vae", "gmm", "rl_policy")
 SENSOR_INTERVAL_SECONDS = 60
-SIGNAL_DELAY_HOURS = 3
 
 
 def starts_on() -> bool:
@@ -57,58 +53,6 @@ def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
         partitions_def=lane.partitions,
         description="The daily signal alone: the champion answers although a refit was refused.",
     )
-
-
-def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefinition:
-    """Materializes each session's partition once it exists, in the exchange's time zone."""
-    hour, minute = lane.universe.schedule.at.split(":")
-
-    @dg.schedule(
-        name=f"{lane.universe.name}_daily_schedule",
-        job_name=f"{lane.universe.name}_daily",
-        cron_schedule=f"{int(minute)} {int(hour)} * * *",
-        execution_timezone=calendar.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
-        description="After midnight in the exchange's time zone, the partition of the session that has just ended.",
-    )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        session = context.scheduled_execution_time.date() - timedelta(days=1)
-        last = lane.universe.last_partition
-        if last is not None and session > last:
-            return dg.SkipReason(f"the data of {lane.universe.name} ends on {last}")
-        if not calendar.is_session(session):
-            return dg.SkipReason(f"{session} was no session of {calendar.name}")
-        key = session.isoformat()
-        return dg.RunRequest(run_key=f"daily:{lane.universe.name}:{key}", partition_key=key)
-
-    return schedule
-
-
-def signal_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefinition:
-    """Lets the champion answer for a session whose refit was refused or failed after its windows were validated."""
-    hour, minute = lane.universe.schedule.at.split(":")
-    windows = [lane.of(horizon).key("validated_window") for horizon in HORIZONS]
-
-    @dg.schedule(
-        name=f"{lane.universe.name}_signal_schedule",
-        job_name=f"{lane.universe.name}_signal",
-        cron_schedule=f"{int(minute)} {(int(hour) + SIGNAL_DELAY_HOURS) % 24} * * *",
-        execution_timezone=calendar.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
-        description="Some hours after the daily run: the champion's signal, where that run did not come to it.",
-    )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        session = context.scheduled_execution_time.date() - timedelta(days=1)
-        key, instance = session.isoformat(), context.instance
-        if not calendar.is_session(session):
-            return dg.SkipReason(f"{session} was no session of {calendar.name}")
-        if key in instance.get_materialized_partitions(lane.key("daily_signal")):
-            return dg.SkipReason(f"the signal of {session} is there")
-        if any(key not in instance.get_materialized_partitions(window) for window in windows):
-            return dg.SkipReason(f"the windows of {session} were not validated")
-        return dg.RunRequest(run_key=f"signal:{lane.universe.name}:{key}", partition_key=key)
-
-    return schedule
 
 
 def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:

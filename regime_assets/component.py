@@ -23,12 +23,11 @@ from regime_assets.assets.validated_window import validated_window
 from regime_assets.assets.walk_forward import walk_forward
 from regime_assets.automation import (
     daily_job,
-    daily_schedule,
     decision_sensor,
     drift_sensor,
     signal_job,
-    signal_schedule,
 )
+from regime_assets.catch_up import daily_sensor
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.kafka_stream import kafka_job, kafka_sensor
 from regime_assets.library.home import Home
@@ -40,13 +39,14 @@ from regime_assets.stream import stream_job, stream_sensor
 
 
 def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
-    """Assets, checks, jobs, schedule and sensor of one universe."""
+    """Assets, checks, jobs and sensors of one universe."""
     calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
     partitions = session_partitions(universe, calendar)
     shared = Lane(universe, partitions)
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
-    jobs = [daily_job(shared), signal_job(shared), *operator_jobs(shared)]
+    refits = [daily_job(shared), signal_job(shared)]
+    jobs = [*refits, *operator_jobs(shared)]
     stream_jobs, stream_sensors = _streams(shared)
     names = frozenset(job.name for job in (*jobs, *stream_jobs))
     return dg.Definitions(
@@ -60,8 +60,8 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
         jobs=[*jobs, *stream_jobs],
-        schedules=[daily_schedule(shared, calendar), signal_schedule(shared, calendar)],
         sensors=[
+            daily_sensor(shared, calendar, refits),
             drift_sensor(shared, lanes),
             decision_sensor(shared, lanes, jobs),
             *stream_sensors,

@@ -1,8 +1,6 @@
-"""Schedule and sensor: what they ask for, when, and that they ask once."""
+"""Drift and decision sensors: what they ask for, and that they ask once."""
 
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -22,51 +20,12 @@ last_partition: 2022-12-28
 symbols: [AAPL, MSFT, JPM]
 traded: [SP500]
 """
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 @pytest.fixture
 def definitions(tmp_path: Path) -> dg.Definitions:
     (tmp_path / "tiny.yaml").write_text(UNIVERSE)
     return build_definitions(Home(tmp_path), tmp_path)
-
-
-def tick(definitions: dg.Definitions, at: datetime) -> dg.RunRequest | dg.SkipReason:
-    schedule = definitions.resolve_schedule_def("tiny_daily_schedule")
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
-        result = schedule(context)
-    assert isinstance(result, dg.RunRequest | dg.SkipReason)
-    return result
-
-
-def test_the_schedule_asks_for_the_session_that_has_just_ended(definitions: dg.Definitions) -> None:
-    request = tick(definitions, datetime(2022, 12, 24, 0, 30, tzinfo=NEW_YORK))
-    assert isinstance(request, dg.RunRequest)
-    assert request.partition_key == "2022-12-23"
-
-
-@pytest.mark.parametrize(
-    ("at", "reason"),
-    [
-        (datetime(2022, 12, 25, 0, 30, tzinfo=NEW_YORK), "2022-12-24 was no session"),
-        (datetime(2022, 12, 27, 0, 30, tzinfo=NEW_YORK), "2022-12-26 was no session"),
-        (datetime(2026, 11, 20, 0, 30, tzinfo=NEW_YORK), "ends on 2022-12-28"),
-    ],
-)
-def test_the_schedule_says_why_it_asks_for_nothing(definitions: dg.Definitions, at: datetime, reason: str) -> None:
-    skipped = tick(definitions, at)
-    assert isinstance(skipped, dg.SkipReason)
-    assert reason in (skipped.skip_message or "")
-
-
-def test_the_requested_partition_exists_when_it_is_asked_for(definitions: dg.Definitions) -> None:
-    at = datetime(2022, 12, 24, 0, 30, tzinfo=NEW_YORK)
-    request = tick(definitions, at)
-    partitions = definitions.resolve_asset_graph().get(dg.AssetKey(["tiny", "raw_prices"])).partitions_def
-    assert isinstance(request, dg.RunRequest)
-    assert partitions is not None
-    assert request.partition_key in partitions.get_partition_keys(current_time=at)
 
 
 def test_the_daily_job_is_retried(definitions: dg.Definitions) -> None:
@@ -79,29 +38,8 @@ def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("REGIME_ASSETS_AUTOMATION", "on")
     on = build_definitions(Home(tmp_path), tmp_path)
     for definitions, status in ((off, "STOPPED"), (on, "RUNNING")):
-        assert definitions.resolve_schedule_def("tiny_daily_schedule").default_status.value == status
+        assert definitions.resolve_sensor_def("tiny_daily_sensor").default_status.value == status
         assert definitions.resolve_sensor_def("tiny_drift_sensor").default_status.value == status
-
-
-def test_the_signal_is_asked_for_where_the_daily_run_did_not_come_to_it(definitions: dg.Definitions) -> None:
-    schedule = definitions.resolve_schedule_def("tiny_signal_schedule")
-    at = datetime(2022, 12, 24, 3, 30, tzinfo=NEW_YORK)
-
-    def materialized(*path: str) -> None:
-        instance.report_runless_asset_event(dg.AssetMaterialization(list(path), partition="2022-12-23"))
-
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
-        waiting = schedule(context)
-        for horizon in ("short", "long"):
-            materialized("tiny", horizon, "validated_window")
-        asked = schedule(context)
-        materialized("tiny", "daily_signal")
-        done = schedule(context)
-    assert isinstance(waiting, dg.SkipReason)
-    assert isinstance(asked, dg.RunRequest)
-    assert asked.partition_key == "2022-12-23"
-    assert isinstance(done, dg.SkipReason)
 
 
 def report_drift(instance: dg.DagsterInstance, session: str, episode: str) -> None:

@@ -139,10 +139,11 @@ class WalkForwardChoice(_Section):
 class ScheduleChoice(_Section):
     """When a session's partition is materialized, in the exchange's time zone."""
 
-    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|20):[0-5]\d$")] = Field(
-        "00:30", description="on the day after the session, when its partition exists; 20:59 at the latest"
+    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        "00:30", description="on the day after the session, when its partition exists"
     )
     retries: int = Field(2, ge=0, le=10, description="run retries of a scheduled or drift-triggered run")
+    catch_up_sessions: int = Field(21, ge=1, description="how many missed sessions are made up for, newest ones")
 
 
 class QualityChoice(_Section):

@@ -1,0 +1,140 @@
+"""The daily run, and every one that was missed: sessions oldest first, one after the other, nothing twice.
+
+Where it stands is in Dagster's event log, so that a laptop that was closed for three days, or a restarted daemon, goes
+on where it stopped. A session is done when the champion has answered for it. A refit that fails costs that session's
+refit: the champion answers, later sessions start from the last accepted models. Data that fails pauses the rest.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from regime_assets.assets.lane import Lane
+from regime_assets.automation import SENSOR_INTERVAL_SECONDS, is_of, starts_on
+from regime_assets.library.market.calendar import TradingCalendar
+from regime_assets.library.universe import HORIZONS
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.target import ExecutableDefinition
+
+PARTITION_TAG = "dagster/partition"
+WILL_RETRY_TAG = "dagster/will_retry"
+DUE_TAG = "regime_assets/newest_due"
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def daily_sensor(
+    lane: Lane,
+    calendar: TradingCalendar,
+    jobs: Sequence["ExecutableDefinition"],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> dg.SensorDefinition:
+    """Asks for the oldest session that is due and not done, when nothing of the universe runs."""
+    name = lane.universe.name
+
+    @dg.sensor(
+        name=f"{name}_daily_sensor",
+        jobs=jobs,
+        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
+        description="The session that has just ended, and missed ones before it: oldest first, one after the other.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        instance = context.instance
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+            if is_of(run, lane, (f"{name}_daily", f"{name}_signal")):
+                what = run.tags.get(PARTITION_TAG, run.job_name)
+                return dg.SkipReason(f"{what} is under way (run {run.run_id})")
+        due = due_sessions(lane, calendar, clock())
+        if not due:
+            return dg.SkipReason(f"no session of {name} has ended since {lane.universe.first_partition}")
+        answered = max(instance.get_materialized_partitions(lane.key("daily_signal")), default=None)
+        missed = [day for day in due if answered is None or day.isoformat() > answered]
+        if not missed:
+            last = lane.universe.last_partition
+            where = f", where the data of {name} ends" if last is not None and due[-1] >= last else ""
+            return dg.SkipReason(f"every session up to {due[-1]} is done{where}")
+        # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
+        return _next(instance, lane, missed[-1] if answered is None else missed[0], due[-1])
+
+    return sensor
+
+
+def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequence[date]:
+    """The newest sessions whose turn has come, ascending, at most `schedule.catch_up_sessions`."""
+    local = now.astimezone(ZoneInfo(calendar.timezone))
+    hour, minute = lane.universe.schedule.at.split(":")
+    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    newest = local.date() - timedelta(days=1 if local >= turn else 2)
+    last = lane.universe.last_partition
+    ended = calendar.sessions(lane.universe.first_partition, min(newest, last) if last is not None else newest)
+    return ended[-lane.universe.schedule.catch_up_sessions :]
+
+
+def _next(instance: dg.DagsterInstance, lane: Lane, session: date, newest: date) -> dg.RunRequest | dg.SkipReason:
+    """What the oldest session that is not done needs: its run, the champion's answer alone, or a person."""
+    name, key = lane.universe.name, session.isoformat()
+    run = _newest_run(instance, f"{name}_daily", key)
+    again = f"daily:{name}:{key}@{newest}"
+    if run is None or run.tags.get(DUE_TAG, key) < newest.isoformat():
+        # What failed gets another try whenever one more session has ended: a vendor's bad night passes by itself.
+        return _daily(key, again, newest)
+    is_noted = WILL_RETRY_TAG in run.tags or not instance.run_retries_enabled
+    waits = run.is_complete_and_waiting_to_retry or not is_noted
+    if run.status == dg.DagsterRunStatus.FAILURE and waits:
+        return dg.SkipReason(f"{key} failed and is tried again by itself (run {run.run_id})")
+    failed = _failed_steps(instance, run)
+    repaired = _repaired(instance, run, failed, key)
+    if repaired is not None:
+        return _daily(key, f"{again}:{repaired}", newest)
+    answer = _newest_run(instance, f"{name}_signal", key)
+    if answer is None and _windows_are_there(instance, lane, key):
+        return dg.RunRequest(run_key=f"signal:{name}:{key}", job_name=f"{name}_signal", partition_key=key)
+    culprit = ", ".join(failed + (_failed_steps(instance, answer) if answer else [])) or f"a run ({run.status.value})"
+    return dg.SkipReason(
+        f"paused at {key}: {culprit} failed (run {run.run_id}); it goes on when that asset is materialized for {key}, "
+        f"and tries again when the session after {newest} has ended"
+    )
+
+
+def _daily(key: str, run_key: str, newest: date) -> dg.RunRequest:
+    universe = run_key.split(":")[1]
+    tags = {DUE_TAG: newest.isoformat()}
+    return dg.RunRequest(run_key=run_key, job_name=f"{universe}_daily", partition_key=key, tags=tags)
+
+
+def _newest_run(instance: dg.DagsterInstance, job: str, key: str) -> dg.DagsterRun | None:
+    return next(iter(instance.get_runs(dg.RunsFilter(job_name=job, tags={PARTITION_TAG: key}), limit=1)), None)
+
+
+def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """The assets and checks that failed, as paths."""
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [str(entry.step_key).replace("__", "/") for entry in entries]
+
+
+def _repaired(instance: dg.DagsterInstance, run: dg.DagsterRun, failed: Sequence[str], key: str) -> int | None:
+    """The event with which a failed asset was materialized after the run ended; None while there is none."""
+    record = instance.get_run_record_by_id(run.run_id)
+    ended = record.end_time if record is not None else None
+    for path in failed:
+        asset = dg.AssetKey(path.removesuffix("_checks").split("/"))
+        since = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[key], after_timestamp=ended)
+        records = instance.fetch_materializations(since, limit=1).records
+        if records:
+            return records[0].storage_id
+    return None
+
+
+def _windows_are_there(instance: dg.DagsterInstance, lane: Lane, key: str) -> bool:
+    windows = [lane.of(horizon).key("validated_window") for horizon in HORIZONS]
+    return all(key in instance.get_materialized_partitions(window) for window in windows)

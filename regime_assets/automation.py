@@ -13,6 +13,7 @@ import dagster as dg
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
+from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition

@@ -7,7 +7,7 @@ archive dates back to before that counts from the moment it was fetched, so that
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,6 +39,26 @@ class FactsReport(NamedTuple):
     known_late: int
 
 
+class Question(NamedTuple):
+    """What a source was asked, so that the next run asks only for what is new since.
+
+    Attributes:
+        request: everything that an answer depends on besides subject and day, as text. After another request a subject
+            is asked for whole.
+        since: subject → the first day of publication that was asked for; None where it was asked for whole.
+    """
+
+    request: str
+    since: Mapping[str, date | None]
+
+
+class LastAsked(NamedTuple):
+    """When a subject was answered last, and when it was last asked for whole; UTC without a time zone."""
+
+    at: datetime
+    whole_at: datetime
+
+
 class FactsStore:
     """The facts of one universe from one source."""
 
@@ -47,17 +67,26 @@ class FactsStore:
         self.universe = universe
         self.source = source
 
-    def ingest(self, fetched: FetchedFacts, fetched_at: datetime, answered_until: datetime) -> FactsReport:
+    def ingest(
+        self,
+        fetched: FetchedFacts,
+        fetched_at: datetime,
+        answered_until: datetime,
+        question: Question | None = None,
+    ) -> FactsReport:
         """Append the versions that are not stored yet; one transaction. The same answer twice writes no fact.
 
         A version is identified by subject, fact, period and the moment at which the archive says it was published. One
         whose value the archive changes afterwards is stored beside the first, known from `fetched_at`.
 
         Args:
-            fetched: a source's answer, complete for its subjects: every version of every period asked for.
+            fetched: a source's answer, complete for its subjects: every version of every period asked for, or every one
+                since a day of publication.
             fetched_at: when it was received, with a time zone.
             answered_until: up to which moment facts are read from this answer: the decision time of the newest session
                 that it was fetched for. The later of the two is kept with each subject of the answer.
+            question: what was asked, kept with each subject that did not fail; those had nothing new that are missing
+                in the answer. Without it, nothing is kept.
 
         Raises:
             StoreError: a version occurs twice, or has no finite value.
@@ -76,16 +105,28 @@ class FactsStore:
                 {"universe": self.universe, "source": self.source, "fetched_at": moment},
             )
             counts = connection.execute("SELECT count(*), count(*) FILTER (late) FROM fresh").fetchone()
-            for subject in sorted(set(fetched.facts["subject"])):
+            asked = {} if question is None else question.since
+            for subject in sorted({*fetched.facts["subject"], *asked} - set(fetched.failures)):
                 connection.execute(
                     "INSERT OR REPLACE INTO facts_answered SELECT ?, ?, ?, "
                     "greatest(?, coalesce(max(answered_until), ?)) FROM facts_answered "
                     "WHERE universe = ? AND source = ? AND subject = ?",
                     [self.universe, self.source, subject, until, until, self.universe, self.source, subject],
                 )
+            if question is not None:
+                self._remember(connection, question, sorted(set(asked) - set(fetched.failures)), moment)
             connection.execute("DROP TABLE fresh")
         total, late = counts if counts is not None else (0, 0)
         return FactsReport(total - late, late)
+
+    def last_asked(self, request: str) -> dict[str, LastAsked]:
+        """When each subject was answered last by this very request; subjects that never were are left out."""
+        with self._connected() as connection:
+            sql = (
+                "SELECT subject, asked_at, whole_at FROM facts_asked WHERE universe = ? AND source = ? AND request = ?"
+            )
+            rows = connection.execute(sql, [self.universe, self.source, request]).fetchall()
+        return {str(subject): LastAsked(at, whole_at) for subject, at, whole_at in rows}
 
     def facts(self, as_of: date, calendar: TradingCalendar, subjects: Sequence[str] | None = None) -> pd.DataFrame:
         """The newest version of every fact and period that was known at the decision time of `as_of`.
@@ -132,6 +173,18 @@ class FactsStore:
             )
             return connection.execute(sql, [self.universe, self.source, subject, fact, period]).df()
 
+    def _remember(
+        self, connection: duckdb.DuckDBPyConnection, question: Question, subjects: Sequence[str], moment: datetime
+    ) -> None:
+        for subject in subjects:
+            sql = "SELECT max(whole_at) FROM facts_asked WHERE universe = ? AND source = ? AND subject = ?"
+            known = connection.execute(sql, [self.universe, self.source, subject]).fetchall()[0][0]
+            whole_at = moment if question.since[subject] is None else known
+            connection.execute(
+                "INSERT OR REPLACE INTO facts_asked VALUES (?, ?, ?, ?, ?, ?)",
+                [self.universe, self.source, subject, question.request, moment, whole_at],
+            )
+
     @contextmanager
     def _connected(self) -> Generator[duckdb.DuckDBPyConnection]:
         with self._database.connect() as connection:
@@ -159,6 +212,10 @@ def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "CREATE TABLE IF NOT EXISTS facts_answered (universe VARCHAR, source VARCHAR, subject VARCHAR, "
         "answered_until TIMESTAMP, PRIMARY KEY (universe, source, subject))"
+    )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS facts_asked (universe VARCHAR, source VARCHAR, subject VARCHAR, request VARCHAR, "
+        "asked_at TIMESTAMP, whole_at TIMESTAMP, PRIMARY KEY (universe, source, subject))"
     )
 
 

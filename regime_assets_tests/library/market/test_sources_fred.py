@@ -83,6 +83,31 @@ def test_the_answer_does_not_depend_on_how_the_archive_is_cut_into_requests(
     assert facts["known_at"].dt.strftime("%m-%d").tolist() == ["02-11", "03-11", "04-11", "06-11", "04-11"]
 
 
+@pytest.mark.parametrize("vintages_per_request", [1, 2, 1000])
+@pytest.mark.parametrize("day", ["2020-02-09", "2020-02-10", "2020-02-11", "2020-04-10", "2020-06-10", "2020-06-11"])
+def test_what_was_published_since_a_day_is_the_end_of_the_whole(
+    server: VendorServer, monkeypatch: pytest.MonkeyPatch, vintages_per_request: int, day: str
+) -> None:
+    values = ["1.0", "1.5", "1.0", "1.0", "2.0"]
+    published = [f"2020-0{month}-10" for month in range(2, 7)]
+    history = [Vintage(day, "2020-01-01", value) for day, value in zip(published, values, strict=True)]
+    vendor.prepare_fred(server, "GDP", [*history, Vintage("2020-04-10", "2020-02-01", "7.0")])
+    monkeypatch.setattr("regime_assets.library.market.sources.fred.VINTAGES_PER_REQUEST", vintages_per_request)
+    whole = source(server).fetch_facts(["GDP"], FIRST, LAST).facts
+    since = source(server).fetch_facts(["GDP"], FIRST, LAST, {"GDP": date.fromisoformat(day)})
+    wanted = whole[whole["known_at"] >= pd.Timestamp(day, tz="America/New_York") + pd.Timedelta(days=1)]
+    pd.testing.assert_frame_equal(since.facts, wanted.reset_index(drop=True))
+    assert since.failures == {}
+
+
+def test_where_nothing_was_published_since_no_observation_is_asked_for(server: VendorServer) -> None:
+    fetched = source(server).fetch_facts(["PAYEMS"], FIRST, LAST, {"PAYEMS": date(2020, 4, 1)})
+    assert (len(fetched.facts), fetched.failures) == (0, {})
+    assert server.times_asked(vendor.FRED_OBSERVATIONS_PATH) == 0
+    (asked,) = server.asked
+    assert asked.query["realtime_start"] == "2020-04-01"
+
+
 def test_a_daily_series_with_more_vintages_than_the_archive_allows_is_fetched_whole(server: VendorServer) -> None:
     days = [date(2012, 1, 1) + timedelta(days=n) for n in range(2100)]
     vendor.prepare_fred(server, "DGS10", [Vintage(d.isoformat(), d.isoformat(), "1.0") for d in days])

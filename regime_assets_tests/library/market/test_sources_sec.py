@@ -82,6 +82,48 @@ def test_a_flow_over_a_quarter_and_over_a_year_are_different_periods(server: Ven
     }
 
 
+@pytest.mark.parametrize("day", ["2023-01-31", "2023-02-01", "2023-02-02", "2024-05-01", "2024-05-02"])
+def test_what_was_filed_since_a_day_is_the_end_of_the_whole(server: VendorServer, day: str) -> None:
+    serve(
+        server,
+        "Assets",
+        "USD",
+        sec_filing("2022-12-31", 100.0, "2023-02-01", accession="0-23-1"),
+        sec_filing("2022-12-31", 100.0, "2024-02-01", accession="0-24-1"),
+        sec_filing("2022-12-31", 90.0, "2024-05-01", accession="0-24-2"),
+    )
+    filings = vendor.sec_filings("2023-02-01", "2024-02-01", "2024-05-01")
+    server.route(vendor.sec_filings_path(320193), filings)
+    whole = source(server).fetch_facts(["AAPL"], FIRST, LAST).facts
+    since = source(server).fetch_facts(["AAPL"], FIRST, LAST, {"AAPL": date.fromisoformat(day)})
+    wanted = whole[whole["known_at"] >= pd.Timestamp(day, tz="America/New_York") + pd.Timedelta(days=1)]
+    pd.testing.assert_frame_equal(since.facts, wanted.reset_index(drop=True))
+    assert since.failures == {}
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_the_facts_are_fetched_again_only_after_a_filing_that_has_some(server: VendorServer, tagged: bool) -> None:
+    server.route(vendor.sec_filings_path(320193), vendor.sec_filings("2024-02-01", tagged=tagged))
+    fetched = source(server).fetch_facts(["AAPL"], FIRST, LAST, {"AAPL": date(2024, 2, 1)})
+    assert server.times_asked(vendor.sec_facts_path(320193)) == int(tagged)
+    assert (len(fetched.facts), fetched.failures) == (int(tagged), {})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [Answer({}), Answer({"filings": {"recent": {"filingDate": ["soon"], "isXBRL": [1]}}}), Answer("", status=503)],
+    ids=["nothing", "date", "down"],
+)
+def test_a_list_of_filings_that_cannot_be_read_fails_the_company_alone(server: VendorServer, bad: Answer) -> None:
+    server.route(vendor.sec_filings_path(320193), bad)
+    server.route(
+        vendor.sec_facts_path(1067983), sec_facts({"Assets": {"USD": [sec_filing("2023-12-31", 1.0, "2024-02-01")]}})
+    )
+    fetched = source(server, attempts=2).fetch_facts(["AAPL", "BRK-B"], FIRST, LAST, {"AAPL": date(2024, 2, 1)})
+    assert set(fetched.failures) == {"AAPL"}
+    assert set(fetched.facts["subject"]) == {"BRK-B"}
+
+
 def test_the_contact_is_sent_with_every_request(server: VendorServer) -> None:
     source(server).fetch_facts(["AAPL"], FIRST, LAST)
     assert [asked.headers["user-agent"] for asked in server.asked] == [CONTACT, CONTACT]

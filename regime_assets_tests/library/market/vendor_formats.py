@@ -183,8 +183,9 @@ def prepare_fred(server: VendorServer, series: str, vintages: Sequence[Vintage])
     """Serve a series' vintages as FRED does: by real-time window, what was valid before it clipped to its start."""
     dates = sorted({vintage.published for vintage in vintages})
 
-    def vintage_dates(_: Asked) -> Any:
-        return {"count": len(dates), "vintage_dates": dates}
+    def vintage_dates(asked: Asked) -> Any:
+        recent = [published for published in dates if published >= asked.query.get("realtime_start", "1776-07-04")]
+        return {"count": len(recent), "vintage_dates": recent}
 
     def observations(asked: Asked) -> Any:
         start, end = asked.query["realtime_start"], asked.query["realtime_end"]
@@ -216,6 +217,18 @@ def fred_error(message: str) -> Answer:
 def sec_facts_path(number: int) -> str:
     """Where the SEC serves a company's facts."""
     return f"/api/xbrl/companyfacts/CIK{number:010d}.json"
+
+
+def sec_filings_path(number: int) -> str:
+    """Where the SEC lists what a company filed."""
+    return f"/submissions/CIK{number:010d}.json"
+
+
+def sec_filings(*days: str, tagged: bool = True) -> dict[str, Any]:
+    """A company's list of filings, newest first, as parallel columns."""
+    newest_first = sorted(days, reverse=True)
+    columns = {"filingDate": newest_first, "isXBRL": [int(tagged)] * len(days), "form": ["10-Q"] * len(days)}
+    return {"cik": "1", "name": "X", "filings": {"recent": columns, "files": []}}
 
 
 def sec_filing(

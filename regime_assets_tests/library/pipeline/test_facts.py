@@ -1,7 +1,7 @@
 """The assets of facts and of corporate actions, with the real clients against servers on this machine."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,12 +10,14 @@ import pytest
 from regime_assets.definitions import build_definitions
 from regime_assets.library.chain import Chain
 from regime_assets.library.home import Home
-from regime_assets.library.pipeline.facts import known_facts
+from regime_assets.library.market.facts import FactsReport
+from regime_assets.library.market.sources import SourceError
+from regime_assets.library.pipeline.facts import known_facts, refresh_facts
 from regime_assets.library.universe import load_universe
 from regime_assets_tests.chain_run import QUIET
 from regime_assets_tests.library.market import vendor_formats as vendor
 from regime_assets_tests.library.market.vendor_formats import Vintage
-from regime_assets_tests.library.market.vendor_server import VendorServer, running_server
+from regime_assets_tests.library.market.vendor_server import Answer, VendorServer, running_server
 
 UNIVERSE = """\
 name: tiny
@@ -32,6 +34,7 @@ PAYROLLS = [
     Vintage("2020-03-06", "2020-01-01", "152.2"),
     Vintage("2020-03-06", "2020-02-01", "152.5"),
 ]
+TODAY = datetime.now(UTC).date().isoformat()
 THURSDAY, FRIDAY = "2020-03-05", "2020-03-06"
 
 
@@ -46,6 +49,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VendorServer]:
             vendor.sec_filing("2019-12-31", 100.0, "2020-01-29"),
             vendor.sec_filing("2019-12-31", 90.0, "2020-03-06", accession="0-20-2"),
         ]
+        running.route(vendor.sec_filings_path(320193), vendor.sec_filings("2020-01-29", "2020-03-06"))
         running.route(vendor.sec_facts_path(320193), vendor.sec_facts({"Assets": {"USD": filings}}))
         yield running
 
@@ -108,17 +112,85 @@ def test_materializing_again_stores_nothing(universes: Path) -> None:
     assert metadata(second)["dated_by_archive"].value == metadata(second)["known_late"].value == 0
 
 
-def test_a_series_that_the_source_does_not_know_fails_the_asset_by_name_and_stores_nothing(universes: Path) -> None:
+def refreshed(universes: Path, name: str) -> FactsReport:
+    universe = load_universe(universes / "tiny.yaml")
+    choice = universe.macro if name == "macro" else universe.fundamentals
+    assert choice is not None
+    return refresh_facts(Chain(universe, Home(universes.parent)), choice, [date(2020, 3, 6)], log=lambda _: None)
+
+
+def test_the_next_run_asks_for_what_was_published_since(universes: Path, server: VendorServer) -> None:
+    assert refreshed(universes, "macro") == FactsReport(3, 0)
+    vendor.prepare_fred(server, "PAYEMS", [*PAYROLLS, Vintage(TODAY, "2020-03-01", "153.0")])
+    server.asked.clear()
+    assert refreshed(universes, "macro") == FactsReport(1, 0)
+    overlap = (date.fromisoformat(TODAY) - timedelta(days=11)).isoformat()
+    asked = [one.query["realtime_start"] for one in server.asked if one.path == vendor.FRED_OBSERVATIONS_PATH]
+    assert asked == [overlap], "a day before the overlap, to tell what was valid from what is new"
+    assert refreshed(universes, "macro") == FactsReport(0, 0), "the overlap brings nothing twice"
+
+
+def test_the_next_run_reads_a_companys_facts_only_after_a_filing(universes: Path, server: VendorServer) -> None:
+    facts = vendor.sec_facts_path(320193)
+    assert refreshed(universes, "fundamentals") == FactsReport(2, 0)
+    server.route(vendor.sec_filings_path(320193), vendor.sec_filings("2020-03-06"))
+    assert refreshed(universes, "fundamentals") == FactsReport(0, 0)
+    assert server.times_asked(facts) == 1
+    server.route(vendor.sec_filings_path(320193), vendor.sec_filings("2020-03-06", TODAY))
+    newest = [vendor.sec_filing("2019-12-31", 90.0, "2020-03-06"), vendor.sec_filing("2020-03-31", 95.0, TODAY)]
+    server.route(facts, vendor.sec_facts({"Assets": {"USD": newest}}))
+    assert refreshed(universes, "fundamentals") == FactsReport(1, 0)
+    assert server.times_asked(facts) == 2
+
+
+def test_another_request_or_a_quarter_of_a_year_asks_for_everything_again(
+    universes: Path, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_whole() -> bool:
+        server.asked.clear()
+        refreshed(universes, "macro")
+        return any("realtime_start" not in one.query for one in server.asked)
+
+    assert [asked_whole(), asked_whole()] == [True, False]
     path = universes / "tiny.yaml"
-    path.write_text(path.read_text().replace("[PAYEMS]", "[PAYEMS, GONE]"))
+    path.write_text(path.read_text().replace("history_start: 2020-01-02", "history_start: 2019-01-02"))
+    assert [asked_whole(), asked_whole()] == [True, False]
+    monkeypatch.setattr("regime_assets.library.pipeline.facts.WHOLE_EVERY_DAYS", 0)
+    assert asked_whole()
+
+
+def test_a_series_that_fails_is_named_the_others_are_stored_and_the_next_run_asks_for_it(
+    universes: Path, server: VendorServer
+) -> None:
+    path = universes / "tiny.yaml"
+    path.write_text(path.read_text().replace("[PAYEMS]", "[GONE, PAYEMS]"))
     (result,) = materialize(universes, "macro", FRIDAY)
     assert not result.success
     (failure,) = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     assert failure is not None
-    assert "GONE" in str(failure.to_string())
+    assert "failed for 1 of 2, the others are stored: GONE" in str(failure.to_string())
     universe = load_universe(path)
     assert universe.macro is not None
-    assert known_facts(Chain(universe, Home(universes.parent)), universe.macro, date(2020, 3, 6)).latest.empty
+    known = known_facts(Chain(universe, Home(universes.parent)), universe.macro, date(2020, 3, 6))
+    assert known.latest["subject"].tolist() == ["PAYEMS"]
+    vendor.prepare_fred(server, "GONE", [Vintage("2020-02-07", "2020-01-01", "7.0")])
+    server.asked.clear()
+    assert latest(materialize(universes, "macro", FRIDAY)[0])["subject"] == "GONE"
+    whole = {one.query["series_id"] for one in server.asked if "realtime_start" not in one.query}
+    assert whole == {"GONE"}
+
+
+def test_a_source_that_dies_half_way_keeps_what_it_gave_and_the_next_run_goes_on(
+    universes: Path, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regime_assets.library.pipeline.facts.SUBJECTS_AT_ONCE", 1)
+    path = universes / "tiny.yaml"
+    path.write_text(path.read_text().replace("[PAYEMS]", "[PAYEMS, UNRATE]"))
+    server.route(vendor.FRED_VINTAGES_PATH, Answer("", status=503), query={"series_id": "UNRATE"})
+    with pytest.raises(SourceError, match="down"):
+        refreshed(universes, "macro")
+    vendor.prepare_fred(server, "UNRATE", [Vintage("2020-02-07", "2020-01-01", "3.6")])
+    assert refreshed(universes, "macro") == FactsReport(1, 0), "the first series is stored already"
 
 
 def test_without_configuration_there_is_no_asset_of_facts(universes: Path) -> None:

@@ -96,8 +96,17 @@ class FactsSource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def fetch_facts(self, subjects: Sequence[str], first: date, last: date) -> FetchedFacts:
+    def fetch_facts(
+        self, subjects: Sequence[str], first: date, last: date, since: Mapping[str, date] | None = None
+    ) -> FetchedFacts:
         """All versions of the facts about periods that end from `first` to `last`.
+
+        Args:
+            subjects: series or companies.
+            first: earliest end of a period.
+            last: latest end of a period.
+            since: subject → the day from which on versions were published that are asked for; what is older, and what
+                only repeats it, is left out. Subjects that are not named are asked for whole.
 
         Raises:
             SourceError: the whole source is unusable, or the request is malformed.
@@ -152,12 +161,15 @@ def assemble(histories: Mapping[str, History], failures: Mapping[str, str]) -> F
     return Fetched(_bar_frame(bars), _action_frame(actions), dict(failures))
 
 
-def assemble_facts(facts: Mapping[str, pd.DataFrame], failures: Mapping[str, str]) -> FetchedFacts:
+def assemble_facts(
+    facts: Mapping[str, pd.DataFrame], failures: Mapping[str, str], since: Mapping[str, date] | None = None
+) -> FetchedFacts:
     """Put the subjects' facts together, keeping of each only the versions that changed its value.
 
     Args:
         facts: subject → columns fact, period, value, known_at; later rows win among those of one moment.
         failures: subject → reason.
+        since: subject → the first day of publication that is wanted; versions from before it are only compared with.
     """
     parts = [frame.assign(subject=subject) for subject, frame in facts.items()]
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -167,7 +179,9 @@ def assemble_facts(facts: Mapping[str, pd.DataFrame], failures: Mapping[str, str
     key = ["subject", "fact", "period"]
     frame = frame.drop_duplicates([*key, "known_at"], keep="last").sort_values([*key, "known_at"])
     repeated = frame["value"] == frame.groupby(key)["value"].shift()
-    return FetchedFacts(frame[~repeated].reset_index(drop=True), dict(failures))
+    days = {subject: day.isoformat() for subject, day in (since or {}).items()}
+    wanted_from = end_of_day(frame["subject"].map(days).fillna("1900-01-01"))
+    return FetchedFacts(frame[~repeated & (frame["known_at"] >= wanted_from)].reset_index(drop=True), dict(failures))
 
 
 def end_of_day(days: pd.Series) -> pd.Series:

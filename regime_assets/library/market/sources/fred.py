@@ -1,12 +1,13 @@
 """Macro series by vintage: what FRED's archive (ALFRED) says was published, and when.
 
-Every version of every observation is fetched. A vintage is dated by day; a figure counts as known from the end of that
-day in New York, never earlier. A series that entered the archive late has its old observations dated by that entry.
+Every version of every observation is fetched, or those of the vintages since a day. A vintage is dated by day; a figure
+counts as known from the end of that day in New York, never earlier. A series that entered the archive late has its old
+observations dated by that entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,12 +17,12 @@ from regime_assets.library.market.sources.base import (
     FetchedFacts,
     SourceError,
     SymbolError,
-    assemble_facts,
     check_request,
     end_of_day,
     finite_numbers,
 )
-from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each
+from regime_assets.library.market.sources.fact_fetching import fetch_each_subject, no_facts
+from regime_assets.library.market.sources.pacing import Pacing, Unavailable
 from regime_assets.library.market.sources.vendor_client import VendorClient, from_environment, quoted
 
 VENDOR = "FRED"
@@ -60,28 +61,36 @@ class FredSource:
         self._pacing = Pacing(pause, timeout, attempts, backoff)
         self._client = VendorClient(VENDOR, HOST, timeout, MAX_ANSWER_BYTES, base_url)
 
-    def fetch_facts(self, subjects: Sequence[str], first: date, last: date) -> FetchedFacts:
-        """All vintages of the observations dated from `first` to `last`; the fact is called "level".
+    def fetch_facts(
+        self, subjects: Sequence[str], first: date, last: date, since: Mapping[str, date] | None = None
+    ) -> FetchedFacts:
+        """All vintages, or those since a day, of the observations dated `first` to `last`; the fact is called "level".
 
         Raises:
             SourceError: the key is missing or refused, no series was answered, or the request is malformed.
         """
         series = check_request(subjects, first, last)
         key = from_environment(self._api_key_env, f"{VENDOR} needs an API key")
-        facts, failures = fetch_each(VENDOR, series, lambda one: self._vintages(one, key, first, last), self._pacing)
-        return assemble_facts(facts, failures)
 
-    def _vintages(self, series: str, key: str, first: date, last: date) -> pd.DataFrame:
+        def vintages(one: str, published: date | None) -> pd.DataFrame:
+            return self._vintages(one, key, first, last, published)
+
+        return fetch_each_subject(VENDOR, series, since, vintages, self._pacing)
+
+    def _vintages(self, series: str, key: str, first: date, last: date, since: date | None) -> pd.DataFrame:
         identity = {"series_id": series, "api_key": key, "file_type": "json"}
         rows: list[dict[str, str]] = []
-        vintages = self._pages("vintagedates", identity, "vintage_dates", rows_per_request=10_000)
+        wanted = identity if since is None else identity | {"realtime_start": since.isoformat()}
+        vintages = self._pages("vintagedates", wanted, "vintage_dates", rows_per_request=10_000)
         try:
-            for start, end in _windows(vintages):
+            for start, end in _windows(vintages, since):
                 query = identity | {"realtime_start": start, "realtime_end": end}
                 query |= {"observation_start": first.isoformat(), "observation_end": last.isoformat()}
                 rows += self._pages("observations", query, "observations")
             # "." is FRED's mark for an observation that has no value.
             table = pd.DataFrame([row for row in rows if row["value"] != "."])
+            if table.empty and since is not None:
+                return no_facts()
             if table.empty:
                 raise SymbolError(f"{VENDOR} has no observation from {first} to {last}")
             return pd.DataFrame(
@@ -113,15 +122,18 @@ class FredSource:
                 return found
 
 
-def _windows(vintages: list[str]) -> list[tuple[str, str]]:
-    """Real-time windows of a bearable number of vintages each, together from the first vintage to today.
+def _windows(vintages: list[str], since: date | None) -> list[tuple[str, str]]:
+    """Real-time windows of a bearable number of vintages each, together from the first vintage to the last.
 
     A version that is still valid when a window starts is dated by that start; it repeats the value that the window
-    before ended with, and goes when repeated values are dropped.
+    before ended with, and goes when repeated values are dropped. With `since`, the first window starts a day earlier:
+    what was valid by then carries that day and is told from what was published on `since` itself.
     """
     days = [date.fromisoformat(vintage) for vintage in vintages]
     starts = days[::VINTAGES_PER_REQUEST]
     ends = [*(start - timedelta(days=1) for start in starts[1:]), *days[-1:]]
+    if since is not None and starts:
+        starts[0] = since - timedelta(days=1)
     return [(start.isoformat(), end.isoformat()) for start, end in zip(starts, ends, strict=True)]
 
 

@@ -1,7 +1,9 @@
 """Company facts from the SEC's XBRL archive, by the day on which they were filed.
 
 The archive repeats last year's figures in every later report; only the first filing and those that changed a figure
-are kept. A filing is dated by day; it counts as known from the end of that day in New York, never earlier.
+are kept. A filing is dated by day; it counts as known from the end of that day in New York, never earlier. The facts of
+a company come as one file of megabytes: where only filings since a day are asked for, the short list of its filings
+says first whether there are any.
 """
 
 from __future__ import annotations
@@ -16,18 +18,19 @@ from regime_assets.library.market.sources.base import (
     FetchedFacts,
     SourceError,
     SymbolError,
-    assemble_facts,
     check_request,
     end_of_day,
     finite_numbers,
 )
-from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each, persistently
+from regime_assets.library.market.sources.fact_fetching import fetch_each_subject, no_facts
+from regime_assets.library.market.sources.pacing import Pacing, Unavailable, persistently
 from regime_assets.library.market.sources.vendor_client import VendorClient, from_environment
 
 VENDOR = "SEC"
 HOST = "sec.gov"
 TICKERS_URL = "https://www.sec.gov/files/company_tickers.json"
 FACTS_URL = "https://data.sec.gov/api/xbrl/companyfacts/CIK{cik:010d}.json"
+FILINGS_URL = "https://data.sec.gov/submissions/CIK{cik:010d}.json"
 MAX_ANSWER_BYTES = 128 * 1024 * 1024  # the largest company's facts are below 40 MB
 DEFAULT_CONCEPTS = (
     "us-gaap:Assets",
@@ -68,9 +71,12 @@ class SecSource:
         self._contact_env = contact_env
         self._pacing = Pacing(pause, timeout, attempts, backoff)
         self._client = VendorClient(VENDOR, HOST, timeout, MAX_ANSWER_BYTES, base_url)
+        self._numbers: dict[str, int] = {}
 
-    def fetch_facts(self, subjects: Sequence[str], first: date, last: date) -> FetchedFacts:
-        """All filed versions of the facts whose period ends from `first` to `last`.
+    def fetch_facts(
+        self, subjects: Sequence[str], first: date, last: date, since: Mapping[str, date] | None = None
+    ) -> FetchedFacts:
+        """All filed versions, or those filed since a day, of the facts whose period ends from `first` to `last`.
 
         Raises:
             SourceError: the contact is missing or refused, no company was answered, or the request is malformed.
@@ -81,13 +87,20 @@ class SecSource:
             raise SourceError(f"{self._contact_env}: the SEC needs a name and an e-mail address, in ASCII")
         headers = {"User-Agent": contact}
         try:
-            numbers = persistently(lambda: self._registered(headers), self._pacing)
+            self._numbers = self._numbers or persistently(lambda: self._registered(headers), self._pacing)
         except Unavailable as error:
             raise SourceError(f"{VENDOR} is down: {error}") from error
-        facts, failures = fetch_each(
-            VENDOR, tickers, lambda ticker: self._facts(numbers.get(ticker.upper()), headers, first, last), self._pacing
-        )
-        return assemble_facts(facts, failures)
+        numbers = self._numbers
+
+        def filed(ticker: str, published: date | None) -> pd.DataFrame:
+            number = numbers.get(ticker.upper())
+            if number is None:
+                raise SymbolError(f"the {VENDOR} lists no company under this ticker")
+            if published is not None and not self._has_filed(number, headers, published):
+                return no_facts()
+            return self._facts(number, headers, first, last, published)
+
+        return fetch_each_subject(VENDOR, tickers, since, filed, self._pacing)
 
     def _registered(self, headers: Mapping[str, str]) -> dict[str, int]:
         """Ticker → the company's number at the SEC."""
@@ -98,9 +111,22 @@ class SecSource:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"malformed list of tickers ({type(error).__name__})") from error
 
-    def _facts(self, number: int | None, headers: Mapping[str, str], first: date, last: date) -> pd.DataFrame:
-        if number is None:
-            raise SymbolError(f"the {VENDOR} lists no company under this ticker")
+    def _has_filed(self, number: int, headers: Mapping[str, str], since: date) -> bool:
+        """Whether the company filed anything in XBRL since a day. The list reaches back a year at least."""
+        answer = self._client.get_json(FILINGS_URL.format(cik=number), {}, headers)
+        _raise_if_refused(answer.status)
+        if answer.status >= 400:
+            raise SymbolError(f"the {VENDOR} has no filings of company {number} (HTTP {answer.status})")
+        try:
+            recent = answer.document["filings"]["recent"]
+            filings = zip(recent["filingDate"], recent["isXBRL"], strict=True)
+            return any(bool(tagged) and date.fromisoformat(day) >= since for day, tagged in filings)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"malformed list of filings ({type(error).__name__}: {error})") from error
+
+    def _facts(
+        self, number: int, headers: Mapping[str, str], first: date, last: date, since: date | None
+    ) -> pd.DataFrame:
         answer = self._client.get_json(FACTS_URL.format(cik=number), {}, headers)
         _raise_if_refused(answer.status)
         if answer.status >= 400:
@@ -120,7 +146,7 @@ class SecSource:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"malformed answer ({type(error).__name__}: {error})") from error
-        if facts.empty:
+        if facts.empty and since is None:
             raise SymbolError(f"the {VENDOR} has none of the wanted facts from {first} to {last}")
         return facts
 

@@ -6,9 +6,12 @@ Prints a markdown table of ratios. All environments play the same 20 instruments
 observations. FinRL's StockTradingEnv is measured when the wheel is given (`pip download --no-deps finrl`): its
 dependencies would disturb this environment, so its one module is loaded out of the wheel.
 
-CPU seconds of this process, one torch thread, the best of a few repetitions. SB3's defaults take batches of 64 and 10
-epochs, so they put every sample through twice the gradients and make many more gradient steps: the last column shows
-what is left of the difference per sample.
+Every learner trains the same 8,192 environment steps with PPO and two hidden layers of 64, unless its name says
+otherwise. Ours takes 4 minibatches and 5 epochs a rollout, as the default settings do. The loops over single episodes
+take SB3's batches of 64 and 10 epochs: twice the gradients a sample, 64 times the gradient steps. Environment steps
+alone would hide that, so gradient steps and samples put through a gradient are printed beside them.
+
+CPU seconds of this process, one torch thread, the rows in turn, the best of the repetitions.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import sys
 import time
 import zipimport
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +36,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from regime_assets.library.models.actions import TradingSettings
 from regime_assets.library.models.tape import MarketTape
+from regime_assets.library.models.tensor_ppo import TensorPPO
 from regime_assets.library.models.trading_env import TradingVecEnv
 
 SESSIONS, INSTRUMENTS, OBSERVATIONS = 2500, 20, 8
+
+TRAINED = 8192
+"""Environment steps that every learner trains."""
 
 
 def make_tape() -> MarketTape:
@@ -109,36 +117,58 @@ def finrl_env(wheel: Path) -> Callable[[], gym.Env]:
     return lambda: module.StockTradingEnv(**arguments)
 
 
-def steps_per_cpu_second(env: VecEnv, budget: float, repetitions: int) -> float:
+def steps_per_cpu_second(env: VecEnv, budget: float) -> float:
     """Environment steps per CPU second of `env` alone under random actions, drawn beforehand."""
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (64, env.num_envs, *env.action_space.shape)).astype(np.float32)
     env.reset()
-    best = 0.0
-    for _ in range(repetitions):
-        steps, begin = 0, time.process_time()
-        while (spent := time.process_time() - begin) < budget:
-            for action in actions[: 64 if env.num_envs >= 64 else 16]:
-                env.step(action)
-                steps += env.num_envs
-        best = max(best, steps / spent)
-    return best
+    steps, begin = 0, time.process_time()
+    while (spent := time.process_time() - begin) < budget:
+        for action in actions[: 64 if env.num_envs >= 64 else 16]:
+            env.step(action)
+            steps += env.num_envs
+    return steps / spent
 
 
-def training_per_cpu_second(env: VecEnv, steps: int, repetitions: int, **settings: Any) -> tuple[float, float]:
-    """Environment steps, and samples put through a gradient, per CPU second of PPO on `env`."""
-    best, epochs = 0.0, settings.get("n_epochs", 10)
-    for repetition in range(repetitions):
-        model = PPO("MlpPolicy", env, seed=repetition, device="cpu", **settings)
-        begin = time.process_time()
-        model.learn(steps)
-        best = max(best, model.num_timesteps / (time.process_time() - begin))
-    return best, best * epochs
+def training_per_cpu_second(learner: type[PPO], env: VecEnv, layout: dict[str, Any]) -> float:
+    """Environment steps per CPU second of PPO on `env`."""
+    model = learner("MlpPolicy", env, seed=0, device="cpu", **layout)
+    begin = time.process_time()
+    model.learn(TRAINED)
+    assert model.num_timesteps == TRAINED
+    return TRAINED / (time.process_time() - begin)
 
 
 def large_batches(environments: int) -> dict[str, Any]:
-    """The layout of the default settings: rollouts of 32 sessions, 4 minibatches, 5 epochs."""
-    return {"n_steps": 32, "batch_size": environments * 8, "n_epochs": 5}
+    """One rollout, the minibatches and epochs of the default settings."""
+    return {"n_steps": TRAINED // environments, "batch_size": TRAINED // 4, "n_epochs": 5}
+
+
+def sb3_batches(environments: int) -> dict[str, Any]:
+    """SB3's batch size and epochs."""
+    return {"n_steps": TRAINED // environments, "batch_size": 64, "n_epochs": 10}
+
+
+@dataclass
+class Row:
+    """One environment and learner, with the best figures so far."""
+
+    name: str
+    env: VecEnv
+    learner: type[PPO]
+    layout: dict[str, Any]
+    alone: float = 0.0
+    trained: float = 0.0
+
+    def measure(self) -> None:
+        """One more repetition."""
+        self.alone = max(self.alone, steps_per_cpu_second(self.env, 0.5))
+        self.trained = max(self.trained, training_per_cpu_second(self.learner, self.env, self.layout))
+        print(f"measured: {self.name}", file=sys.stderr)
+
+    def gradient_steps(self) -> float:
+        """Gradient steps per CPU second of training."""
+        return self.trained * self.layout["n_epochs"] / self.layout["batch_size"]
 
 
 def main() -> None:
@@ -148,41 +178,42 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    tape, repetitions = make_tape(), arguments.repetitions
-    rows: list[tuple[str, float, float, float]] = []
-
-    def measure(name: str, env: VecEnv, steps: int, **settings: Any) -> None:
-        alone = steps_per_cpu_second(env, 1.0, repetitions)
-        rows.append((name, alone, *training_per_cpu_second(env, steps, repetitions, **settings)))
-        print(f"measured: {name}", file=sys.stderr)
-
+    tape = make_tape()
+    rows: list[Row] = []
     for action in ("residual", "weights"):
         for count in (256, 1024):
-            trading = TradingSettings(action=action)
-            env = TradingVecEnv(tape, trading, environments=count)
-            name = f"vectorised, {action}, {count} episodes"
-            measure(name, env, 10 * 32 * count, **large_batches(count))
-    # SB3's batch size and epochs; its 2,048 steps a rollout would only make the slow loops run longer.
-    measure("vectorised, residual, 256 episodes, SB3's batches", TradingVecEnv(tape, TradingSettings()), 1, n_steps=64)
-    measure("plain Python × 8, SB3's batches", DummyVecEnv([lambda: PlainEnv(tape)] * 8), 1, n_steps=512)
+            env = TradingVecEnv(tape, TradingSettings(action=action), environments=count)
+            rows.append(Row(f"vectorised, {action}, {count} episodes", env, TensorPPO, large_batches(count)))
+    env = TradingVecEnv(tape, TradingSettings())
+    small = large_batches(256) | {"policy_kwargs": {"net_arch": [32, 32]}}
+    rows.append(Row("vectorised, residual, 256 episodes, layers of 32", env, TensorPPO, small))
+    rows.append(Row("vectorised, residual, 256 episodes, SB3's loops", env, PPO, large_batches(256)))
+    rows.append(Row("vectorised, residual, 256 episodes, SB3's batches", env, TensorPPO, sb3_batches(256)))
+    rows.append(Row("plain Python × 8, SB3", DummyVecEnv([lambda: PlainEnv(tape)] * 8), PPO, sb3_batches(8)))
     if arguments.finrl_wheel:
         maker = finrl_env(arguments.finrl_wheel)
-        measure("FinRL StockTradingEnv × 8, SB3's batches", DummyVecEnv([maker] * 8), 1, n_steps=128)
-    report(rows, finrl=arguments.finrl_wheel is not None)
+        rows.append(Row("FinRL StockTradingEnv × 8, SB3", DummyVecEnv([maker] * 8), PPO, sb3_batches(8)))
+    for _ in range(arguments.repetitions):
+        for row in rows:
+            row.measure()
+    report(rows)
 
 
-def report(rows: list[tuple[str, float, float, float]], *, finrl: bool) -> None:
-    """Print the table; ratios are to the plain Python loop."""
-    plain = next(row for row in rows if row[0].startswith("plain"))
+def report(rows: list[Row]) -> None:
+    """Print the table; ratios are to the loops over single episodes."""
+    plain = next(row for row in rows if row.name.startswith("plain"))
+    finrl = next((row for row in rows if row.name.startswith("FinRL")), None)
     print(
-        "| environment | steps / CPU s alone | × plain | PPO: steps / CPU s | × plain | PPO: gradient samples / CPU s |"
+        "| environment | steps / CPU s alone | × FinRL | PPO: steps / CPU s | × plain | × FinRL "
+        "| gradient steps / CPU s | gradient samples / CPU s |"
     )
-    print("|---|---|---|---|---|---|")
-    for name, alone, training, samples in rows:
-        ratios = alone / plain[1], training / plain[2]
-        print(f"| {name} | {alone:,.0f} | {ratios[0]:,.3g} | {training:,.0f} | {ratios[1]:,.3g} | {samples:,.0f} |")
-    if not finrl:
-        print("| FinRL StockTradingEnv × 8 | not measured | | | | |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        alone, trained = (f"{row.alone / finrl.alone:,.3g}", f"{row.trained / finrl.trained:,.3g}") if finrl else "--"
+        print(
+            f"| {row.name} | {row.alone:,.0f} | {alone} | {row.trained:,.0f} | {row.trained / plain.trained:,.3g} "
+            f"| {trained} | {row.gradient_steps():,.0f} | {row.trained * row.layout['n_epochs']:,.0f} |"
+        )
 
 
 if __name__ == "__main__":

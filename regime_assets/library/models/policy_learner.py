@@ -1,7 +1,7 @@
 """One member network, trained by stable_baselines3 and taken out of it as NumPy arrays.
 
-Nothing is written: no SB3 archive, no monitor file, no log. This module imports stable_baselines3 and torch: import
-it inside the function that trains.
+PPO is SB3's with faster loops (`tensor_ppo`), DQN is SB3's own. Nothing is written: no SB3 archive, no monitor file,
+no log. This module imports stable_baselines3 and torch: import it inside the function that trains.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import DQN, PPO
+from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import nn
 
 from regime_assets.library.models.networks import Distance, Member, Networks
 from regime_assets.library.models.policy_settings import PolicySettings
+from regime_assets.library.models.tensor_ppo import TensorPPO, linear_layers
 from regime_assets.library.models.trading_env import TradingVecEnv
 
 
@@ -41,8 +42,8 @@ def train_member(
     return extract(model), recorder.rows
 
 
-def _ppo(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member | None) -> PPO:
-    return PPO(
+def _ppo(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member | None) -> TensorPPO:
+    return TensorPPO(
         "MlpPolicy",
         env,
         learning_rate=settings.learning_rate if start is None else settings.fine_tune_learning_rate,
@@ -85,23 +86,18 @@ def _dqn(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member 
     )
 
 
-def _towers(model: PPO | DQN) -> tuple[list[nn.Linear], list[nn.Linear]]:
+def _towers(model: TensorPPO | DQN) -> tuple[list[nn.Linear], list[nn.Linear]]:
     """The linear layers of actor and critic, from the input on; DQN's networks are its values and their target."""
     if isinstance(model, DQN):
         return _linear(model.q_net), _linear(model.q_net_target)
-    policy: Any = model.policy
-    extractor = policy.mlp_extractor
-    return (
-        [*_linear(extractor.policy_net), policy.action_net],
-        [*_linear(extractor.value_net), policy.value_net],
-    )
+    return linear_layers(model.policy)
 
 
 def _linear(module: nn.Module) -> list[nn.Linear]:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
 
 
-def _neutralise(model: PPO | DQN) -> None:
+def _neutralise(model: TensorPPO | DQN) -> None:
     """Zero the actor's last layer: every action, or every level's value, starts at exactly zero."""
     towers = _towers(model) if isinstance(model, DQN) else _towers(model)[:1]
     with torch.no_grad():
@@ -110,7 +106,7 @@ def _neutralise(model: PPO | DQN) -> None:
             tower[-1].bias.zero_()
 
 
-def insert(model: PPO | DQN, member: Member) -> None:
+def insert(model: TensorPPO | DQN, member: Member) -> None:
     """Copy a member's arrays into SB3's policy."""
     actor, critic = _towers(model)
     _fill(actor, member.actor)
@@ -125,7 +121,7 @@ def insert(model: PPO | DQN, member: Member) -> None:
             policy.log_std.copy_(torch.from_numpy(member.log_std[0].copy()))
 
 
-def extract(model: PPO | DQN) -> Member:
+def extract(model: TensorPPO | DQN) -> Member:
     """A member's arrays from SB3's policy."""
     actor, critic = _towers(model)
     if isinstance(model, DQN):

@@ -136,7 +136,12 @@ def _walk_forward(options: argparse.Namespace) -> int:
 
     console = Console()
     settings = HistorySettings(
-        options.first, options.last, options.refit_every, options.policy_every, options.full_retrain_every
+        options.first,
+        options.last,
+        options.refit_every,
+        options.policy_every,
+        options.full_retrain_every,
+        embargo=options.embargo,
     )
 
     def progress(number: int, total: int, session: date) -> None:
@@ -274,6 +279,9 @@ def _parser() -> argparse.ArgumentParser:
         ("full-retrain", 252, "retrains of everything from scratch, 0 for the first only (default: 252)"),
     ):
         walk.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=f"sessions between {what}")
+    walk.add_argument(
+        "--embargo", type=int, default=0, metavar="N", help="sessions before a refit that it does not train on"
+    )
     walk.set_defaults(command=_walk_forward)
 
     shown = commands.add_parser("proofs", help="show what must hold on a universe's own prices; code 1 if one fails")

@@ -36,6 +36,7 @@ class WalkForwardConfig(dg.Config):
     refit_every: int = Field(5, ge=1, description="between two refits of VAE and regimes")
     policy_every: int = Field(21, ge=0, description="between two refits of the policy; 0 with every refit")
     full_retrain_every: int = Field(252, ge=0, description="between two retrains from scratch; 0 for the first only")
+    embargo: int = Field(0, ge=0, description="before each refit, that the refit does not train on")
 
 
 def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
@@ -66,7 +67,14 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
 
         keys = sorted(context.op_execution_context.partition_keys)
         first, last = date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
-        settings = HistorySettings(first, last, config.refit_every, config.policy_every, config.full_retrain_every)
+        settings = HistorySettings(
+            first,
+            last,
+            config.refit_every,
+            config.policy_every,
+            config.full_retrain_every,
+            embargo=config.embargo,
+        )
         done = walk_history(data.chain(lane.universe), lane.horizon, settings, progress)
         tracked = {f"{lane.horizon}.walk_forward.{name}": float(v) for name, v in done.figures.items() if v is not None}
         mlflow.log_metrics(tracked, step=last.toordinal())

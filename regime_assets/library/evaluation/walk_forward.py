@@ -2,6 +2,7 @@
 
 A model refitted on sessions up to and including R decides the sessions from R to the one before the next refit. What
 the decision of session s earns lies after s (`FILL_DELAY`), so no decision is scored on data that its model has seen.
+An embargo leaves more sessions out between the two. What a fit holds out for itself, it purges itself.
 A refit needs nothing but the models before it and its position, so that a run can go on from any stored segment.
 """
 
@@ -35,6 +36,7 @@ class WalkForwardSettings:
         minimum_training: that the first model is trained on at least.
         policy_every: between two refits of the policy, which wait for the next refit; 0 with every refit.
         full_retrain_every: between two refits of everything from scratch; 0 for the first refit only.
+        embargo: before a refit session, itself included, that the refit does not train on (López de Prado 2018, ch. 7).
     """
 
     sessions: int = 504
@@ -42,9 +44,10 @@ class WalkForwardSettings:
     minimum_training: int = 200
     policy_every: int = 0
     full_retrain_every: int = 0
+    embargo: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("refit_every", 1), ("policy_every", 0), ("full_retrain_every", 0)):
+        for name, least in (("refit_every", 1), ("policy_every", 0), ("full_retrain_every", 0), ("embargo", 0)):
             if getattr(self, name) < least:
                 raise WalkForwardError(f"{name} is {getattr(self, name)}, must be at least {least}")
 
@@ -55,7 +58,8 @@ class Step:
 
     Attributes:
         number: from 1 on; `total` in all.
-        position: row of the refit session, the last one that is trained on and the first that is decided.
+        position: row of the refit session, the first that is decided.
+        newest: row of the last session that is trained on, the refit session itself without an embargo.
         stop: row behind the last decided session.
         full_retrain: everything starts from scratch.
         policy: the policy is refitted too.
@@ -64,6 +68,7 @@ class Step:
     number: int
     total: int
     position: int
+    newest: int
     stop: int
     full_retrain: bool
     policy: bool
@@ -88,11 +93,12 @@ def schedule(total: int, settings: WalkForwardSettings) -> tuple[Step, ...]:
     """Every refit of a walk-forward over `total` sessions of history, in order.
 
     Raises:
-        WalkForwardError: fewer than `minimum_training` sessions precede the first decision.
+        WalkForwardError: fewer than `minimum_training` sessions and the embargo precede the first decision.
     """
-    start = total - min(settings.sessions, total - settings.minimum_training)
+    least = settings.minimum_training + settings.embargo
+    start = total - min(settings.sessions, total - least)
     if start >= total:
-        raise WalkForwardError(f"{total} sessions of history, {settings.minimum_training} precede the first decision")
+        raise WalkForwardError(f"{total} sessions of history, {least} precede the first decision")
     positions = list(range(start, total, settings.refit_every))
     steps: list[Step] = []
     retrained = trained = start
@@ -101,7 +107,7 @@ def schedule(total: int, settings: WalkForwardSettings) -> tuple[Step, ...]:
         policy = full or position - trained >= settings.policy_every
         retrained, trained = (position if full else retrained), (position if policy else trained)
         stop = positions[number] if number < len(positions) else total
-        steps.append(Step(number, len(positions), position, stop, full, policy))
+        steps.append(Step(number, len(positions), position, position - settings.embargo, stop, full, policy))
     return tuple(steps)
 
 
@@ -125,8 +131,8 @@ def replay(
         session = training.sessions[step.position]
         if on_refit:
             on_refit(step.number, step.total, session)
-        first, weights = shape_rows(training.sessions[: step.position + 1], shape)
-        seen = training.slice(first, step.position + 1, weights)
+        first, weights = shape_rows(training.sessions[: step.newest + 1], shape)
+        seen = training.slice(first, step.newest + 1, weights)
         day = session.date().isoformat()
         models = refit(
             seen,
@@ -137,7 +143,8 @@ def replay(
             keep_policy=not step.policy,
         )
         decided = decide(models, training.features.iloc[first : step.stop], step.position - first)
-        yield Segment(step, session, models, decided.assign(model_session=session).rename_axis("session"))
+        decided = decided.assign(model_session=training.sessions[step.newest]).rename_axis("session")
+        yield Segment(step, session, models, decided)
 
 
 def walk_forward(

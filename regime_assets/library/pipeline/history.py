@@ -37,6 +37,7 @@ class HistorySettings:
         policy_every: between two refits of the policy, at the next refit of the regimes.
         full_retrain_every: between two refits of everything from scratch: models that only ever started warm decay.
         minimum_training: that the first model is trained on at least.
+        embargo: before each refit session, itself included, that the refit does not train on.
     """
 
     first: date | None = None
@@ -45,6 +46,7 @@ class HistorySettings:
     policy_every: int = 21
     full_retrain_every: int = 252
     minimum_training: int = 252
+    embargo: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,23 @@ def open_run(chain: Chain, horizon: Horizon, settings: HistorySettings) -> Store
     """The run that `settings` mean on the prices that are stored now."""
     last = settings.last or newest_complete_session(chain)
     history = chain.history(horizon, last)
-    earliest = history.sessions[min(settings.minimum_training, len(history.sessions) - 1)]
+    least = settings.minimum_training + settings.embargo
+    earliest = history.sessions[min(least, len(history.sessions) - 1)]
     first = pd.Timestamp(settings.first) if settings.first else earliest
     if first < earliest or first > history.sessions[-1]:
         raise WalkForwardError(
             f"{chain.universe.name}: the first decided session can lie between {earliest:%Y-%m-%d} "
-            f"({settings.minimum_training} sessions to train on) and {last}, not on {first:%Y-%m-%d}"
+            f"({settings.minimum_training} sessions to train on, {settings.embargo} of embargo) and {last}, "
+            f"not on {first:%Y-%m-%d}"
         )
     count = int((history.sessions >= first).sum())
     chosen = WalkForwardSettings(
-        count, settings.refit_every, settings.minimum_training, settings.policy_every, settings.full_retrain_every
+        count,
+        settings.refit_every,
+        settings.minimum_training,
+        settings.policy_every,
+        settings.full_retrain_every,
+        settings.embargo,
     )
     return StoredRun(chain, horizon, history, chosen)
 

@@ -63,7 +63,8 @@ def compose_walk(
         notes=(
             "Every figure is out of sample: each session is decided by a model fitted on sessions up to the same close "
             f"at the latest. VAE and regimes are refitted every {settings.refit_every} sessions, the policy every "
-            f"{settings.policy_every}, everything from scratch every {settings.full_retrain_every}.",
+            f"{settings.policy_every}, everything from scratch every {settings.full_retrain_every}; {settings.embargo} "
+            "sessions of embargo lie between what is trained on and what is decided.",
             f"Net of {chain.universe.cost_bp:g} basis points one way; a weight decided on a close is filled on the "
             "next close and earns from there on; cash earns nothing.",
             "The design itself was chosen by people who know this history. Instruments that are watched today and "

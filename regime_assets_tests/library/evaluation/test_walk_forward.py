@@ -4,8 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_assets.library.artifact import parts_hash
 from regime_assets.library.design import Design
-from regime_assets.library.evaluation.walk_forward import WalkForwardError, WalkForwardSettings, schedule, walk_forward
+from regime_assets.library.evaluation.walk_forward import (
+    WalkForwardError,
+    WalkForwardSettings,
+    replay,
+    schedule,
+    walk_forward,
+)
 from regime_assets.library.market.window import Rolling
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.policy_settings import PolicySettings
@@ -50,6 +57,30 @@ def test_the_first_model_is_given_its_training_sessions() -> None:
 def test_a_cadence_below_its_least_is_refused() -> None:
     with pytest.raises(WalkForwardError, match="refit_every is 0"):
         WalkForwardSettings(refit_every=0)
+
+
+def test_an_embargo_lies_between_what_is_trained_on_and_what_is_decided() -> None:
+    steps = schedule(300, WalkForwardSettings(sessions=504, refit_every=10, minimum_training=200, embargo=7))
+    assert steps[0].position == 207
+    assert {step.position - step.newest for step in steps} == {7}
+
+    window = regime_window(330)
+    generator = np.random.default_rng(0)
+    returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
+    other = window.features.copy()
+    other.iloc[264:270] += generator.normal(size=other.iloc[264:270].shape)
+    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
+    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+
+    def first_models(features: pd.DataFrame, embargo: int) -> str:
+        history = TrainingSet(features, returns, window.sample_weight, "made up")
+        counts = WalkForwardSettings(60, 60, 200, embargo=embargo)
+        segment = next(replay(history, Rolling(3650), design, schedule(330, counts), ("made", "up")))
+        assert segment.decided["model_session"].iloc[0] == history.sessions[270 - embargo]
+        return parts_hash(segment.models.regimes.to_parts())
+
+    assert first_models(window.features, 7) == first_models(other, 7), "the embargoed sessions were not seen"
+    assert first_models(window.features, 0) != first_models(other, 0)
 
 
 def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another() -> None:

@@ -133,7 +133,7 @@ def test_models_that_were_tampered_with_are_not_continued_from(folder: Path) -> 
 
 
 def test_a_first_session_without_history_before_it_is_refused(folder: Path) -> None:
-    with pytest.raises(WalkForwardError, match="252 sessions to train on"):
+    with pytest.raises(WalkForwardError, match="252 sessions to train on, 0 of embargo"):
         open_run(quick_chain(folder), "short", HistorySettings(date(2012, 6, 1), LAST))
 
 

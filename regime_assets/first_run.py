@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from logging import INFO
+from textwrap import shorten
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from regime_assets.definitions import build_definitions, universes_folder
@@ -99,26 +102,20 @@ def _sessions(universe: Universe, home: Home, count: int, first: date | None) ->
 
 @contextmanager
 def _progress(instance: dg.DagsterInstance, run_id: str, console: Console) -> Iterator[None]:
-    """Print each step of a run as it ends, from the event log."""
+    """Print from the event log each step of a run as it ends, and what it says of its progress before."""
     started, done = time.monotonic(), threading.Event()
 
     def watch() -> None:
-        shown = 0
+        cursor: str | None = None
         while True:
             finished = done.wait(POLL_SECONDS)
-            events = instance.all_logs(
-                run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
-            )
-            for event in events[shown:]:
-                seconds = time.monotonic() - started
-                mark = (
-                    "[green]done[/green]"
-                    if event.dagster_event_type == dg.DagsterEventType.STEP_SUCCESS
-                    else "[red]FAILED[/red]"
-                )
-                console.print(f"  {seconds:6.1f} s  {mark}  {(event.step_key or '').replace('__', '/')}")
-            shown = len(events)
-            if finished:
+            seen = instance.get_records_for_run(run_id, cursor)
+            cursor = seen.cursor
+            for record in seen.records:
+                line = _line(record.event_log_entry)
+                if line:
+                    console.print(f"  {time.monotonic() - started:6.1f} s  {line}")
+            if finished and not seen.has_more:
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -128,6 +125,18 @@ def _progress(instance: dg.DagsterInstance, run_id: str, console: Console) -> It
     finally:
         done.set()
         thread.join()
+
+
+def _line(entry: dg.EventLogEntry) -> str | None:
+    step = (entry.step_key or "").replace("__", "/")
+    if entry.dagster_event is None:
+        said = entry.user_message.splitlines()
+        return f"[dim]      {step}: {escape(shorten(said[0], 160))}[/dim]" if said and entry.level == INFO else None
+    if entry.dagster_event_type == dg.DagsterEventType.STEP_SUCCESS:
+        return f"[green]done[/green]  {step}"
+    if entry.dagster_event_type == dg.DagsterEventType.STEP_FAILURE:
+        return f"[red]FAILED[/red]  {step}"
+    return None
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> str:

@@ -1,8 +1,9 @@
 """Bars and corporate actions of one session, as traded, fetched from the universe's source and validated.
 
-The first materialization loads the whole history. Later ones fetch an overlap of sessions again, so that late and
-corrected bars are picked up; only what is new or differs is stored, with the time at which it became known. Data that
-breaks a blocking rule is put into quarantine, the run fails and names it, and what is stored stays as it was.
+The first materialization loads the whole history, in parts of symbols that say in the log how far it is. Later ones
+fetch an overlap of sessions again, so that late and corrected bars are picked up; only what is new or differs is
+stored, with the time at which it became known. Data that breaks a blocking rule is put into quarantine, the run fails
+and names it, and what is stored stays as it was.
 """
 
 import dagster as dg

@@ -28,6 +28,9 @@ OVERLAP_SESSIONS = 5
 HISTORY_SESSIONS = 80
 COVERAGE_SESSIONS = 60
 
+SYMBOLS_AT_ONCE = 25
+"""Symbols that a first load fetches, judges and stores together; between two parts it says how far it is."""
+
 Log = Callable[[str], None]
 
 
@@ -83,23 +86,39 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
     sessions before the first of `sessions`, or from where their bars end if that is earlier. One that has left is asked
     for until its bars are there.
 
+    Symbols are loaded for the first time in parts: each is validated and stored on its own, so that a load of years
+    that breaks off, or a part that is refused, costs the others nothing, and the next run goes on there.
+
     Raises:
-        RejectedDataError: a symbol failed at the source, or the answer broke a blocking rule. What is stored stays
-            as it was; findings and bars are kept in quarantine.
-        SourceError: the source as a whole failed.
+        RejectedDataError: a symbol failed at the source, or an answer broke a blocking rule. Nothing of that answer is
+            stored; findings and bars are kept in quarantine.
+        SourceError: the source as a whole failed; the parts before it are stored.
     """
     source = create_source(chain.universe.source.kind, chain.universe.source.options)
-    total = IngestReport(0, 0, 0, 0)
-    warnings: list[Finding] = []
-    for symbols, first, last in _wanted(chain, sessions[0], sessions[-1]):
-        log(f"fetching {len(symbols)} symbols, {first} to {last}, from {source.name}")
+    total, warnings, refused = IngestReport(0, 0, 0, 0), list[Finding](), list[RejectedDataError]()
+    wanted = _wanted(chain, sessions[0], sessions[-1])
+    count, asked = sum(len(symbols) for symbols, _, _ in wanted), 0
+    for symbols, first, last in wanted:
+        asked += len(symbols)
+        log(f"{source.name}: {asked} of {count} symbols, {first} to {last}: fetching {', '.join(symbols)}")
         fetched_at = datetime.now(UTC)
         fetched = source.fetch(symbols, first, last)
-        found = _validated(chain, source, fetched, symbols, first, last, fetched_at)
+        try:
+            found = _validated(chain, source, fetched, symbols, first, last, fetched_at)
+        except RejectedDataError as rejected:
+            log(f"{source.name}: {asked} of {count} symbols: refused")
+            refused.append(rejected)
+            continue
         warnings += found
         report = store_accepted(chain, fetched, source.name, fetched_at)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
-        log(f"stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
+        log(
+            f"{source.name}: {asked} of {count} symbols: stored {report.new_bars} new and {report.revised_bars} "
+            f"revised bars, {len(found)} warnings"
+        )
+    if refused:
+        findings = pd.concat([rejected.findings for rejected in refused], ignore_index=True)
+        raise RejectedDataError("\n".join(map(str, refused)), findings)
     return Ingested(chain, total, findings_frame(warnings))
 
 
@@ -186,13 +205,18 @@ def _wanted(chain: Chain, first: date, last: date) -> list[tuple[tuple[str, ...]
     for (begin, end), symbols in sorted(by_span.items(), key=lambda item: item[0][1], reverse=True):
         newest = {symbol: stored[symbol] for symbol in symbols if symbol in stored and stored[symbol] >= begin}
         unknown = tuple(symbol for symbol in symbols if symbol not in newest)
-        if unknown:
-            groups.append((unknown, begin, end))
+        groups += [(part, begin, end) for part in _parts(unknown)]
         known = tuple(symbol for symbol in newest if end >= first or newest[symbol] < end)
         if known:
             start = min(*(newest[symbol] for symbol in known), first)
             groups.append((known, max(begin, last_sessions(chain, start, OVERLAP_SESSIONS + 1)[0]), end))
     return groups
+
+
+def _parts(symbols: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Parts of at most `SYMBOLS_AT_ONCE`, of equal size: a symbol alone could not be judged against others."""
+    count = -(-len(symbols) // SYMBOLS_AT_ONCE)
+    return [symbols[len(symbols) * n // count : len(symbols) * (n + 1) // count] for n in range(count)]
 
 
 def _validated(
@@ -231,7 +255,7 @@ def _validated(
         shown = "; ".join(error.message for error in errors[:10])
         more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
         raise RejectedDataError(
-            f"{chain.universe.name}: data up to {last} from {source.name} was refused, nothing was stored: "
+            f"{chain.universe.name}: data up to {last} from {source.name} was refused, nothing of it was stored: "
             f"{shown}{more}",
             frame,
         )

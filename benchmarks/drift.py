@@ -3,7 +3,7 @@
     python benchmarks/drift.py [--paths 800] [--champions 300] [--rival-paths 20]
 
 Prints markdown: false alarms a year and detection on simulated markets, on bootstrapped and on real history, beside
-Evidently's defaults and river's detectors; then the live performance tests. About five minutes of CPU.
+Evidently's defaults and river's detectors; then the live performance tests. About ten minutes of CPU.
 
 Simulated: worlds of a factor GARCH market. Each calibrates on its own twelve years, then watches 20 other paths of the
 same market for a year without a change, and from then on with one. Paths with an open episode or a cool-down when the
@@ -23,13 +23,15 @@ from drift_markets import changes, combine, features_of, sample_returns, simulat
 from drift_rivals import evidently_defaults, river_alarms, river_detectors
 from numpy.typing import NDArray
 
+from regime_assets.library.monitoring import surprise
 from regime_assets.library.monitoring.calibration import block_days, calibrate_thresholds
-from regime_assets.library.monitoring.drift import DriftSettings, DriftThresholds, day_level_features
+from regime_assets.library.monitoring.drift import DriftSettings, DriftThresholds, watched_features
 from regime_assets.library.monitoring.episodes import EpisodeCounter
 from regime_assets.library.monitoring.wasserstein import rolling_wasserstein
 
 SETTINGS = DriftSettings()
-WARM_UP = SETTINGS.reference_sessions + max(SETTINGS.windows) - 1
+WATCHED_FROM = SETTINGS.reference_sessions + max(SETTINGS.windows) - 1
+WARM_UP = surprise.WARM_UP + WATCHED_FROM
 YEAR = SETTINGS.sessions_per_year
 HISTORY = 12 * YEAR
 AFTER = 60
@@ -107,27 +109,49 @@ def simulated(paths: int) -> Tally:
         history = combine(*simulate(HISTORY, 1, generator))[0]
         thresholds = calibrate_thresholds(dated(history), SETTINGS, seed=world)
         factor, own = simulate(WARM_UP + YEAR + AFTER, PATHS_PER_WORLD, generator)
-        quiet = watch(features_of(combine(factor, own)[:, : WARM_UP + YEAR]), thresholds)
+        quiet = watch(features_of(combine(factor, own)[:, : WARM_UP + YEAR], thresholds.forecast), thresholds)
         tally.alarms.append(quiet.opened.sum() / PATHS_PER_WORLD)
         for change, returns in changes(factor, own, WARM_UP + YEAR).items():
-            note_delays(tally, change, watch(features_of(returns), thresholds), YEAR)
+            note_delays(tally, change, watch(features_of(returns, thresholds.forecast), thresholds), YEAR)
     return tally
 
 
-def bootstrapped(returns: pd.DataFrame, paths: int) -> Tally:
-    """The monitor calibrated on real history, on paths of that history's days in blocks of a year."""
+def bootstrapped(returns: pd.DataFrame, paths: int) -> dict[str, Tally]:
+    """The monitor calibrated on real history, on paths of that history's days in blocks of a year.
+
+    Where blocks meet volatility jumps: to the monitor a change, and a real one. So the days of the first row carry the
+    surprise that they were on their own date; the second row computes it along the path, seams included.
+    """
     thresholds = calibrate_thresholds(returns, SETTINGS, seed=1)
-    days = block_days(len(returns), WARM_UP + YEAR + AFTER, paths, YEAR, seed=2)
-    tally = Tally([], {})
+    days = block_days(len(returns) - surprise.WARM_UP, WARM_UP + YEAR + AFTER, paths, YEAR, seed=2) + surprise.WARM_UP
     values = returns.to_numpy(np.float32)
+    own_date = surprise.volatility_surprise(returns, fitted(thresholds)).to_numpy(np.float32)
+    without, seams = Tally([], {}), Tally([], {})
+    after = (np.arange(days.shape[1]) >= WARM_UP + YEAR)[None, :, None].astype(np.float32)
     for group in np.array_split(days, max(2, paths // PATHS_PER_WORLD)):
-        quiet = watch(features_of(values[group[:, : WARM_UP + YEAR]]), thresholds)
-        tally.alarms.append(quiet.opened.sum() / len(group))
-        after = (np.arange(days.shape[1]) >= WARM_UP + YEAR)[None, :, None].astype(np.float32)
-        for change, factor in (("volatility x 2", 1.0), ("volatility x 1.5", 0.5)):
-            changed = values[group] * (1 + factor * after)
-            note_delays(tally, change, watch(features_of(changed), thresholds), YEAR)
-    return tally
+        plain = features_of(values[group], thresholds.forecast)
+        excess = plain[..., -1] - own_date[group[:, surprise.WARM_UP :] - surprise.WARM_UP]
+        for change, factor in (("", 0.0), ("volatility x 2", 1.0), ("volatility x 1.5", 0.5)):
+            features = features_of(values[group] * (1 + factor * after), thresholds.forecast) if change else plain
+            for tally, correction in ((seams, 0.0), (without, excess)):
+                corrected = features.copy()
+                corrected[..., -1] -= correction
+                if change:
+                    note_delays(tally, change, watch(corrected, thresholds), YEAR)
+                else:
+                    quiet = watch(corrected[:, :-AFTER], thresholds)
+                    tally.alarms.append(quiet.opened.sum() / len(group))
+    return {
+        "the same, sample data in blocks of a year": without,
+        "the same, volatility's jumps at the blocks' seams left in": seams,
+    }
+
+
+def fitted(thresholds: DriftThresholds) -> surprise.VolatilityForecast:
+    """The forecast of thresholds that have one."""
+    if thresholds.forecast is None:
+        raise ValueError("thresholds of fewer than three symbols have no forecast")
+    return thresholds.forecast
 
 
 def rivals(paths: int) -> dict[str, Tally]:
@@ -137,13 +161,13 @@ def rivals(paths: int) -> dict[str, Tally]:
     markets = {"": combine(factor, own)} | changes(factor, own, start)
     tallies: dict[str, Tally] = {}
     for change, returns in markets.items():
-        features = features_of(returns)
+        features = features_of(returns, None)
         verdicts: dict[str, NDArray[np.bool_]] = {}
         daily = np.stack([evidently_defaults(f, SETTINGS.reference_sessions, max(SETTINGS.windows)) for f in features])
         verdicts["Evidently's defaults, daily"] = daily
         verdicts["Evidently's defaults with our latch"] = count_episodes(daily * 2.0, SETTINGS).opened
         for name, create in river_detectors().items():
-            runs = [river_alarms(create(), f[:, -1], SETTINGS.reference_sessions, WARM_UP) for f in features]
+            runs = [river_alarms(create(), f[:, -1], SETTINGS.reference_sessions, WATCHED_FROM) for f in features]
             verdicts[name] = np.stack(runs)
         for name, alarms in verdicts.items():
             tally = tallies.setdefault(name, Tally([], {}))
@@ -161,10 +185,11 @@ def dated(values: NDArray[np.float32]) -> pd.DataFrame:
 def real_history(returns: pd.DataFrame) -> None:
     """Print delays in three crises and retrains a year with everything frozen before 2007."""
     thresholds = calibrate_thresholds(returns.loc[:FROZEN], SETTINGS, seed=1)
-    features = day_level_features(returns)
+    features = watched_features(returns, thresholds.forecast)
     ours = watch(features.to_numpy(np.float32)[None], thresholds)
-    sessions = features.index[WARM_UP:]
-    daily = evidently_defaults(features.to_numpy(np.float32), SETTINGS.reference_sessions, max(SETTINGS.windows))
+    sessions = features.index[WATCHED_FROM:]
+    plain = watched_features(returns, None).to_numpy(np.float32)
+    daily = evidently_defaults(plain, SETTINGS.reference_sessions, max(SETTINGS.windows))
     latched = count_episodes(daily[None] * 2.0, SETTINGS)
     rows = {
         f"calibrated, frozen at {FROZEN}": ours,
@@ -212,8 +237,7 @@ def main() -> None:
     print("Cells: share found within 60 sessions, median delay of those (of all).")
     calibrated = {
         f"calibrated, budget {SETTINGS.alarms_per_year}, factor GARCH": simulated(arguments.paths),
-        "the same, sample data in blocks of a year": bootstrapped(returns, arguments.paths),
-    }
+    } | bootstrapped(returns, arguments.paths)
     print_rows(f"Simulated changes, {arguments.paths} paths", calibrated)
     print_rows(f"Others, {arguments.rival_paths} factor GARCH paths", rivals(arguments.rival_paths))
     real_history(returns)

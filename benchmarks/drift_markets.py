@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.market.sources.sample import LAST_SESSION, SampleSource
-from regime_assets.library.monitoring.drift import day_level_features
+from regime_assets.library.monitoring.drift import watched_features
+from regime_assets.library.monitoring.surprise import VolatilityForecast
 
 Floats = NDArray[np.float32]
 
@@ -64,11 +65,10 @@ def changes(factor: Floats, own: Floats, start: int) -> dict[str, Floats]:
     }
 
 
-def features_of(returns: Floats) -> Floats:
-    """(paths, sessions, F) day-level features of (paths, sessions, symbols) returns."""
+def features_of(returns: Floats, forecast: VolatilityForecast | None) -> Floats:
+    """(paths, sessions - surprise.WARM_UP, F) watched features of (paths, sessions, symbols) returns."""
     possible = np.maximum(returns, -0.99)  # a doubled crash must not lose more than everything
-    flat = day_level_features(pd.DataFrame(possible.reshape(-1, returns.shape[2])))
-    return flat.to_numpy(np.float32).reshape(*returns.shape[:2], -1)
+    return np.stack([watched_features(pd.DataFrame(path), forecast).to_numpy(np.float32) for path in possible])
 
 
 def sample_returns() -> pd.DataFrame:

@@ -50,9 +50,9 @@ class Home:
         """The folder of one fitted model."""
         return self.root / "models" / universe / horizon / session.isoformat() / kind
 
-    def drift_thresholds(self, universe: str, calibrated: date) -> Path:
-        """The folder of the drift thresholds calibrated on the history up to a session."""
-        return self.root / "drift_thresholds" / universe / calibrated.isoformat()
+    def drift_thresholds(self, universe: str, calibrated: date, rules: str) -> Path:
+        """The folder of the drift thresholds calibrated on the history up to a session, under rules of that name."""
+        return self.root / "drift_thresholds" / universe / calibrated.isoformat() / rules
 
     def bundle(self, universe: str, horizon: str, session: date) -> Path:
         """The folder of one session's bundle."""

@@ -16,13 +16,13 @@ from regime_assets.library.market.window import Expanding, Window
 from regime_assets.library.models.cadence import full_retrain_due
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.training_set import build_training_set
-from regime_assets.library.monitoring.calibration import calibrate_thresholds
+from regime_assets.library.monitoring.calibration import calibrate_thresholds, rules_key
 from regime_assets.library.monitoring.drift import (
     DriftMeasurement,
     DriftSettings,
     DriftThresholds,
-    day_level_features,
     measure_drift,
+    watched_features,
 )
 from regime_assets.library.monitoring.episodes import DriftState, advance
 from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
@@ -78,9 +78,9 @@ def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
     """Measure, store and report the drift of one session."""
     settings = DriftSettings(sessions_per_year=round(chain.universe.sessions_per_year))
     window = chain.read_window(horizon, session, Expanding(chain.universe.windows.long_half_life_sessions))
-    watched = _watched(chain, horizon, session, window)
-    reference, current = _split(chain, horizon, session, watched, settings)
     thresholds = _thresholds(chain, session, settings)
+    watched = _watched(chain, horizon, session, window, thresholds)
+    reference, current = _split(chain, horizon, session, watched, settings)
     measurement = measure_drift(reference, current, thresholds)
     before = _previous_state(chain, horizon, session)
     retrained = chain.lineage(horizon).latest_full_retrain("vae", session)
@@ -97,10 +97,12 @@ def report_drift(chain: Chain, horizon: Horizon, session: date) -> Drift:
     return Drift(measurement, state, figures, path)
 
 
-def _watched(chain: Chain, horizon: Horizon, session: date, window: Window) -> pd.DataFrame:
-    """Day-level features of the watched symbols and, where a champion serves, what it makes of the sessions."""
+def _watched(
+    chain: Chain, horizon: Horizon, session: date, window: Window, thresholds: DriftThresholds
+) -> pd.DataFrame:
+    """Features of the watched symbols and, where a champion serves, what it makes of the sessions."""
     prices = window.standing(chain.universe.members(session))
-    features = day_level_features(prices.pct_change(fill_method=None).iloc[1:])
+    features = watched_features(prices.pct_change(fill_method=None).iloc[1:], thresholds.forecast)
     champion = chain.registry.champion_as_of(model_name(chain.universe.name, horizon), session)
     if champion is None:
         return features
@@ -133,7 +135,7 @@ def _thresholds(chain: Chain, session: date, settings: DriftSettings) -> DriftTh
     while not full_retrain_due("quarterly", first, calendar):
         first = calendar.previous(first)
     calibrated = calendar.previous(first)
-    folder = chain.home.drift_thresholds(chain.universe.name, calibrated)
+    folder = chain.home.drift_thresholds(chain.universe.name, calibrated, rules_key(settings))
     if folder.exists():
         return DriftThresholds.from_parts(read_artifact(folder))
     window = chain.read_window("long", calibrated, Expanding(chain.universe.windows.long_half_life_sessions))

@@ -12,8 +12,9 @@ from regime_assets.library.monitoring.calibration import (
     calibrate_thresholds,
     episodes_per_year,
     null_distances,
+    rules_key,
 )
-from regime_assets.library.monitoring.drift import DriftError, DriftSettings, day_level_features
+from regime_assets.library.monitoring.drift import DriftError, DriftSettings, watched_features
 from regime_assets_tests.library.monitoring.markets import clustered_returns
 
 SETTINGS = DriftSettings(reference_sessions=120, windows=(5, 10), block_sessions=30, paths=60, path_sessions=252)
@@ -40,7 +41,7 @@ def test_same_seed_same_bits_and_another_seed_others(history: pd.DataFrame):
 def test_null_keeps_to_the_budget(history: pd.DataFrame):
     thresholds = calibrate_thresholds(history, SETTINGS, seed=1)
     assert 0.1 < thresholds.null_alarms_per_year <= 0.5
-    fresh = null_distances(day_level_features(history), SETTINGS, seed=99)
+    fresh = null_distances(watched_features(history, thresholds.forecast), SETTINGS, seed=99)
     fresh = fresh.reshape(*fresh.shape[:2], -1)
     assert episodes_per_year(fresh, thresholds.bounds.reshape(1, -1), SETTINGS)[0] < 1.0
 
@@ -62,6 +63,12 @@ def test_one_symbol_has_two_features(history: pd.DataFrame):
     thresholds = calibrate_thresholds(history[["S0"]], SETTINGS, seed=1)
     assert thresholds.features == ("return", "absolute_return")
     assert thresholds.bounds.shape == (2, 2)
+    assert thresholds.forecast is None
+
+
+def test_bounds_are_kept_under_the_rules_they_were_calibrated_for():
+    assert rules_key(SETTINGS) == rules_key(replace(SETTINGS))
+    assert rules_key(SETTINGS) != rules_key(replace(SETTINGS, alarms_per_year=1.0))
 
 
 def test_short_history_says_so(history: pd.DataFrame):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -14,6 +15,7 @@ from regime_assets.library.monitoring.drift import (
     measure_drift,
     split_reference,
 )
+from regime_assets.library.monitoring.surprise import VolatilityForecast
 from regime_assets_tests.library.monitoring.markets import clustered_returns
 
 SETTINGS = DriftSettings(reference_sessions=200, windows=(5, 10))
@@ -24,6 +26,7 @@ def thresholds(features: tuple[str, ...], bound: float = 1.0) -> DriftThresholds
         features=features,
         windows=(5, 10),
         bounds=np.full((len(features), 2), bound),
+        forecast=VolatilityForecast(np.arange(7.0)),
         alarms_per_year=0.5,
         null_alarms_per_year=0.4,
         history_sessions=3000,
@@ -130,5 +133,8 @@ def test_thresholds_survive_being_taken_apart():
     original = thresholds(("return", "rms"))
     copy = DriftThresholds.from_parts(original.to_parts())
     np.testing.assert_array_equal(copy.bounds, original.bounds)
+    assert copy.forecast is not None
+    np.testing.assert_array_equal(copy.forecast.coefficients, np.arange(7.0))
+    assert DriftThresholds.from_parts(replace(original, forecast=None).to_parts()).forecast is None
     assert copy.to_parts().document == original.to_parts().document
     assert copy.first_session == date(1995, 1, 4)

@@ -14,6 +14,7 @@ from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
 from regime_assets.library.universe import HORIZONS
+from regime_assets.session_run import refreshed_assets
 
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition
@@ -113,6 +114,7 @@ def _decided(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.Run
             run_key=f"decision:{name}:{lane.horizon}:{occasion}",
             job_name=f"{name}_daily",
             partition_key=session,
+            asset_selection=refreshed_assets(universe, lane),
             run_config=_full_retrain(lane),
             tags={"regime_assets/occasion": occasion},
         )
@@ -127,6 +129,7 @@ def _requested(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.R
     return dg.RunRequest(
         run_key=f"drift:{universe.universe.name}:{lane.horizon}:{episode}",
         partition_key=found[0],
+        asset_selection=refreshed_assets(universe, lane),
         run_config=_full_retrain(lane),
         tags={"regime_assets/drift_episode": episode, "regime_assets/horizon": str(lane.horizon)},
     )

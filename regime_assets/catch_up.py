@@ -16,6 +16,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.automation import SENSOR_INTERVAL_SECONDS, is_of, starts_on
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
+from regime_assets.session_run import refitted, session_assets
 
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition
@@ -64,7 +65,8 @@ def daily_sensor(
             where = f", where the data of {name} ends" if last is not None and due[-1] >= last else ""
             return dg.SkipReason(f"every session up to {due[-1]} is done{where}")
         # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
-        return _next(instance, lane, missed[-1] if answered is None else missed[0], due[-1])
+        session = missed[-1] if answered is None else missed[0]
+        return _next(instance, lane, calendar, session, due[-1])
 
     return sensor
 
@@ -80,14 +82,16 @@ def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequen
     return ended[-lane.universe.schedule.catch_up_sessions :]
 
 
-def _next(instance: dg.DagsterInstance, lane: Lane, session: date, newest: date) -> dg.RunRequest | dg.SkipReason:
+def _next(
+    instance: dg.DagsterInstance, lane: Lane, calendar: TradingCalendar, session: date, newest: date
+) -> dg.RunRequest | dg.SkipReason:
     """What the oldest session that is not done needs: its run, the champion's answer alone, or a person."""
     name, key = lane.universe.name, session.isoformat()
     run = _newest_run(instance, f"{name}_daily", key)
     again = f"daily:{name}:{key}@{newest}"
     if run is None or run.tags.get(DUE_TAG, key) < newest.isoformat():
         # What failed gets another try whenever one more session has ended: a vendor's bad night passes by itself.
-        return _daily(key, again, newest)
+        return _daily(instance, lane, calendar, session, again, newest)
     is_noted = WILL_RETRY_TAG in run.tags or not instance.run_retries_enabled
     waits = run.is_complete_and_waiting_to_retry or not is_noted
     if run.status == dg.DagsterRunStatus.FAILURE and waits:
@@ -95,7 +99,7 @@ def _next(instance: dg.DagsterInstance, lane: Lane, session: date, newest: date)
     failed = _failed_steps(instance, run)
     repaired = _repaired(instance, run, failed, key)
     if repaired is not None:
-        return _daily(key, f"{again}:{repaired}", newest)
+        return _daily(instance, lane, calendar, session, f"{again}:{repaired}", newest)
     answer = _newest_run(instance, f"{name}_signal", key)
     if answer is None and _windows_are_there(instance, lane, key):
         return dg.RunRequest(run_key=f"signal:{name}:{key}", job_name=f"{name}_signal", partition_key=key)
@@ -106,10 +110,17 @@ def _next(instance: dg.DagsterInstance, lane: Lane, session: date, newest: date)
     )
 
 
-def _daily(key: str, run_key: str, newest: date) -> dg.RunRequest:
-    universe = run_key.split(":")[1]
-    tags = {DUE_TAG: newest.isoformat()}
-    return dg.RunRequest(run_key=run_key, job_name=f"{universe}_daily", partition_key=key, tags=tags)
+def _daily(
+    instance: dg.DagsterInstance, lane: Lane, calendar: TradingCalendar, session: date, run_key: str, newest: date
+) -> dg.RunRequest:
+    """The run of a session; between two refits without the assets of the refit."""
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=f"{lane.universe.name}_daily",
+        partition_key=session.isoformat(),
+        asset_selection=session_assets(lane, refitted(lane, session, calendar, instance)),
+        tags={DUE_TAG: newest.isoformat()},
+    )
 
 
 def _newest_run(instance: dg.DagsterInstance, job: str, key: str) -> dg.DagsterRun | None:

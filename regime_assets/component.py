@@ -55,7 +55,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             corporate_actions(shared),
             *_facts_assets(shared),
             *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
-            daily_signal(shared, promotions),
+            daily_signal(shared, [*promotions, *(lane.key("validated_window") for lane in lanes)]),
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],

@@ -1,19 +1,24 @@
-"""A market that never closes, and an exchange outside the US: a file each, through the whole graph."""
+"""A market that never closes, and an exchange outside the US that is refitted monthly: a file each, the whole graph."""
 
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
+from regime_assets.assets.lane import Lane
 from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.models.policy_settings import PolicySettings
 from regime_assets.library.models.vae import VaeSettings
+from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.universe import HORIZONS, load_universe
+from regime_assets.partitions import session_partitions
+from regime_assets.session_run import refitted, session_assets
 from regime_assets_tests.chain_run import materialize
 
 TINY = Design(
@@ -28,17 +33,23 @@ history_start: 2016-01-04
 first_partition: 2018-06-01
 last_partition: 2018-12-31
 symbols: [{symbols}]
+refit: {{every: {every}}}
 walk_forward: {{sessions: 60, refit_every: 60}}
 sessions_per_year: {sessions_per_year}
 """
 
 
-def written(root: Path, name: str, calendar: str, symbols: list[str], sessions_per_year: int) -> None:
+def written(root: Path, name: str, calendar: str, symbols: list[str], sessions_per_year: int, every: str) -> None:
     """A universe file and simulated closes on its calendar: half-years of calm and of turmoil."""
     prices = root / "prices" / name
     prices.mkdir(parents=True)
     text = UNIVERSE.format(
-        name=name, folder=prices, calendar=calendar, symbols=", ".join(symbols), sessions_per_year=sessions_per_year
+        name=name,
+        folder=prices,
+        calendar=calendar,
+        symbols=", ".join(symbols),
+        sessions_per_year=sessions_per_year,
+        every=every,
     )
     (root / "universes").mkdir(exist_ok=True)
     (root / "universes" / f"{name}.yaml").write_text(text)
@@ -54,10 +65,10 @@ def written(root: Path, name: str, calendar: str, symbols: list[str], sessions_p
 
 
 @pytest.mark.parametrize(
-    ("name", "calendar", "symbols", "sessions_per_year", "session"),
+    ("name", "calendar", "symbols", "sessions_per_year", "every", "session"),
     [
-        ("crypto", "24/7", ["BTC-USD", "ETH-USD", "LTC-USD", "XRP-USD"], 365, date(2018, 8, 26)),
-        ("london", "XLON", ["VOD.L", "HSBA.L", "BP.L", "AZN.L"], 253, date(2018, 8, 28)),
+        ("crypto", "24/7", ["BTC-USD", "ETH-USD", "LTC-USD", "XRP-USD"], 365, "daily", date(2018, 8, 26)),
+        ("london", "XLON", ["VOD.L", "HSBA.L", "BP.L", "AZN.L"], 253, "monthly", date(2018, 8, 28)),
     ],
 )
 def test_a_file_makes_a_chain_on_its_own_calendar(
@@ -67,15 +78,17 @@ def test_a_file_makes_a_chain_on_its_own_calendar(
     calendar: str,
     symbols: list[str],
     sessions_per_year: int,
+    every: str,
     session: date,
 ) -> None:
     """Sunday, 26 August 2018 for the one; for the other the session after the summer bank holiday."""
     monkeypatch.setattr(Chain, "design", TINY)
-    written(tmp_path, name, calendar, symbols, sessions_per_year)
+    written(tmp_path, name, calendar, symbols, sessions_per_year, every)
     home, universes = Home(tmp_path / "home"), tmp_path / "universes"
     result = materialize(home, universes, f"{name}_daily", session.isoformat())
     assert result.success
     chain = Chain(load_universe(universes / f"{name}.yaml"), home)
+    sessions: list[date] = []
     for horizon in HORIZONS:
         sessions = [moment.date() for moment in chain.training_set(horizon, session).sessions]
         assert sessions == list(chain.calendar.sessions(sessions[0], session))
@@ -85,3 +98,24 @@ def test_a_file_makes_a_chain_on_its_own_calendar(
     signal = chain.database.query("SELECT symbol, as_of FROM daily_signal ORDER BY symbol")
     assert list(signal["symbol"]) == sorted(symbols)
     assert set(signal["as_of"].dt.date) == {session}
+    if every == "monthly":
+        held_session_is_answered_by_the_champion(chain, universes, chain.calendar.next(session))
+
+
+def held_session_is_answered_by_the_champion(chain: Chain, universes: Path, session: date) -> None:
+    """The next session, for which the daily run leaves the refit out."""
+    lane = Lane(chain.universe, session_partitions(chain.universe, chain.calendar))
+    with dg.DagsterInstance.get() as instance:
+        assets = session_assets(lane, refitted(lane, session, chain.calendar, instance))
+    selection = [key.to_user_string() for key in assets or ()]
+    assert selection
+    assert materialize(chain.home, universes, "london_daily", session.isoformat(), selection).success
+    before = chain.calendar.previous(session)
+    for horizon in HORIZONS:
+        log = DeploymentLog(chain.database)
+        last, held = (log.served("london", horizon, day) for day in (before, session))
+        assert last is not None
+        assert held is not None
+        assert held.bundle_sha256 == last.bundle_sha256
+        assert held.inputs_hash != last.inputs_hash
+        assert chain.lineage(horizon).find("vae", session) is None

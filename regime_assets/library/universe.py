@@ -5,155 +5,56 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from regime_assets.library.alerts.settings import AlertChoice
 from regime_assets.library.market.membership import Membership
+from regime_assets.library.universe_sections import (
+    HORIZONS,
+    FundamentalsChoice,
+    Horizon,
+    KafkaChoice,
+    MacroChoice,
+    MisplacedError,
+    QualityChoice,
+    RefitChoice,
+    ScheduleChoice,
+    Section,
+    SourceChoice,
+    StreamChoice,
+    Symbol,
+    WalkForwardChoice,
+    Watched,
+    WindowChoice,
+    as_entry,
+)
+
+__all__ = [
+    "HORIZONS",
+    "FundamentalsChoice",
+    "Horizon",
+    "KafkaChoice",
+    "MacroChoice",
+    "StreamChoice",
+    "Universe",
+    "UniverseError",
+    "load_universe",
+    "load_universes",
+]
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
-SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
 
 CROSS_SECTION = 3
 """Symbols that features across the section need; with fewer they are other features, and another model."""
-
-Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
-Horizon = Literal["short", "long"]
-HORIZONS: tuple[Horizon, ...] = ("short", "long")
 
 
 class UniverseError(Exception):
     """A universe file is not valid; the message names the file, the line and the rule."""
 
 
-class _MisplacedError(ValueError):
-    """A setting that contradicts another one, with the place of it in the file."""
-
-    def __init__(self, message: str, *location: int | str) -> None:
-        super().__init__(message)
-        self.location = location
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Watched(_Section):
-    """An instrument of the cross-section, with the days on which it joins and leaves, if it does."""
-
-    symbol: Symbol
-    first: date | None = Field(None, alias="from", description="first day on which it is a member")
-    last: date | None = Field(None, alias="to", description="last day on which it is a member")
-
-    @model_validator(mode="after")
-    def _joins_before_it_leaves(self) -> Watched:
-        if self.first is not None and self.last is not None and self.last < self.first:
-            raise _MisplacedError(f"{self.symbol} leaves before it joins", "to")
-        return self
-
-
-def _as_entry(value: object) -> object:
-    """A bare symbol is an instrument that always is a member."""
-    return value if isinstance(value, dict | Watched) else {"symbol": value}
-
-
-class SourceChoice(_Section):
-    """Where prices come from. Nothing ever falls back to another source."""
-
-    kind: Literal["sample", "yahoo", "files", "alpha_vantage"] = Field(
-        description="sample (embedded, no network), yahoo, files, alpha_vantage"
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
-
-
-class MacroChoice(_Section):
-    """Macro series, stored by vintage."""
-
-    kind: Literal["fred"] = Field(description="fred: every vintage of FRED's archive; needs FRED_API_KEY")
-    series: tuple[Symbol, ...] = Field(min_length=1, description="series ids such as UNRATE")
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
-
-
-class FundamentalsChoice(_Section):
-    """Company facts, stored by filing date."""
-
-    kind: Literal["sec"] = Field(description="sec: the SEC's XBRL archive; needs SEC_CONTACT")
-    symbols: tuple[Symbol, ...] = Field((), description="companies by ticker; the watched symbols when empty")
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
-
-
-class KafkaChoice(_Section):
-    """A topic whose messages are bars."""
-
-    bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[\w.\[\]:-]+:\d+(,[\w.\[\]:-]+:\d+)*$")] = Field(
-        description="host:port of one or more brokers, separated by commas"
-    )
-    topic: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-    security: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
-        "plaintext", description="sasl_ssl takes its user from KAFKA_USERNAME and KAFKA_PASSWORD"
-    )
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="how sasl_ssl proves the password"
-    )
-
-
-class StreamChoice(_Section):
-    """Where bars arrive between two daily runs: in a folder, in a topic, or in both."""
-
-    folder: Path | None = Field(
-        None, description="each new or changed .csv or .parquet file in it is one batch of bars"
-    )
-    kafka: KafkaChoice | None = Field(None, description="each message of a topic is one bar; needs the extra `kafka`")
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> StreamChoice:
-        if self.folder is None and self.kafka is None:
-            raise ValueError("a stream needs a folder, a kafka topic, or both")
-        return self
-
-
-class WindowChoice(_Section):
-    """The two training windows that run side by side."""
-
-    short_calendar_days: int = Field(365, ge=200, description="rolling window, calendar days")
-    long_half_life_sessions: int = Field(504, ge=20, description="recency half-life of the expanding window, sessions")
-
-
-class RefitChoice(_Section):
-    """How often the models start from scratch instead of from their last accepted state."""
-
-    full_retrain: Literal["weekly", "monthly", "quarterly", "never"] = Field(
-        "monthly", description="a full retrain on the first session of each such period"
-    )
-    backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
-
-
-class WalkForwardChoice(_Section):
-    """The out-of-sample record that the first materialized session is given by replaying history."""
-
-    sessions: int = Field(504, ge=60, description="sessions replayed before the first materialized one")
-    refit_every: int = Field(63, ge=1, description="sessions between two refits of the replay")
-
-
-class ScheduleChoice(_Section):
-    """When a session's partition is materialized, in the exchange's time zone."""
-
-    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
-        "00:30", description="on the day after the session, when its partition exists"
-    )
-    retries: int = Field(2, ge=0, le=10, description="run retries of a scheduled or drift-triggered run")
-    catch_up_sessions: int = Field(21, ge=1, description="how many missed sessions are made up for, newest ones")
-
-
-class QualityChoice(_Section):
-    """Thresholds of the data checks that a universe may set."""
-
-    outlier_mads: float = Field(8.0, gt=0, description="warn beyond this many MADs of 60 sessions")
-    outlier_minimum: float = Field(0.08, gt=0, description="and beyond this absolute return")
-
-
-class Universe(_Section):
+class Universe(Section):
     """One universe: what is watched, what is traded, and how its models are refitted."""
 
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -164,7 +65,7 @@ class Universe(_Section):
     history_start: date = Field(description="first session whose bars are fetched")
     first_partition: date = Field(description="first session that can be materialized")
     last_partition: date | None = Field(None, description="where the data ends; leave out for live data")
-    watched: tuple[Annotated[Watched, BeforeValidator(_as_entry)], ...] = Field(
+    watched: tuple[Annotated[Watched, BeforeValidator(as_entry)], ...] = Field(
         alias="symbols", min_length=1, description="instruments whose cross-section is watched"
     )
     traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
@@ -183,13 +84,13 @@ class Universe(_Section):
     @model_validator(mode="after")
     def _dates_in_order(self) -> Universe:
         if self.first_partition <= self.history_start:
-            raise _MisplacedError("first_partition must lie after history_start", "first_partition")
+            raise MisplacedError("first_partition must lie after history_start", "first_partition")
         if self.last_partition is not None and self.last_partition < self.first_partition:
-            raise _MisplacedError("last_partition must not lie before first_partition", "last_partition")
+            raise MisplacedError("last_partition must not lie before first_partition", "last_partition")
         for field in ("symbols", "traded"):
             repeated = sorted(_repeated(getattr(self, field)))
             if repeated:
-                raise _MisplacedError(f"{field} names {', '.join(repeated)} more than once", field)
+                raise MisplacedError(f"{field} names {', '.join(repeated)} more than once", field)
         return self
 
     @model_validator(mode="after")
@@ -198,20 +99,20 @@ class Universe(_Section):
         for place, entry in moving:
             if entry.symbol in self.held:
                 what = "join" if entry.first else "leave"
-                raise _MisplacedError(
+                raise MisplacedError(
                     f"{entry.symbol} cannot {what}: what is traded is traded on every session", "symbols", place
                 )
             if entry.last is not None and entry.last < self.history_start:
-                raise _MisplacedError(
+                raise MisplacedError(
                     f"{entry.symbol} leaves before history_start and would never be read", "symbols", place, "to"
                 )
             if entry.first is not None and self.last_partition is not None and entry.first > self.last_partition:
-                raise _MisplacedError(
+                raise MisplacedError(
                     f"{entry.symbol} joins after last_partition and would never be read", "symbols", place, "from"
                 )
         needed = min(CROSS_SECTION, len(self.watched))
         if len(self.watched) - len(moving) < needed:
-            raise _MisplacedError(
+            raise MisplacedError(
                 f"at least {needed} of the symbols must always be members: features need a cross-section", "symbols"
             )
         return self

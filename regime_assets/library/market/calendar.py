@@ -13,6 +13,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
@@ -72,7 +73,7 @@ class TradingCalendar:
         """
         return self._shifted(session, n)
 
-    @property
+    @cached_property
     def closed_weekdays(self) -> tuple[int, ...]:
         """The days of the week (0 is Monday) on which the exchange never traded."""
         traded = {day.weekday() for day in self.all_sessions}

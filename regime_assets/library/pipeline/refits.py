@@ -57,7 +57,7 @@ def refit_vae(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bo
     lineage, training = chain.lineage(horizon), chain.training_set(horizon, session)
     parent = lineage.latest_accepted("vae", before=session)
     previous = Vae.from_parts(lineage.load(parent)) if parent else None
-    full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
+    full = full_retrain or _full_retrain_due(chain, horizon, session)
     seed = _seed(chain, horizon, session, "vae")
     settings = chain.design.vae
     fit = fit_vae(training.features, training.sample_weight, settings, seed, previous=previous, full_retrain=full)
@@ -85,7 +85,7 @@ def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain
     lineage.require("latents", session)
     parent = lineage.latest_accepted("gmm", before=session)
     previous = load_regimes(lineage, parent.session) if parent else None
-    full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
+    full = full_retrain or _full_retrain_due(chain, horizon, session)
     seed = _seed(chain, horizon, session, "gmm")
     fit = fit_regimes(
         load_encoder(lineage, session),
@@ -110,7 +110,7 @@ def refit_policy(chain: Chain, horizon: Horizon, session: date, *, full_retrain:
     lineage, training = chain.lineage(horizon), chain.training_set(horizon, session)
     lineage.require("gmm", session)
     parent = lineage.latest_accepted("rl_policy", before=session)
-    full = full_retrain or full_retrain_due(chain.universe.refit.full_retrain, session, chain.calendar)
+    full = full_retrain or _full_retrain_due(chain, horizon, session)
     previous = Policy.from_parts(lineage.load(parent)) if parent else None
     seed = _seed(chain, horizon, session, "rl_policy")
     path = load_regimes(lineage, session).infer(training.features)
@@ -140,6 +140,11 @@ def load_models(lineage: Lineage, session: date) -> FittedModels:
 def seed_of(chain: Chain, horizon: Horizon, session: date) -> Callable[[str], int]:
     """The seeds of one session's fits, by asset."""
     return lambda asset: _seed(chain, horizon, session, asset)
+
+
+def _full_retrain_due(chain: Chain, horizon: Horizon, session: date) -> bool:
+    refit = chain.universe.refit
+    return full_retrain_due(refit.full_retrain, session, chain.calendar, refit.every.of(horizon))
 
 
 def _seed(chain: Chain, horizon: Horizon, session: date, asset: str) -> int:

@@ -1,0 +1,163 @@
+"""The sections of a universe file, each with its settings and their defaults."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
+
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Horizon = Literal["short", "long"]
+HORIZONS: tuple[Horizon, ...] = ("short", "long")
+
+
+class MisplacedError(ValueError):
+    """A setting that contradicts another one, with the place of it in the file."""
+
+    def __init__(self, message: str, *location: int | str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+class Section(BaseModel):
+    """What all sections share: unknown settings are refused, and nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Watched(Section):
+    """An instrument of the cross-section, with the days on which it joins and leaves, if it does."""
+
+    symbol: Symbol
+    first: date | None = Field(None, alias="from", description="first day on which it is a member")
+    last: date | None = Field(None, alias="to", description="last day on which it is a member")
+
+    @model_validator(mode="after")
+    def _joins_before_it_leaves(self) -> Watched:
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise MisplacedError(f"{self.symbol} leaves before it joins", "to")
+        return self
+
+
+def as_entry(value: object) -> object:
+    """A bare symbol is an instrument that always is a member."""
+    return value if isinstance(value, dict | Watched) else {"symbol": value}
+
+
+class SourceChoice(Section):
+    """Where prices come from. Nothing ever falls back to another source."""
+
+    kind: Literal["sample", "yahoo", "files", "alpha_vantage"] = Field(
+        description="sample (embedded, no network), yahoo, files, alpha_vantage"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+
+class MacroChoice(Section):
+    """Macro series, stored by vintage."""
+
+    kind: Literal["fred"] = Field(description="fred: every vintage of FRED's archive; needs FRED_API_KEY")
+    series: tuple[Symbol, ...] = Field(min_length=1, description="series ids such as UNRATE")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+
+class FundamentalsChoice(Section):
+    """Company facts, stored by filing date."""
+
+    kind: Literal["sec"] = Field(description="sec: the SEC's XBRL archive; needs SEC_CONTACT")
+    symbols: tuple[Symbol, ...] = Field((), description="companies by ticker; the watched symbols when empty")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
+
+
+class KafkaChoice(Section):
+    """A topic whose messages are bars."""
+
+    bootstrap_servers: Annotated[str, StringConstraints(pattern=r"^[\w.\[\]:-]+:\d+(,[\w.\[\]:-]+:\d+)*$")] = Field(
+        description="host:port of one or more brokers, separated by commas"
+    )
+    topic: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    security: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
+        "plaintext", description="sasl_ssl takes its user from KAFKA_USERNAME and KAFKA_PASSWORD"
+    )
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how sasl_ssl proves the password"
+    )
+
+
+class StreamChoice(Section):
+    """Where bars arrive between two daily runs: in a folder, in a topic, or in both."""
+
+    folder: Path | None = Field(
+        None, description="each new or changed .csv or .parquet file in it is one batch of bars"
+    )
+    kafka: KafkaChoice | None = Field(None, description="each message of a topic is one bar; needs the extra `kafka`")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> StreamChoice:
+        if self.folder is None and self.kafka is None:
+            raise ValueError("a stream needs a folder, a kafka topic, or both")
+        return self
+
+
+class WindowChoice(Section):
+    """The two training windows that run side by side."""
+
+    short_calendar_days: int = Field(365, ge=200, description="rolling window, calendar days")
+    long_half_life_sessions: int = Field(504, ge=20, description="recency half-life of the expanding window, sessions")
+
+
+class Cadence(Section):
+    """How often the models of each horizon are refitted, on the last session of each such period."""
+
+    short: Literal["daily", "weekly", "monthly"] = Field("daily", description="of the rolling window")
+    long: Literal["daily", "weekly", "monthly"] = Field("daily", description="of the expanding window")
+
+    def of(self, horizon: Horizon) -> str:
+        """The cadence of one horizon."""
+        return self.short if horizon == "short" else self.long
+
+
+def as_cadence(value: object) -> object:
+    """A bare word is the cadence of both horizons."""
+    return {"short": value, "long": value} if isinstance(value, str) else value
+
+
+class RefitChoice(Section):
+    """How often models are refitted, and how often from scratch instead of from their last accepted state."""
+
+    every: Annotated[Cadence, BeforeValidator(as_cadence)] = Field(
+        Cadence(),  # pyright: ignore[reportCallIssue]
+        description="daily, weekly or monthly, of both horizons or of each",
+    )
+    full_retrain: Literal["weekly", "monthly", "quarterly", "never"] = Field(
+        "monthly", description="a full retrain at the first refit of each such period"
+    )
+    backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
+
+
+class WalkForwardChoice(Section):
+    """The out-of-sample record that the first materialized session is given by replaying history."""
+
+    sessions: int = Field(504, ge=60, description="sessions replayed before the first materialized one")
+    refit_every: int = Field(63, ge=1, description="sessions between two refits of the replay")
+
+
+class ScheduleChoice(Section):
+    """When a session's partition is materialized, in the exchange's time zone."""
+
+    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        "00:30", description="on the day after the session, when its partition exists"
+    )
+    retries: int = Field(2, ge=0, le=10, description="run retries of a scheduled or drift-triggered run")
+    catch_up_sessions: int = Field(21, ge=1, description="how many missed sessions are made up for, newest ones")
+
+
+class QualityChoice(Section):
+    """Thresholds of the data checks that a universe may set."""
+
+    outlier_mads: float = Field(8.0, gt=0, description="warn beyond this many MADs of 60 sessions")
+    outlier_minimum: float = Field(0.08, gt=0, description="and beyond this absolute return")

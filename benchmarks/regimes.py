@@ -27,6 +27,7 @@ from regime_assets.library.evaluation.scoring import score
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.features import FeatureSettings, compute_features
+from regime_assets.library.models.identity import IdentitySettings
 from regime_assets.library.models.mixture import MixtureSettings, downside_moments
 from regime_assets.library.models.persistence import PersistenceSettings, fit_persistence
 from regime_assets.library.models.regimes import RegimeModel, compare_regimes, coordinates_of, fit_regimes
@@ -55,6 +56,8 @@ class Walk:
     agreement: list[float] = field(default_factory=list)
     full_agreement: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,11 @@ def walk_regimes(market: Market, horizon: str, first: int, every: int) -> tuple[
         before = model.vae if model else None
         vae = fit_vae(features, weights, VaeSettings(), seed, before, full_retrain=new_year)
         settings = MixtureSettings(), PersistenceSettings()
-        fitted = fit_regimes(vae.model, features, returns, weights, *settings, seed, model).model
+        fit = fit_regimes(vae.model, features, returns, weights, *settings, seed, model, IdentitySettings())
         filtered.cpu.append(time.process_time() - begin)
+        filtered.steps.append(fit.figures.get("update_step", 1.0))
+        filtered.kept += int(fit.figures.get("predecessor_kept", 0.0))
+        fitted = fit.model
         if model is not None:
             same = compare_regimes(model, fitted, features).agreement
             (filtered.full_agreement if new_year else filtered.agreement).append(same)
@@ -273,6 +279,9 @@ def main() -> None:
             print_row(name, walk_peer(market, chosen.horizon, chosen.first, fit), market)
         except ModuleNotFoundError as missing:
             print(f"| {name} | {missing} | | | | | | |")
+    held = [step for step in filtered.steps if step < 1.0]
+    share = f"{len(held)} of {len(filtered.steps)} refits were held back"
+    print(f"\n{share}, {filtered.kept} kept their predecessor as a whole.")
 
 
 if __name__ == "__main__":

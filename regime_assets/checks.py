@@ -69,6 +69,7 @@ MODEL_RULES = {
         "smallest_weight": Rule("no regime has collapsed", "block"),
         "agreement_floor": Rule("last year's regimes agree with the previous partition's at least this much", "block"),
         "agreement": Rule("last year's regimes agree with the previous partition's", "warn"),
+        "update_step": Rule("the refit was not held back to keep last year's regimes", "warn"),
         "occupancy_change": Rule("no regime's share of the last year changed much", "warn"),
         "separation": Rule("the regimes lie apart", "warn"),
         "switches_per_year": Rule("regimes last", "warn"),

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from regime_assets.library.models.features import FeatureSettings
+from regime_assets.library.models.identity import IdentitySettings
 from regime_assets.library.models.mixture import MixtureSettings
 from regime_assets.library.models.persistence import PersistenceSettings
 from regime_assets.library.models.policy_settings import PolicySettings
@@ -21,6 +22,7 @@ class Design:
     vae: VaeSettings = field(default_factory=VaeSettings)
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
     persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
 
     @property

@@ -96,9 +96,9 @@ class Mixture:
         columns: list[Array] = []
         for mean, covariance, weight in zip(self.means, self.covariances, self.weights, strict=True):
             factor = np.linalg.cholesky(covariance)
-            whitened = np.linalg.solve(factor, (rows - mean).T)
+            whitened = (rows - mean) @ np.linalg.inv(factor).T
             log_determinant = 2 * np.log(np.diag(factor)).sum()
-            squared = np.square(whitened).sum(axis=0)
+            squared = np.square(whitened).sum(axis=1)
             columns.append(np.log(weight) - 0.5 * (squared + log_determinant + n_columns * np.log(2 * np.pi)))
         return np.column_stack(columns)
 

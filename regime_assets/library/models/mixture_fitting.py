@@ -112,19 +112,26 @@ def _identified(
     if relabelled:
         order = by_risk
     model = mixture.reordered(order)
-    root = np.sqrt(downside[order])
     figures = {
         "log_likelihood": value,
         "steps": float(steps),
+        "relabelled": float(relabelled),
+        "cold": 0.0,
+        **mixture_figures(model, rows, market_returns, sample_weight),
+    }
+    return MixtureFit(model, figures, tuple(int(k) for k in order))
+
+
+def mixture_figures(model: Mixture, rows: Array, market_returns: Array, sample_weight: Array) -> dict[str, float]:
+    """What a mixture is like on rows (T, D): smallest_weight, separation, ordered_by_risk, weight_{k}, downside_{k}."""
+    root = np.sqrt(downside_moments(market_returns, model.posteriors(rows), sample_weight))
+    return {
         "smallest_weight": float(model.weights.min()),
         "separation": _separation(model),
-        "relabelled": float(relabelled),
         "ordered_by_risk": float((np.diff(root) >= 0).all()),
-        "cold": 0.0,
         **{f"weight_{k}": float(weight) for k, weight in enumerate(model.weights)},
         **{f"downside_{k}": float(value) for k, value in enumerate(root)},
     }
-    return MixtureFit(model, figures, tuple(int(k) for k in order))
 
 
 def match_components(reference: Array, responsibilities: Array, sample_weight: Array) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ Markov models with persistent states by penalizing jumps"). Only filtered, never
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -76,8 +77,7 @@ class Persistence:
         Raises:
             PersistenceError: another number of regimes, or a value that is no finite number.
         """
-        likelihoods = self._likelihoods(log_likelihoods)
-        posteriors = _forward(likelihoods, np.array([self.penalty]))[:, 0]
+        posteriors = _forward(self._likelihoods(log_likelihoods), self.penalty)
         return Filtered(posteriors, posteriors.argmax(axis=1))
 
     def _likelihoods(self, log_likelihoods: Array) -> Array:
@@ -140,21 +140,24 @@ def fit_persistence(
     penalty = 0.0
     if previous is not None and previous.evidence_weight == settings.evidence_weight:
         penalty = previous.penalty
-        switches = count_switches(_forward(likelihoods, np.array([penalty]))[:, 0].argmax(axis=1))
+        switches = count_switches(_forward(likelihoods, penalty).argmax(axis=1))
         kept = abs(switches - wanted) <= max(2.0, settings.tolerance * wanted)
     if not kept:
         penalty = _choose(likelihoods, wanted, settings, penalty if previous is not None else None)
     model = Persistence(float(penalty), settings.evidence_weight, n_regimes)
+    return PersistenceFit(model, persistence_figures(model, log_likelihoods) | {"kept": float(kept)})
+
+
+def persistence_figures(model: Persistence, log_likelihoods: Array) -> dict[str, float]:
+    """What a filter does with log-likelihoods (T, K): penalty, switches with and without it, occupancy."""
     states = model.filter(log_likelihoods).states
-    years = n_sessions / SESSIONS_PER_YEAR
-    figures = {
+    years = len(states) / SESSIONS_PER_YEAR
+    return {
         "penalty": model.penalty,
         "switches_per_year": count_switches(states) / years,
         "raw_switches_per_year": count_switches(log_likelihoods.argmax(axis=1)) / years,
-        **{f"occupancy_{k}": float((states == k).mean()) for k in range(n_regimes)},
-        "kept": float(kept),
+        **{f"occupancy_{k}": float((states == k).mean()) for k in range(model.n_regimes)},
     }
-    return PersistenceFit(model, figures)
 
 
 def count_switches(states: NDArray[np.int64]) -> int:
@@ -166,7 +169,7 @@ def _choose(likelihoods: Array, wanted: float, settings: PersistenceSettings, ne
     """The candidate nearest to the wanted switches; among equals the one nearest to `near`, or the
     smallest, which is the quickest to recognise a change."""
     candidates = np.geomspace(SMALLEST_PENALTY, settings.largest_penalty, settings.candidates)
-    states = _forward(likelihoods, candidates).argmax(axis=2)
+    states = _forward_each(likelihoods, candidates).argmax(axis=2)
     switches = np.count_nonzero(np.diff(states, axis=0), axis=0)
     distance = np.abs(np.log((switches + 0.5) / (wanted + 0.5)))
     best = candidates[np.isclose(distance, distance.min())]
@@ -183,12 +186,30 @@ def _relative_likelihoods(log_likelihoods: Array, evidence_weight: float) -> Arr
     return np.exp(evidence_weight * (log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)))
 
 
-def _forward(likelihoods: Array, penalties: Array) -> Array:
-    """The forward recursion under each of C penalties at once: (T, K) likelihoods to (T, C, K) posteriors."""
+def _forward(likelihoods: Array, penalty: float) -> Array:
+    """The forward recursion under one penalty, (T, K) likelihoods to (T, K) posteriors.
+
+    On plain floats: for so few regimes a call of NumPy a session costs ten times the arithmetic.
+    """
+    n_regimes = likelihoods.shape[1]
+    leave = 1.0 / (math.exp(penalty) + n_regimes - 1)
+    remain = 1.0 - n_regimes * leave  # staying = leave + remain, since every regime may also be moved to
+    current = [1.0 / n_regimes] * n_regimes
+    posteriors: list[list[float]] = []
+    for row in likelihoods.tolist():
+        joint = [(share * remain + leave) * likelihood for share, likelihood in zip(current, row, strict=True)]
+        total = sum(joint)
+        current = [share / total for share in joint]
+        posteriors.append(current)
+    return np.array(posteriors)
+
+
+def _forward_each(likelihoods: Array, penalties: Array) -> Array:
+    """The same under each of C penalties at once: (T, K) likelihoods to (T, C, K) posteriors."""
     n_sessions, n_regimes = likelihoods.shape
     leave = 1.0 / (np.exp(penalties) + n_regimes - 1)
     leave = leave[:, None]
-    remain = 1.0 - n_regimes * leave  # staying = leave + remain, since every regime may also be moved to
+    remain = 1.0 - n_regimes * leave
     posteriors = np.empty((n_sessions, len(penalties), n_regimes))
     current = np.full((len(penalties), n_regimes), 1.0 / n_regimes)
     for session in range(n_sessions):

@@ -57,7 +57,7 @@ def refit(
         previous: the models before.
         design: every setting.
         seed_of: the seeds by asset.
-        full_retrain: VAE and policy start from scratch; the mixture keeps its regimes' identity.
+        full_retrain: VAE and policy start from scratch; the regimes keep their identity (`fit_regimes`).
         keep_policy: leave the previous policy as it was, where there is one.
     """
     before = previous.regimes if previous else None
@@ -78,6 +78,7 @@ def refit(
         design.persistence,
         seed_of("gmm"),
         before,
+        design.identity,
     )
     kept = previous.policy if previous else None
     if kept is not None and keep_policy:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.models.alignment import Alignment
 from regime_assets.library.models.encoding import Encoder, encode_window
+from regime_assets.library.models.identity import IdentitySettings, Segmentation, bounded_update
 from regime_assets.library.models.mixture import Coordinates, Mixture, MixtureSettings
-from regime_assets.library.models.mixture_fitting import MixtureFit, fit_mixture
+from regime_assets.library.models.mixture_fitting import MixtureFit, fit_mixture, mixture_figures
 from regime_assets.library.models.persistence import (
     SESSIONS_PER_YEAR,
     Filtered,
@@ -25,6 +26,7 @@ from regime_assets.library.models.persistence import (
     PersistenceSettings,
     count_switches,
     fit_persistence,
+    persistence_figures,
 )
 from regime_assets.library.models.stability import (
     Stability,
@@ -160,9 +162,10 @@ class RegimeFit:
     """A fitted regime model.
 
     Attributes:
-        model: with the VAE that was given.
-        mixture, persistence: the fits of these parts.
-        figures: of both, together with the alignment's residual.
+        model: with the VAE that was given, or the predecessor as it was.
+        mixture, persistence: the fits of these parts, before the bound on what a refit may change.
+        figures: of both, together with the alignment's residual and, with a predecessor, update_step (share of the way
+            to the fitted regimes that was gone) and predecessor_kept (1 where nothing of the refit was taken).
     """
 
     model: RegimeModel
@@ -180,8 +183,12 @@ def fit_regimes(
     persistence_settings: PersistenceSettings,
     seed: int,
     previous: RegimeModel | None,
+    identity_settings: IdentitySettings,
 ) -> RegimeFit:
-    """Fit mixture and persistence on what the encoder makes of a window.
+    """Fit mixture and persistence on what the encoder makes of a window, no farther from `previous` than is allowed.
+
+    A full retrain is one of the autoencoder: also then the regimes begin at the predecessor's. Expectation maximisation
+    from there takes few steps to what the data say, while a cold start may end elsewhere and costs the regimes' names.
 
     Args:
         encoder: the aligned VAE; a VAE alone is aligned to `previous` here.
@@ -191,6 +198,7 @@ def fit_regimes(
         mixture_settings, persistence_settings: see there.
         seed: of the mixture's starts.
         previous: the last accepted model: start of the mixture, identity of the regimes, penalty of a switch.
+        identity_settings: bound on what changes between `previous` and the result.
     """
     if isinstance(encoder, Vae):
         reference = previous.encoder if previous else None
@@ -212,6 +220,23 @@ def fit_regimes(
     )
     model = RegimeModel(encoder.vae, encoder.alignment, mixture.model, persistence.model)
     figures = mixture.figures | persistence.figures | {"alignment_residual": encoder.alignment.residual}
+    if previous is not None:
+        update = bounded_update(
+            Segmentation(mixture.model, persistence.model),
+            rows,
+            Segmentation(previous.mixture, previous.persistence),
+            coordinates_of(previous.encoder, features, previous.mixture.coordinates),
+            identity_settings,
+            exchanged=mixture.figures["relabelled"] == 1.0,
+        )
+        if update.segmentation is None:
+            model, rows = previous, coordinates_of(previous.encoder, features, previous.mixture.coordinates)
+        else:
+            model = replace(model, mixture=update.segmentation.mixture, persistence=update.segmentation.persistence)
+        if update.step < 1.0:
+            figures |= mixture_figures(model.mixture, rows, market_returns, sample_weight)
+            figures |= persistence_figures(model.persistence, model.mixture.log_likelihoods(rows))
+        figures |= {"update_step": update.step, "predecessor_kept": float(model is previous)}
     return RegimeFit(model, mixture, persistence, figures)
 
 

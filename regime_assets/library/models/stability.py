@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.models.identity import COMPARED_SESSIONS, IdentitySettings
 
 if TYPE_CHECKING:
     from regime_assets.library.models.regimes import RegimeFit, RegimeModel
-
-COMPARED_SESSIONS = 252  # one year
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,9 @@ class StabilitySettings:
     """What a refit may change and still be the same model.
 
     Attributes:
-        agreement_warn, agreement_block: smallest share of sessions with equal states.
+        agreement_warn, agreement_block: smallest share of sessions with equal states. The bound on a refit keeps the
+            latter; a model that breaks it is not what that bound gave.
+        update_step_warn: share of the way to its fitted regimes that a refit went; less is a bound that acted.
         occupancy_change_warn: largest change of a regime's share of sessions.
         smallest_weight_block: smallest weight of a mixture component.
         smallest_separation_warn: Bhattacharyya distance between components, nats; .1 is heavy overlap.
@@ -30,7 +31,8 @@ class StabilitySettings:
     """
 
     agreement_warn: float = 0.98
-    agreement_block: float = 0.90
+    agreement_block: float = IdentitySettings.floor
+    update_step_warn: float = 1.0
     occupancy_change_warn: float = 0.05
     smallest_weight_block: float = 0.08
     smallest_separation_warn: float = 0.1
@@ -92,6 +94,8 @@ def assess_stability(
     ]
     if "audit_agreement" in figures:
         outcomes.append(_at_least("audit_agreement", figures["audit_agreement"], settings.audit_agreement_warn))
+    if "update_step" in figures:
+        outcomes.append(_at_least("update_step", figures["update_step"], settings.update_step_warn))
     if stability is not None:
         agreement = stability.agreement
         outcomes += [

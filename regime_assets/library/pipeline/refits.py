@@ -14,6 +14,7 @@ from regime_assets.library.models.alignment import Alignment
 from regime_assets.library.models.cadence import full_retrain_due
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.encoding import Encoder, Encoding, assess_encoding
+from regime_assets.library.models.mixture import MixtureSettings
 from regime_assets.library.models.policy import Policy
 from regime_assets.library.models.refit import FittedModels, build_tape
 from regime_assets.library.models.regimes import RegimeFit, RegimeModel, RegimePath, fit_regimes
@@ -77,15 +78,18 @@ def encode_window(chain: Chain, horizon: Horizon, session: date) -> Refit[Encodi
 
 
 def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[RegimeFit]:
-    """Fit mixture and persistence of one session and compare them with the last accepted ones.
+    """Fit mixture and persistence of one session from the last accepted ones, and compare the two.
 
-    A full retrain starts from nothing but the data; its regimes are in order of risk, so that they can be compared.
+    Regimes keep their identity also when the VAE below was retrained in full, see `fit_regimes`. A full retrain to
+    another number of regimes or to other coordinates has nothing to keep and begins anew.
     """
     lineage, training = chain.lineage(horizon), chain.training_set(horizon, session)
     lineage.require("latents", session)
     parent = lineage.latest_accepted("gmm", before=session)
     previous = load_regimes(lineage, parent.session) if parent else None
     full = full_retrain or _full_retrain_due(chain, horizon, session)
+    if full and previous is not None and not _same_kind(previous, chain.design.mixture):
+        parent = previous = None
     seed = _seed(chain, horizon, session, "gmm")
     fit = fit_regimes(
         load_encoder(lineage, session),
@@ -95,12 +99,18 @@ def refit_regimes(chain: Chain, horizon: Horizon, session: date, *, full_retrain
         chain.design.mixture,
         chain.design.persistence,
         seed,
-        None if full else previous,
+        previous,
+        chain.design.identity,
     )
     stability = compare_regimes(previous, fit.model, training.features) if previous else None
-    record = _describe("gmm", session, seed, training, None if full else parent, fit.figures)
+    record = _describe("gmm", session, seed, training, parent, fit.figures)
     outcomes = assess_stability(fit, stability, StabilitySettings())
     return Refit(fit, record, outcomes, training, fit.model.infer(training.features))
+
+
+def _same_kind(previous: RegimeModel, settings: MixtureSettings) -> bool:
+    mixture = previous.mixture
+    return (mixture.n_regimes, mixture.coordinates) == (settings.n_regimes, settings.coordinates)
 
 
 def refit_policy(chain: Chain, horizon: Horizon, session: date, *, full_retrain: bool) -> Refit[PolicyFit]:

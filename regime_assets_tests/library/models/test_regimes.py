@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regime_assets.library.acceptance import accepted
 from regime_assets.library.artifact import parts_hash, read_artifact, write_artifact
+from regime_assets.library.models.identity import IdentitySettings
 from regime_assets.library.models.mixture import MixtureSettings
 from regime_assets.library.models.persistence import PersistenceSettings
 from regime_assets.library.models.regimes import (
@@ -38,6 +39,7 @@ def refit(
     mixture: MixtureSettings | None = None,
     *,
     full: bool = False,
+    identity: IdentitySettings | None = None,
 ) -> RegimeFit:
     before = previous.vae if previous else None
     vae = fit_vae(window.features, window.sample_weight, QUICK, seed, before, full_retrain=full or before is None)
@@ -50,6 +52,7 @@ def refit(
         PERSISTENCE,
         seed,
         previous,
+        identity or IdentitySettings(),
     )
 
 
@@ -111,6 +114,27 @@ def test_a_full_retrain_keeps_the_regimes_names_though_its_latents_turned() -> N
     reference = FIT.model.infer(WINDOW.features).latents
     aligned = fit.model.infer(WINDOW.features).latents
     assert np.square(aligned - reference).mean() < 0.5 * np.square(own - reference).mean()
+
+
+def test_a_refit_that_would_move_too_far_is_held_back_and_says_so() -> None:
+    window = WINDOW.first(390)
+    shifted = FIT.model.mixture.means + np.sqrt(np.diagonal(FIT.model.mixture.covariances, axis1=1, axis2=2)) * 3.0
+    before = replace(FIT.model, mixture=replace(FIT.model.mixture, means=shifted))
+    free = IdentitySettings(floor=0.0)
+    fits = [refit(window, 2, before, full=True, identity=identity) for identity in (free, IdentitySettings())]
+    agreements = [compare_regimes(before, fit.model, window.features).agreement for fit in fits]
+    assert agreements[0] < 0.95 <= agreements[1]
+    assert fits[0].figures["update_step"] == 1.0
+    assert fits[1].figures["update_step"] < 1.0
+    states = fits[1].model.infer(window.features).states
+    assert fits[1].figures["occupancy_1"] == pytest.approx(states.mean())
+
+
+def test_where_nothing_can_be_taken_the_predecessor_stays_as_a_whole() -> None:
+    fit = refit(WINDOW, 2, FIT.model, full=True, identity=IdentitySettings(floor=1.1))
+    assert fit.model is FIT.model
+    assert fit.figures["predecessor_kept"] == 1.0
+    assert fit.figures["weight_1"] == FIT.model.mixture.weights[1]
 
 
 def test_a_model_that_sees_the_regimes_the_other_way_round_is_refused() -> None:

@@ -93,9 +93,15 @@ def _facts_assets(shared: Lane) -> list[dg.AssetsDefinition]:
     ]
 
 
+def _read_facts(universe: Universe) -> list[str]:
+    """The assets of facts that models read."""
+    choices = {"macro": universe.macro, "fundamentals": universe.fundamentals}
+    return [name for name, choice in choices.items() if choice and choice.features]
+
+
 def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:
     return [
-        validated_window(lane, shared.key("raw_prices")),
+        validated_window(lane, [shared.key(name) for name in ("raw_prices", *_read_facts(shared.universe))]),
         vae(lane),
         latents(lane),
         gmm(lane),

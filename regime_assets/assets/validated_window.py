@@ -2,7 +2,8 @@
 
 `short` is a rolling window, `long` expands and weights recent sessions more. Prices are adjusted inside the window by
 the corporate actions known as of its session, so a later split changes nothing here. Features at a session use that
-session and earlier ones only.
+session and earlier ones only; macro series and company facts that the universe names as features stand at the value
+that was known then.
 """
 
 import dagster as dg
@@ -26,27 +27,25 @@ COLUMNS = column_schema(
 )
 
 
-def validated_window(lane: Lane, raw_prices: dg.AssetKey) -> dg.AssetsDefinition:
+def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
     """The asset that reads, checks and stores the window."""
 
     @dg.asset(
-        **lane.declare(
-            "validated_window", kinds={"duckdb", "numpy"}, deps=[raw_prices], description=__doc__, metadata=COLUMNS
-        )
+        **lane.declare("validated_window", kinds={"duckdb", "numpy"}, deps=deps, description=__doc__, metadata=COLUMNS)
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.evaluation.figures import feature_heatmap
+        from regime_assets.library.market.fact_features import FactFeatureError
         from regime_assets.library.market.window import WindowError
         from regime_assets.library.models.features import cross_section
-        from regime_assets.library.models.training_set import build_training_set
 
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
             try:
                 window = chain.read_window(lane.horizon, session)
-            except WindowError as error:
+                training = chain.featured(window)
+            except (WindowError, FactFeatureError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            training = build_training_set(window, chain.design.features)
             seasoned = cross_section(window.prices, chain.design.features)[-1]
             rows = training.to_frame()
             chain.database.replace_partition(WINDOWS_TABLE, chain.key(lane.horizon, session), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -115,20 +115,36 @@ class Chain:
         Raises:
             ChainError: it was not materialized.
         """
+        from regime_assets.library.market.fact_features import fact_feature_names
         from regime_assets.library.models.training_set import TrainingSet
 
         frame = self.database.read_partition(WINDOWS_TABLE, self.key(horizon, as_of))
         if frame.empty:
             raise ChainError(f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized")
-        return TrainingSet.from_frame(frame)
+        stored = TrainingSet.from_frame(frame)
+        # Universes share the table, whose columns are in the order in which any of them came to name a fact.
+        facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
+        others = [name for name in stored.features.columns if name not in facts]
+        return replace(stored, features=stored.features[[*others, *facts]])
 
     def history(self, horizon: Horizon, as_of: date) -> TrainingSet:
         """Features and returns from the universe's start on, as known as of a session."""
         from regime_assets.library.market.window import Expanding
-        from regime_assets.library.models.training_set import build_training_set
 
         shape = Expanding(self.universe.windows.long_half_life_sessions)
-        return build_training_set(self.read_window(horizon, as_of, shape), self.design.features)
+        return self.featured(self.read_window(horizon, as_of, shape))
+
+    def featured(self, window: Window) -> TrainingSet:
+        """The features and returns of a window, with the facts that the universe names as features.
+
+        Raises:
+            FactFeatureError: such a fact is not known from the window's start on.
+        """
+        from regime_assets.library.market.fact_features import read_fact_features
+        from regime_assets.library.models.training_set import build_training_set
+
+        facts = read_fact_features(self.universe, self.database, self.calendar, window)
+        return build_training_set(window, self.design.features, facts)
 
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Fact = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+:[A-Za-z0-9]+ [A-Za-z0-9/_-]+$")]
 Horizon = Literal["short", "long"]
 HORIZONS: tuple[Horizon, ...] = ("short", "long")
 
@@ -57,12 +58,27 @@ class SourceChoice(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
 
 
+def _refuse_repeated(features: tuple[str, ...]) -> None:
+    for place, name in enumerate(features):
+        if name in features[:place]:
+            raise MisplacedError(f"{name} is named more than once", "features", place)
+
+
 class MacroChoice(Section):
     """Macro series, stored by vintage."""
 
     kind: Literal["fred"] = Field(description="fred: every vintage of FRED's archive; needs FRED_API_KEY")
     series: tuple[Symbol, ...] = Field(min_length=1, description="series ids such as UNRATE")
+    features: tuple[Symbol, ...] = Field((), description="those of the series that models read; none by default")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+    @model_validator(mode="after")
+    def _features_are_fetched(self) -> MacroChoice:
+        _refuse_repeated(self.features)
+        for place, name in enumerate(self.features):
+            if name not in self.series:
+                raise MisplacedError(f"{name} is none of the series", "features", place)
+        return self
 
 
 class FundamentalsChoice(Section):
@@ -70,7 +86,13 @@ class FundamentalsChoice(Section):
 
     kind: Literal["sec"] = Field(description="sec: the SEC's XBRL archive; needs SEC_CONTACT")
     symbols: tuple[Symbol, ...] = Field((), description="companies by ticker; the watched symbols when empty")
+    features: tuple[Fact, ...] = Field((), description="facts that models read, such as 'us-gaap:Assets USD'")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")
+
+    @model_validator(mode="after")
+    def _features_are_named_once(self) -> FundamentalsChoice:
+        _refuse_repeated(self.features)
+        return self
 
 
 class KafkaChoice(Section):

@@ -46,6 +46,8 @@ def test_without_traded_instruments_the_symbols_are_held(tmp_path: Path) -> None
         (("cost_bp: 5", "costs: 5"), 8, "costs"),
         (("[AAPL, MSFT]", "[AAPL, <script>]"), 6, "symbols.1"),
         (("name: tiny", "name: ../tiny"), 1, "name"),
+        (("cost_bp: 5", "refit: {every: hourly}"), 8, "refit.every"),
+        (("cost_bp: 5", "refit: {every: {short: hourly}}"), 8, "refit.every.short"),
     ],
 )
 def test_every_broken_rule_points_to_its_line(tmp_path: Path, change: tuple[str, str], line: int, words: str) -> None:
@@ -80,6 +82,33 @@ def test_two_files_cannot_share_a_name(tmp_path: Path) -> None:
 
 def test_the_shipped_universes_are_valid() -> None:
     assert "us_large_cap" in [universe.name for universe in load_universes([SHIPPED_UNIVERSES])]
+
+
+FACTS = f"""{VALID}macro:
+  kind: fred
+  series: [UNRATE, DGS10]
+  features: [UNRATE]
+fundamentals:
+  kind: sec
+  features: ["us-gaap:Assets USD"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("features: [UNRATE]", "features: [UNRATE, GDP]"),
+            "tiny.yaml:12: macro.features.1: .*GDP is none",
+        ),
+        (("features: [UNRATE]", "features: [UNRATE, UNRATE]"), "tiny.yaml:12: macro.features.1: .*more than once"),
+        (("us-gaap:Assets USD", "Assets"), "tiny.yaml:15: fundamentals.features.0"),
+    ],
+)
+def test_features_that_no_source_gives_are_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    assert load_universe(written(tmp_path, FACTS)).macro is not None
+    with pytest.raises(UniverseError, match=words):
+        load_universe(written(tmp_path, FACTS.replace(*change)))
 
 
 LEAVING = VALID.replace("[AAPL, MSFT]", "[AAPL, MSFT, KO, {symbol: GE, to: 2010-06-30}]")

@@ -164,6 +164,20 @@ class FactsStore:
         ordered = known.assign(_end=ends).sort_values(["subject", "fact", "_end", "period"])
         return ordered.drop(columns="_end").drop_duplicates(["subject", "fact"], keep="last").reset_index(drop=True)
 
+    def history(self, as_of: date, calendar: TradingCalendar, subjects: Sequence[str]) -> pd.DataFrame:
+        """Every version of the facts of `subjects` that was known at the decision time of `as_of`.
+
+        Returns:
+            Columns subject, fact, period, value, published_at, known_at; in the order in which they became known.
+        """
+        sql = (
+            "SELECT subject, fact, period, value, published_at, known_at FROM facts WHERE universe = ? AND source = ? "
+            "AND known_at <= ? AND subject IN (SELECT unnest(?::VARCHAR[])) ORDER BY known_at, published_at, period"
+        )
+        known_by = _as_utc(calendar.decision_time(as_of))
+        with self._connected() as connection:
+            return connection.execute(sql, [self.universe, self.source, known_by, list(subjects)]).df()
+
     def versions(self, subject: str, fact: str, period: str) -> pd.DataFrame:
         """Every version of one fact about one period, in the order in which they became known."""
         with self._connected() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,19 @@ class TrainingSet:
         )
 
 
-def build_training_set(window: Window, settings: FeatureSettings) -> TrainingSet:
-    """Features and returns of a validated window; rows before the window only warm the features up."""
+def build_training_set(window: Window, settings: FeatureSettings, facts: pd.DataFrame | None = None) -> TrainingSet:
+    """Features and returns of a validated window; rows before the window only warm the features up.
+
+    Args:
+        window: the window.
+        settings: the features of its prices.
+        facts: (T, M) further features of its sessions, behind those of the prices; they become part of the hash.
+    """
     features = compute_features(window.prices, window.market_returns, window.sessions, settings)
-    return TrainingSet(features, window.traded_returns, window.sample_weight, window.data_hash)
+    if facts is None:
+        return TrainingSet(features, window.traded_returns, window.sample_weight, window.data_hash)
+    digest = hashlib.sha256(window.data_hash.encode())
+    digest.update("\n".join(facts.columns).encode())
+    digest.update(np.ascontiguousarray(facts.to_numpy(dtype=np.float64)).tobytes())
+    both = pd.concat([features, facts], axis=1)
+    return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest())

@@ -15,7 +15,6 @@ from regime_assets.library.chain import Chain
 from regime_assets.library.market.window import Expanding, Window
 from regime_assets.library.models.cadence import full_retrain_due
 from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.training_set import build_training_set
 from regime_assets.library.monitoring.calibration import calibrate_thresholds, rules_key
 from regime_assets.library.monitoring.drift import (
     DriftMeasurement,
@@ -107,7 +106,7 @@ def _watched(
     if champion is None:
         return features
     bundle = load_bundle(champion.path, champion.sha256)
-    path = bundle.regimes.infer(build_training_set(window, chain.design.features).features)
+    path = bundle.regimes.infer(chain.featured(window).features)
     shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
     for number in range(path.latents.shape[1]):
         shown[f"latent_{number}"] = path.latents[:, number]

@@ -1,4 +1,7 @@
-"""The daily run, and every one that was missed: sessions oldest first, one after the other, nothing twice.
+"""The daily run on a schedule, and a sensor for all that it missed: oldest first, one after the other, nothing twice.
+
+Both ask the same question: which is the oldest session that is due and not done. The schedule asks it once, at its
+minute; the sensor follows some minutes later and asks again until all is done.
 
 Where it stands is in Dagster's event log, so that a laptop that was closed for three days, or a restarted daemon, goes
 on where it stopped. A session is done when the champion has answered for it. A refit that fails costs that session's
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 PARTITION_TAG = "dagster/partition"
 WILL_RETRY_TAG = "dagster/will_retry"
 DUE_TAG = "regime_assets/newest_due"
+SENSOR_GRACE = timedelta(minutes=5)
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -33,6 +37,30 @@ UNFINISHED = [
 ]
 
 
+def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefinition:
+    """Asks at `schedule.at`, exchange time, for the session that has just ended, or for the oldest one missed."""
+    hour, minute = lane.universe.schedule.at.split(":")
+    job = f"{lane.universe.name}_daily"
+
+    @dg.schedule(
+        name=f"{job}_schedule",
+        job_name=job,
+        cron_schedule=f"{int(minute)} {int(hour)} * * *",
+        execution_timezone=calendar.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
+        description="The partition of the session that has just ended; where some were missed, of the oldest of them.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        asked = next_request(context.instance, lane, calendar, context.scheduled_execution_time)
+        if isinstance(asked, dg.RunRequest) and asked.job_name != job:
+            return dg.SkipReason(
+                f"{lane.universe.name}_daily_sensor lets the champion answer for {asked.partition_key}"
+            )
+        return asked
+
+    return schedule
+
+
 def daily_sensor(
     lane: Lane,
     calendar: TradingCalendar,
@@ -40,35 +68,42 @@ def daily_sensor(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dg.SensorDefinition:
     """Asks for the oldest session that is due and not done, when nothing of the universe runs."""
-    name = lane.universe.name
 
     @dg.sensor(
-        name=f"{name}_daily_sensor",
+        name=f"{lane.universe.name}_daily_sensor",
         jobs=jobs,
         minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
-        description="The session that has just ended, and missed ones before it: oldest first, one after the other.",
+        description="Sessions that the schedule missed: oldest first, one after the other, and the champion's answers.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        instance = context.instance
-        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-            if is_of(run, lane, (f"{name}_daily", f"{name}_signal")):
-                what = run.tags.get(PARTITION_TAG, run.job_name)
-                return dg.SkipReason(f"{what} is under way (run {run.run_id})")
-        due = due_sessions(lane, calendar, clock())
-        if not due:
-            return dg.SkipReason(f"no session of {name} has ended since {lane.universe.first_partition}")
-        answered = max(instance.get_materialized_partitions(lane.key("daily_signal")), default=None)
-        missed = [day for day in due if answered is None or day.isoformat() > answered]
-        if not missed:
-            last = lane.universe.last_partition
-            where = f", where the data of {name} ends" if last is not None and due[-1] >= last else ""
-            return dg.SkipReason(f"every session up to {due[-1]} is done{where}")
-        # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
-        session = missed[-1] if answered is None else missed[0]
-        return _next(instance, lane, calendar, session, due[-1])
+        # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
+        return next_request(context.instance, lane, calendar, clock() - SENSOR_GRACE)
 
     return sensor
+
+
+def next_request(
+    instance: dg.DagsterInstance, lane: Lane, calendar: TradingCalendar, now: datetime
+) -> dg.RunRequest | dg.SkipReason:
+    """The run that the oldest session needs that is due at `now` and not done, or why none is asked for."""
+    name = lane.universe.name
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if is_of(run, lane, (f"{name}_daily", f"{name}_signal")):
+            what = run.tags.get(PARTITION_TAG, run.job_name)
+            return dg.SkipReason(f"{what} is under way (run {run.run_id})")
+    due = due_sessions(lane, calendar, now)
+    if not due:
+        return dg.SkipReason(f"no session of {name} has ended since {lane.universe.first_partition}")
+    answered = max(instance.get_materialized_partitions(lane.key("daily_signal")), default=None)
+    missed = [day for day in due if answered is None or day.isoformat() > answered]
+    if not missed:
+        last = lane.universe.last_partition
+        where = f", where the data of {name} ends" if last is not None and due[-1] >= last else ""
+        return dg.SkipReason(f"every session up to {due[-1]} is done{where}")
+    # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
+    session = missed[-1] if answered is None else missed[0]
+    return _next(instance, lane, calendar, session, due[-1])
 
 
 def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequence[date]:

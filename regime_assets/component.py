@@ -27,7 +27,7 @@ from regime_assets.automation import (
     drift_sensor,
     signal_job,
 )
-from regime_assets.catch_up import daily_sensor
+from regime_assets.catch_up import daily_schedule, daily_sensor
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.kafka_stream import kafka_job, kafka_sensor
 from regime_assets.library.home import Home
@@ -60,6 +60,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
         jobs=[*jobs, *stream_jobs],
+        schedules=[daily_schedule(shared, calendar)],
         sensors=[
             daily_sensor(shared, calendar, refits),
             drift_sensor(shared, lanes),

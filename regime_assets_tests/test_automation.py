@@ -38,6 +38,7 @@ def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("REGIME_ASSETS_AUTOMATION", "on")
     on = build_definitions(Home(tmp_path), tmp_path)
     for definitions, status in ((off, "STOPPED"), (on, "RUNNING")):
+        assert definitions.resolve_schedule_def("tiny_daily_schedule").default_status.value == status
         assert definitions.resolve_sensor_def("tiny_daily_sensor").default_status.value == status
         assert definitions.resolve_sensor_def("tiny_drift_sensor").default_status.value == status
 

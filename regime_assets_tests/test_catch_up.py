@@ -10,7 +10,7 @@ import pytest
 
 from regime_assets.assets.lane import Lane
 from regime_assets.automation import daily_job, signal_job
-from regime_assets.catch_up import daily_sensor, due_sessions
+from regime_assets.catch_up import SENSOR_GRACE, daily_schedule, daily_sensor, due_sessions
 from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import load_universe
@@ -46,6 +46,16 @@ class Machine:
         sensor = daily_sensor(self.lane, self.calendar, self.jobs, lambda: self.now)
         context = dg.build_sensor_context(instance=self.instance)
         result = sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return result.skip_message or ""
+        assert isinstance(result, dg.RunRequest)
+        return result
+
+    def scheduled(self) -> dg.RunRequest | str:
+        """What the schedule's tick at this time asks for, or why it asks for nothing."""
+        schedule = daily_schedule(self.lane, self.calendar)
+        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=self.now)
+        result = schedule(context)
         if isinstance(result, dg.SkipReason):
             return result.skip_message or ""
         assert isinstance(result, dg.RunRequest)
@@ -114,6 +124,31 @@ def test_missed_sessions_are_made_up_for_oldest_first_each_after_the_other(machi
     done = [machine.run() for _ in range(3)]
     assert done == ["2022-12-23", "2022-12-27", "2022-12-28"]
     assert machine.tick() == "every session up to 2022-12-28 is done"
+
+
+def test_the_schedule_asks_for_the_session_that_has_just_ended_in_the_exchanges_time(machine: Machine) -> None:
+    schedule = daily_schedule(machine.lane, machine.calendar)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 0 * * *", "America/New_York")
+    machine.now = datetime(2022, 12, 29, 0, 30, tzinfo=NEW_YORK)
+    machine.materialize("2022-12-27", "daily_signal")
+    asked = machine.scheduled()
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2022-12-28"
+    assert machine.tick() == "every session up to 2022-12-27 is done", "the sensor leaves it some minutes"
+    machine.now += SENSOR_GRACE
+    assert machine.request() == ("tiny_daily", "2022-12-28")
+    machine.run()
+    assert machine.scheduled() == "every session up to 2022-12-28 is done"
+
+
+def test_the_schedule_begins_with_the_oldest_missed_session_and_leaves_the_rest_to_the_sensor(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    asked = machine.scheduled()
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2022-12-23"
+    machine.run(failing="long__vae")
+    assert machine.scheduled() == "tiny_daily_sensor lets the champion answer for 2022-12-23"
+    assert [machine.run() for _ in range(3)] == ["2022-12-23", "2022-12-27", "2022-12-28"]
 
 
 def test_nothing_is_asked_for_while_a_run_of_the_universe_goes_on(machine: Machine) -> None:

@@ -12,7 +12,12 @@ import dagster as dg
 
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
-from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
+from regime_assets.assets.live_performance import (
+    ACTION_METADATA,
+    OCCASION_METADATA,
+    REASON_METADATA,
+    ROLL_BACK_METADATA,
+)
 from regime_assets.library.universe import HORIZONS
 from regime_assets.session_run import refreshed_assets
 
@@ -102,7 +107,9 @@ def _decided(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.Run
     occasion, action = str(metadata[OCCASION_METADATA].value), str(metadata[ACTION_METADATA].value)
     name = universe.universe.name
     if action == "roll back and alert":
-        config = {"horizon": str(lane.horizon), "reason": str(metadata[REASON_METADATA].value)}
+        config: dict[str, Any] = {"horizon": str(lane.horizon), "reason": str(metadata[REASON_METADATA].value)}
+        if ROLL_BACK_METADATA in metadata:
+            config["to"] = metadata[ROLL_BACK_METADATA].value
         return dg.RunRequest(
             run_key=f"decision:{name}:{lane.horizon}:{occasion}",
             job_name=f"{name}_roll_back",

@@ -85,7 +85,7 @@ def _mlflow(options: argparse.Namespace) -> int:
 def _roll_back(options: argparse.Namespace) -> int:
     from regime_assets.library.pipeline.promotion import roll_back
 
-    print(roll_back(_chain(options.universe), options.horizon, options.reason))
+    print(roll_back(_chain(options.universe), options.horizon, options.reason, to=options.to))
     return 0
 
 
@@ -246,6 +246,8 @@ def _parser() -> argparse.ArgumentParser:
         move.add_argument("horizon", choices=HORIZONS)
         if name == "promote":
             move.add_argument("version", type=int)
+        else:
+            move.add_argument("--to", type=int, help="an older version that served; the previous champion if left out")
         move.add_argument("--reason", type=_said, required=True, help="kept in the promotion journal")
         move.set_defaults(command=command)
 

@@ -14,6 +14,7 @@ class RollBackConfig(dg.Config):
 
     horizon: Literal["short", "long"] = Field(description="whose champion steps down")
     reason: str = Field(min_length=1, description="kept in the promotion journal")
+    to: int | None = Field(None, description="an older version that served; the previous champion when left out")
 
 
 class PromoteConfig(dg.Config):
@@ -41,7 +42,7 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     def roll_back_champion(context: dg.OpExecutionContext, config: RollBackConfig, data: DataHome) -> None:
         from regime_assets.library.pipeline.promotion import roll_back
 
-        context.log.info(roll_back(data.chain(universe), config.horizon, config.reason))
+        context.log.info(roll_back(data.chain(universe), config.horizon, config.reason, to=config.to))
 
     @dg.op(name=f"{universe.name}_promote_version")
     def promote_version(context: dg.OpExecutionContext, config: PromoteConfig, data: DataHome) -> None:

@@ -6,7 +6,12 @@ import dagster as dg
 import pytest
 
 from regime_assets.assets.drift_report import EPISODE_METADATA
-from regime_assets.assets.live_performance import ACTION_METADATA, OCCASION_METADATA, REASON_METADATA
+from regime_assets.assets.live_performance import (
+    ACTION_METADATA,
+    OCCASION_METADATA,
+    REASON_METADATA,
+    ROLL_BACK_METADATA,
+)
 from regime_assets.definitions import build_definitions
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
@@ -109,12 +114,15 @@ def test_a_tick_never_opens_the_database(definitions: dg.Definitions, monkeypatc
         assert len(evaluate(definitions, instance)) == 1
 
 
-def report_performance(instance: dg.DagsterInstance, session: str, action: str, occasion: str) -> None:
+def report_performance(
+    instance: dg.DagsterInstance, session: str, action: str, occasion: str, to: int | None = None
+) -> None:
+    metadata = {ACTION_METADATA: action, OCCASION_METADATA: occasion, REASON_METADATA: "it lost"}
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
             asset_key=dg.AssetKey(["tiny", "long", "live_performance"]),
             partition=session,
-            metadata={ACTION_METADATA: action, OCCASION_METADATA: occasion, REASON_METADATA: "it lost"},
+            metadata=metadata if to is None else {**metadata, ROLL_BACK_METADATA: to},
         )
     )
 
@@ -137,6 +145,14 @@ def test_a_breach_asks_for_one_roll_back_with_its_reason(definitions: dg.Definit
     assert first.run_config["ops"]["tiny_roll_back_champion"]["config"] == {"horizon": "long", "reason": "it lost"}
     assert dg.validate_run_config(definitions.resolve_job_def("tiny_roll_back"), first.run_config)
     assert first.run_key == second.run_key
+
+
+def test_a_roll_back_goes_to_the_version_that_the_decision_names(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        report_performance(instance, "2022-12-23", "roll back and alert", "roll-back-2022-12-23", to=7)
+        (request,) = decide(definitions, instance)
+    assert request.run_config["ops"]["tiny_roll_back_champion"]["config"]["to"] == 7
+    assert dg.validate_run_config(definitions.resolve_job_def("tiny_roll_back"), request.run_config)
 
 
 def test_a_breach_without_a_predecessor_asks_for_a_full_retrain(definitions: dg.Definitions) -> None:

@@ -1,7 +1,9 @@
 """What the champion earned since it went live, beside what its own out-of-sample record led us to expect.
 
-A sequential test with a budget of false alarms sums the shortfall; the predictive band is drawn and does not decide.
-With the drift monitor's state it leads to one of four answers: nothing, watch, full retrain, roll back and alert.
+Two sequential tests with a budget of false alarms sum the shortfall: against that record, and against a predecessor
+that runs in the champion's shadow. Turnover and slippage against plan stand beside it; predictive bands are drawn and
+do not decide. With the drift monitor's state it leads to one of four answers: nothing, watch, full retrain, roll back
+and alert.
 """
 
 from typing import Any
@@ -16,6 +18,7 @@ ACTION_METADATA = "action"
 OCCASION_METADATA = "occasion"
 REASON_METADATA = "reason"
 ALERT_METADATA = "alert"
+ROLL_BACK_METADATA = "roll_back_to"
 
 COLUMNS = column_schema(
     {
@@ -55,8 +58,11 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
                 REASON_METADATA: dg.MetadataValue.text(seen.decision.reason),
                 ALERT_METADATA: dg.MetadataValue.bool(seen.decision.alert),
             }
-            if seen.waiting:
-                metadata["waiting"] = dg.MetadataValue.text(seen.waiting)
+            if seen.decision.roll_back_to is not None:
+                metadata[ROLL_BACK_METADATA] = dg.MetadataValue.int(seen.decision.roll_back_to)
+            for name, why in (("waiting", seen.waiting), ("waiting_for_shadow", seen.waiting_for_shadow)):
+                if why:
+                    metadata[name] = dg.MetadataValue.text(why)
             if len(seen.net) > 1:
                 metadata["live"] = picture(equity_and_drawdown({"served": seen.net}), "equity and drawdown, live")
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

@@ -20,15 +20,16 @@ class MonitoringFigures:
         drift: the drift monitor's state.
         live_breach: first session on which the champion fell short of its record; None when it did not.
         below_band: whether its cumulative return is below the predictive band.
-        paired_breach: first session on which it fell behind its predecessor; None when it did not or has none.
-        has_predecessor: whether there is an accepted version to roll back to.
+        paired_breach: first session on which it fell behind its shadow; None when it did not or has none.
+        roll_back_to: the version that would serve instead: the shadow, or the previous champion where there is no
+            shadow; None when there is neither.
     """
 
     drift: DriftState
     live_breach: date | None = None
     below_band: bool = False
     paired_breach: date | None = None
-    has_predecessor: bool = True
+    roll_back_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ class Decision:
         key: names the occasion; the same occasion on later sessions has the same key, so that it acts once.
             None when there is nothing to run.
         alert: whether a person must hear of it now.
+        roll_back_to: the version that shall serve; None unless it rolls back.
     """
 
     action: Action
     reason: str
     key: str | None
     alert: bool
+    roll_back_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,16 @@ def _nothing_to_run(_: MonitoringFigures) -> None:
 
 _RULES = (
     _Rule(
-        "the champion fell behind its shadowed predecessor (paired CUSUM)",
-        lambda f: f.paired_breach is not None and f.has_predecessor,
+        "the champion fell behind the predecessor in its shadow (paired CUSUM)",
+        lambda f: f.paired_breach is not None and f.roll_back_to is not None,
         "roll back and alert",
-        lambda f: f"behind its predecessor since {f.paired_breach}, by more than luck explains",
+        lambda f: f"behind version {f.roll_back_to} in its shadow since {f.paired_breach}, by more than luck explains",
         lambda f: f"roll-back-{f.paired_breach}",
         alert=True,
     ),
     _Rule(
-        "the champion fell short of its own record (CUSUM), and there is a predecessor",
-        lambda f: f.live_breach is not None and f.has_predecessor,
+        "the champion fell short of its own record (CUSUM), and there is a shadow or a previous champion",
+        lambda f: f.live_breach is not None and f.roll_back_to is not None,
         "roll back and alert",
         lambda f: f"short of its out-of-sample record since {f.live_breach}, by more than luck explains",
         lambda f: f"roll-back-{f.live_breach}",
@@ -84,7 +87,7 @@ _RULES = (
         "the champion fell short of its own record, and there is nothing to roll back to",
         lambda f: f.live_breach is not None,
         "full retrain",
-        lambda f: f"short of its out-of-sample record since {f.live_breach}, and it has no predecessor",
+        lambda f: f"short of its out-of-sample record since {f.live_breach}, and there is nothing to roll back to",
         lambda f: f"breach-{f.live_breach}",
         alert=True,
     ),
@@ -134,7 +137,8 @@ _RULES = (
 def decide(figures: MonitoringFigures) -> Decision:
     """The first rule that applies."""
     rule = next(rule for rule in _RULES if rule.applies(figures))
-    return Decision(rule.action, rule.reason(figures), rule.key(figures), rule.alert)
+    to = figures.roll_back_to if rule.action == "roll back and alert" else None
+    return Decision(rule.action, rule.reason(figures), rule.key(figures), rule.alert, to)
 
 
 def decision_table() -> str:

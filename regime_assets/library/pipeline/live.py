@@ -15,13 +15,22 @@ from regime_assets.library.evaluation.scoring import FILL_DELAY, realised_return
 from regime_assets.library.models.determinism import derive_seed
 from regime_assets.library.models.training_set import TrainingSet
 from regime_assets.library.monitoring.decisions import Decision, MonitoringFigures, decide
-from regime_assets.library.monitoring.performance import LivePerformance, PerformanceSettings, live_performance
+from regime_assets.library.monitoring.execution import Execution, execution, traded
+from regime_assets.library.monitoring.performance import (
+    LivePerformance,
+    PairedPerformance,
+    PerformanceError,
+    PerformanceSettings,
+    live_performance,
+)
 from regime_assets.library.pipeline.drift import state_of
+from regime_assets.library.pipeline.shadow import Shadow, against_shadow, follow_shadow
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.production.names import model_name
 from regime_assets.library.universe import Horizon
 
 TABLE = "live_performance"
+NO_SHADOW = "nothing that served is old enough to run in the champion's shadow"
 
 
 @dataclass(frozen=True)
@@ -31,30 +40,91 @@ class Watch:
     Attributes:
         net: what was served earned, net of costs, by session; empty until the first fill has earned.
         performance: the sequential test; None while there is nothing live or too short a record, see `waiting`.
+        execution: turnover and slippage; None as long as `performance` is.
         waiting: why there is no test yet; empty when there is one.
+        shadow: the predecessor in the champion's shadow; None while there is none.
+        paired: the test against it; None while there is none, see `waiting_for_shadow`.
+        waiting_for_shadow: why there is no paired test yet; empty when there is one.
         decision: what follows, from drift and performance together.
     """
 
     net: pd.Series
     performance: LivePerformance | None
+    execution: Execution | None
     waiting: str
+    shadow: Shadow | None
+    paired: PairedPerformance | None
+    waiting_for_shadow: str
     decision: Decision
 
     @property
     def figures(self) -> dict[str, float | int | None]:
         """What plots over partitions."""
-        if self.performance is None:
-            return {"live_sessions": len(self.net)}
-        path = self.performance.path
-        return {
-            "live_sessions": len(self.net),
-            "cumulative_return": float(path["cumulative"].iloc[-1]),
-            "band_low": float(path["low"].iloc[-1]),
-            "band_high": float(path["high"].iloc[-1]),
-            "cusum_over_bound": float(path["cusum"].iloc[-1] / self.performance.bound),
-            "live_sharpe": self.performance.live_sharpe,
-            "record_sharpe": self.performance.record_sharpe,
-        }
+        found: dict[str, float | int | None] = {"live_sessions": len(self.net)}
+        if self.performance is not None:
+            path = self.performance.path
+            found |= {
+                "cumulative_return": float(path["cumulative"].iloc[-1]),
+                "band_low": float(path["low"].iloc[-1]),
+                "band_high": float(path["high"].iloc[-1]),
+                "cusum_over_bound": float(path["cusum"].iloc[-1] / self.performance.bound),
+                "live_sharpe": self.performance.live_sharpe,
+                "record_sharpe": self.performance.record_sharpe,
+            }
+        if self.execution is not None:
+            found |= self.execution.figures
+        if self.shadow is not None:
+            found["shadow_version"] = self.shadow.version
+        if self.paired is not None:
+            last = self.paired.path.iloc[-1]
+            found |= {
+                "ahead_of_shadow": float(last["cumulative"]),
+                "paired_cusum_over_bound": float(last["cusum"] / self.paired.bound),
+                "shadow_correlation": self.paired.correlation,
+            }
+        return found
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the champion's line held.
+
+    Attributes:
+        history: features and returns up to the session.
+        track: (m, N) weights that the newest models that existed decided, out of sample, index = sessions.
+        served: (n, N) weights of what was answered since it went live or was last rolled back; a session without
+            an answer of its own is held through.
+    """
+
+    history: TrainingSet
+    track: pd.DataFrame
+    served: pd.DataFrame
+
+    @property
+    def record(self) -> pd.DataFrame:
+        """The track before the first answer that counts as live."""
+        return self.track[self.track.index < self.served.index[0]] if len(self.served) else self.track
+
+    def line(self, since: date) -> pd.DataFrame:
+        """The track up to a session and what was served after it."""
+        day = pd.Timestamp(since)
+        both = pd.concat([self.track[self.track.index <= day], self.served[self.served.index > day]])
+        sessions = self.history.sessions
+        return both.reindex(sessions[sessions >= both.index[0]]).ffill() if len(both) else both
+
+    def net(self, weights: pd.DataFrame, cost: float) -> pd.Series:
+        """Net returns of weights from the first fill on."""
+        if len(weights) <= FILL_DELAY:
+            return pd.Series(dtype=float)
+        net = realised_returns(weights.to_numpy(), self._returns(weights).to_numpy(), cost)
+        return pd.Series(net[FILL_DELAY:], index=weights.index[FILL_DELAY:])
+
+    def traded(self, weights: pd.DataFrame, cost: float) -> pd.DataFrame:
+        """Turnover and slippage of weights from the first fill on."""
+        return traded(weights.to_numpy(), self._returns(weights), cost)
+
+    def _returns(self, weights: pd.DataFrame) -> pd.DataFrame:
+        return self.history.traded_returns.loc[weights.index]
 
 
 def watch(chain: Chain, horizon: Horizon, session: date) -> Watch:
@@ -66,64 +136,78 @@ def watch(chain: Chain, horizon: Horizon, session: date) -> Watch:
     drift = state_of(chain, horizon, session)
     if drift is None:
         raise ChainError(f"drift_report of {chain.universe.name}/{horizon}, {session} was not materialized")
-    net, record = live_and_record(chain, horizon, session)
+    book, cost = open_book(chain, horizon, session), chain.universe.cost
     settings = PerformanceSettings(sessions_per_year=round(chain.universe.sessions_per_year))
-    performance, waiting = None, ""
-    if net.empty:
-        waiting = "nothing that was served has earned a return yet"
-    elif len(record) < settings.shortest_record:
-        waiting = f"{len(record)} sessions of out-of-sample record, {settings.shortest_record} are needed"
-    elif np.ptp(record.to_numpy()) == 0.0:
-        waiting = "the out-of-sample record never varies"
-    else:
+    net, record = book.net(book.served, cost), book.net(book.record, cost)
+    waiting = _waits(net, record, settings)
+    performance = executed = None
+    if not waiting:
         seed = derive_seed(chain.universe.name, horizon, session.isoformat(), TABLE)
         performance = live_performance(net, record, settings, seed)
-    name = model_name(chain.universe.name, horizon)
+        executed = execution(book.traded(book.served, cost), book.traded(book.record, cost), settings, seed)
+    shadow = follow_shadow(chain, horizon, session, book.history, settings.shortest_record)
+    paired, waiting_for_shadow = _paired(chain, horizon, book, shadow, settings)
+    previous = chain.registry.previous(model_name(chain.universe.name, horizon))
     decision = decide(
         MonitoringFigures(
             drift=drift,
             live_breach=performance.first_breach if performance else None,
             below_band=performance.below_band if performance else False,
-            has_predecessor=chain.registry.previous(name) is not None,
+            paired_breach=paired.first_breach if paired else None,
+            roll_back_to=shadow.version if shadow else previous.version if previous else None,
         )
     )
-    seen = Watch(net, performance, waiting, decision)
-    row = {"action": decision.action, "reason": decision.reason, "occasion": decision.key or "", "waiting": waiting}
+    seen = Watch(net, performance, executed, waiting, shadow, paired, waiting_for_shadow, decision)
+    row = {
+        "action": decision.action,
+        "reason": decision.reason,
+        "occasion": decision.key or "",
+        "waiting": waiting,
+        "waiting_for_shadow": waiting_for_shadow,
+    }
     chain.database.replace_partition(TABLE, chain.key(horizon, session), pd.DataFrame([row | seen.figures]))
     return seen
 
 
-def live_and_record(chain: Chain, horizon: Horizon, session: date) -> tuple[pd.Series, pd.Series]:
-    """Net returns of what was served since it went live or was last rolled back, and the track's before that.
-
-    Returns:
-        (n,) live and (m,) record, index = sessions; the record ends before the first decision that was served.
-    """
+def open_book(chain: Chain, horizon: Horizon, session: date) -> Book:
+    """What the champion's line decided and served up to a session."""
     name = model_name(chain.universe.name, horizon)
     backs = [move.session for move in chain.registry.history(name) if move.kind == "roll_back"]
     begin = max((day for day in backs if day <= session), default=chain.universe.history_start)
-    served = DeploymentLog(chain.database).history(chain.universe.name, horizon, begin, session)
+    answers = DeploymentLog(chain.database).history(chain.universe.name, horizon, begin, session)
     history = chain.history(horizon, session)
-    weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in served}
-    first = min(weights, default=pd.Timestamp(session))
+    columns = history.traded_returns.columns
     track = read_track(chain.database, chain.universe.name, horizon, session)
-    past = track[track.index < first]
     champion = chain.registry.champion_as_of(name, session)
     serves = champion.tags.get("serves", "rule") if champion else "rule"
-    record = _net(chain, history, past[f"{serves}_exposure"].to_numpy()[:, None] * history.base_weights, past.index)
-    if not weights:
-        return pd.Series(dtype=float), record
-    sessions = history.sessions[history.sessions >= first]
-    held = pd.DataFrame.from_dict(weights, orient="index").reindex(columns=history.traded_returns.columns)
-    # A session without an answer of its own is held through: the weights of the last answer stay.
-    filled = held.reindex(sessions).ffill()
-    return _net(chain, history, filled.to_numpy(), sessions), record
+    exposures: NDArray[np.float64] = track[f"{serves}_exposure"].to_numpy(np.float64)
+    decided = pd.DataFrame(exposures[:, None] * history.base_weights, index=track.index, columns=columns)
+    weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}
+    served = pd.DataFrame(columns=columns, index=pd.DatetimeIndex([]), dtype=float)
+    if weights:
+        sessions = history.sessions[history.sessions >= min(weights)]
+        held = pd.DataFrame.from_dict(weights, orient="index").reindex(columns=columns)
+        served = held.reindex(sessions).ffill()
+    return Book(history, decided, served)
 
 
-def _net(chain: Chain, history: TrainingSet, weights: NDArray[np.float64], sessions: pd.Index) -> pd.Series:
-    """Net returns from the first fill on."""
-    if len(sessions) <= FILL_DELAY:
-        return pd.Series(dtype=float)
-    returns = history.traded_returns.loc[sessions].to_numpy()
-    net = realised_returns(weights, returns, chain.universe.cost)
-    return pd.Series(net[FILL_DELAY:], index=sessions[FILL_DELAY:])
+def _waits(net: pd.Series, record: pd.Series, settings: PerformanceSettings) -> str:
+    """Why live returns cannot be judged yet; empty when they can."""
+    if net.empty:
+        return "nothing that was served has earned a return yet"
+    if len(record) < settings.shortest_record:
+        return f"{len(record)} sessions of out-of-sample record, {settings.shortest_record} are needed"
+    return "the out-of-sample record never varies" if np.ptp(record.to_numpy()) == 0.0 else ""
+
+
+def _paired(
+    chain: Chain, horizon: Horizon, book: Book, shadow: Shadow | None, settings: PerformanceSettings
+) -> tuple[PairedPerformance | None, str]:
+    """The test against the shadow, or why there is none."""
+    if shadow is None:
+        return None, NO_SHADOW
+    line = book.net(book.line(shadow.since), chain.universe.cost)
+    try:
+        return against_shadow(chain, horizon, shadow, line, book.history, settings), ""
+    except PerformanceError as error:
+        return None, str(error)

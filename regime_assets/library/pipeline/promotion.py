@@ -120,10 +120,10 @@ def assemble(chain: Chain, horizon: Horizon, session: date, judgement: Judgement
     return Bundle(manifest, chain.design.features, load_regimes(lineage, session), policy)
 
 
-def roll_back(chain: Chain, horizon: Horizon, reason: str, as_of: date | None = None) -> str:
-    """Let the previous champion serve again; return what serves now, in one line."""
+def roll_back(chain: Chain, horizon: Horizon, reason: str, as_of: date | None = None, to: int | None = None) -> str:
+    """Let the previous champion, or an older version that served, serve again; return what serves now, in one line."""
     name = model_name(chain.universe.name, horizon)
-    now = chain.registry.roll_back(name, reason, as_of)
+    now = chain.registry.roll_back(name, reason, as_of, to)
     return f"{name}: version {now.version} of {now.session} serves again"
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from regime_assets.library.production.alias_moves import ROLLED_BACK_TAG, AliasMoves
+from regime_assets.library.production.alias_moves import PROMOTION_TAG, ROLLED_BACK_TAG, AliasMoves
 from regime_assets.library.production.bundle import copy_bundle, verify_bundle
 from regime_assets.library.production.mlflow_client import RegistryError
 from regime_assets.library.production.promotion_journal import Destination, Move
@@ -23,6 +23,7 @@ from regime_assets.library.production.registry_store import (
     PREVIOUS,
     SESSION_TAG,
     SHA256_TAG,
+    SHADOW,
     RegisteredBundle,
     RegistryStore,
 )
@@ -120,6 +121,13 @@ class Registry:
         with self._writing(model_name):
             self._store.set_alias(model_name, CHALLENGER, self._store.version(model_name, version).version)
 
+    def set_shadow(self, model_name: str, version: int) -> None:
+        """Let the shadow alias name `version`, which retention keeps as long as it does."""
+        if self._store.aliases(model_name).get(SHADOW) == version:
+            return
+        with self._writing(model_name):
+            self._store.set_alias(model_name, SHADOW, self._store.version(model_name, version).version)
+
     def promote(
         self,
         model_name: str,
@@ -163,8 +171,10 @@ class Registry:
             session = self._moves.effective_from(model_name, wanted.session)
             return self._moves.carry_out(model_name, Move("promotion", session, before, after, reason, verdict))
 
-    def roll_back(self, model_name: str, reason: str, as_of: date | None = None) -> RegisteredBundle:
-        """Let the previous champion serve again.
+    def roll_back(
+        self, model_name: str, reason: str, as_of: date | None = None, to: int | None = None
+    ) -> RegisteredBundle:
+        """Let the previous champion, or the version `to`, serve again.
 
         The new `previous` is what that champion had replaced in its time, so that a second roll-back goes further
         back and never forward to the version just left.
@@ -173,16 +183,20 @@ class Registry:
             model_name: the registered model.
             reason: why, for the journal and the tag of the version just left.
             as_of: the session from which on the roll-back holds (`champion_as_of`); that of the champion if None.
+            to: an older version that served before; the previous champion if None.
 
         Raises:
-            RegistryError: there is no previous champion.
+            RegistryError: there is no previous champion, or `to` is the champion, never served, or was rolled back.
             BundleError: the previous bundle does not verify; the champion stays.
         """
         with self._writing(model_name):
             before = self._moves.aliases(model_name)
-            if before.champion is None or before.previous is None:
+            target = before.previous if to is None else to
+            if before.champion is None or target is None:
                 raise RegistryError(f"{model_name}: no previous champion to roll back to")
-            wanted = self._store.version(model_name, before.previous)
+            wanted = self._store.version(model_name, target)
+            if to is not None:
+                self._refuse_unless_served(wanted, before.champion)
             left = self._store.version(model_name, before.champion)
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=wanted.version, previous=self._moves.replaced_by(wanted, before.champion))
@@ -245,6 +259,13 @@ class Registry:
                 raise PromotionRefusedError(
                     f"{name} is of {wanted.session}; the champion {champion} is of {served.session} and newer"
                 )
+
+    def _refuse_unless_served(self, wanted: RegisteredBundle, champion: int) -> None:
+        name = f"{wanted.model_name} {wanted.version}"
+        if wanted.version == champion:
+            raise RegistryError(f"{name} is the champion: there is nothing to roll back")
+        if PROMOTION_TAG not in wanted.tags or ROLLED_BACK_TAG in wanted.tags:
+            raise RegistryError(f"{name} never served, or was rolled back: promote it by hand")
 
     def _delete(self, stored: RegisteredBundle) -> None:
         aliases = self._store.aliases(stored.model_name)

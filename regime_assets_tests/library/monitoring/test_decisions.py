@@ -24,10 +24,10 @@ RETRAINED = replace(DRIFTING, refitted=True)
         (MonitoringFigures(SUSPECTED), "watch", False),
         (MonitoringFigures(DRIFTING), "full retrain", False),
         (MonitoringFigures(RETRAINED), "watch", False),
-        (MonitoringFigures(CALM, live_breach=BREACH), "roll back and alert", True),
-        (MonitoringFigures(DRIFTING, live_breach=BREACH), "roll back and alert", True),
-        (MonitoringFigures(CALM, paired_breach=BREACH), "roll back and alert", True),
-        (MonitoringFigures(CALM, live_breach=BREACH, has_predecessor=False), "full retrain", True),
+        (MonitoringFigures(CALM, live_breach=BREACH, roll_back_to=7), "roll back and alert", True),
+        (MonitoringFigures(DRIFTING, live_breach=BREACH, roll_back_to=7), "roll back and alert", True),
+        (MonitoringFigures(CALM, paired_breach=BREACH, roll_back_to=7), "roll back and alert", True),
+        (MonitoringFigures(CALM, live_breach=BREACH), "full retrain", True),
     ],
 )
 def test_figures_lead_to_the_answer(figures: MonitoringFigures, action: str, alert: bool):
@@ -39,8 +39,16 @@ def test_figures_lead_to_the_answer(figures: MonitoringFigures, action: str, ale
 def test_occasion_keeps_its_key_so_that_it_acts_once():
     later = replace(DRIFTING, session=date(2020, 3, 9), sessions_since=6)
     assert decide(MonitoringFigures(DRIFTING)).key == decide(MonitoringFigures(later)).key == "drift-2020-02-28"
-    breach = MonitoringFigures(CALM, live_breach=BREACH)
+    breach = MonitoringFigures(CALM, live_breach=BREACH, roll_back_to=7)
     assert decide(breach).key == "roll-back-2020-02-27"
+
+
+def test_a_roll_back_names_its_version_and_nothing_else_does():
+    behind = MonitoringFigures(CALM, paired_breach=BREACH, live_breach=date(2020, 2, 20), roll_back_to=7)
+    decision = decide(behind)
+    assert decision.roll_back_to == 7
+    assert "behind version 7 in its shadow since 2020-02-27" in decision.reason, "the paired test comes first"
+    assert decide(replace(behind, paired_breach=None, live_breach=None)).roll_back_to is None
 
 
 def test_what_runs_nothing_has_no_key():

@@ -1,6 +1,5 @@
 """A champion that loses what its record never lost is in breach; one that earns as before is not."""
 
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,73 +7,13 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.chain import Chain, ChainError
-from regime_assets.library.evaluation.out_of_sample import store_stretch
-from regime_assets.library.home import Home
-from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.pipeline.drift import TABLE as DRIFT_TABLE
-from regime_assets.library.pipeline.live import live_and_record, watch
-from regime_assets.library.production.deployments import Deployment, DeploymentLog
-from regime_assets.library.production.signal import Signal
-from regime_assets.library.universe import load_universe
-
-UNIVERSE = """\
-name: tiny
-source: {kind: sample}
-history_start: 2012-01-03
-first_partition: 2015-01-02
-last_partition: 2018-12-31
-symbols: [AAPL, JPM, KO]
-traded: [SP500]
-"""
-LIVE = (date(2017, 1, 3), date(2017, 6, 30))
+from regime_assets.library.pipeline.live import open_book, watch
+from regime_assets_tests.library.pipeline.live_champion import LIVE, exposures, live_chain, no_drift, serve
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Chain:
-    (tmp_path / "tiny.yaml").write_text(UNIVERSE)
-    chain = Chain(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "home"))
-    source = SampleSource()
-    fetched = source.fetch(chain.universe.instruments, chain.universe.history_start, date(2018, 12, 31))
-    chain.market.ingest(fetched, "sample", datetime.now(UTC), chain.calendar)
-    sessions = pd.DatetimeIndex(pd.to_datetime(list(chain.calendar.sessions(date(2015, 1, 2), date(2016, 12, 30)))))
-    stretch = pd.DataFrame(
-        {"regime": 0, "risk_off": 0.1, "rule_exposure": 1.0, "policy_exposure": 1.0, "reconstruction_error": 0.5},
-        index=sessions.rename("session"),
-    ).assign(model_session=sessions[0])
-    store_stretch(chain.database, chain.key("short", LIVE[0]), stretch)
-    return chain
-
-
-def serve(chain: Chain, exposures: dict[date, float]) -> None:
-    log = DeploymentLog(chain.database)
-    for session, exposure in exposures.items():
-        signal = Signal(session, "calm", {"calm": 1.0}, exposure, {"SP500": exposure}, (0.0,), 0.1)
-        log.record(Deployment("tiny", "short", 1, "0" * 64, "0" * 64, {"f": 1.0}, signal, datetime.now(UTC), "test"))
-
-
-def no_drift(chain: Chain, session: date) -> None:
-    row = {
-        "status": "calm",
-        "episode_id": None,
-        "opened": None,
-        "sessions_since": None,
-        "refresh_requested": False,
-        "refitted": False,
-        "exceeded": 0,
-        "recovered": 0,
-        "cool_down": 0,
-        "back_off": 10,
-    }
-    frame = pd.DataFrame([row]).astype({"episode_id": "string", "opened": "string", "sessions_since": "float64"})
-    chain.database.replace_partition(DRIFT_TABLE, chain.key("short", session), frame)
-
-
-def exposures(chain: Chain, *, unlucky: bool) -> dict[date, float]:
-    """Fully invested; the unlucky champion is invested before falls only."""
-    sessions = chain.calendar.sessions(*LIVE)
-    returns = chain.history("short", date(2018, 12, 31)).market_returns
-    following = {day: returns.iloc[returns.index.get_loc(pd.Timestamp(day)) + 2] for day in sessions}
-    return {day: float(following[day] < 0) if unlucky else 1.0 for day in sessions}
+    return live_chain(tmp_path)
 
 
 def test_a_champion_that_earns_like_its_record_is_left_alone(chain: Chain) -> None:
@@ -101,7 +40,8 @@ def test_a_champion_that_only_loses_is_in_breach(chain: Chain) -> None:
 
 def test_live_returns_begin_with_the_first_fill_and_the_record_ends_before(chain: Chain) -> None:
     serve(chain, dict.fromkeys(chain.calendar.sessions(*LIVE), 1.0))
-    net, record = live_and_record(chain, "short", LIVE[1])
+    book = open_book(chain, "short", LIVE[1])
+    net, record = (book.net(weights, chain.universe.cost) for weights in (book.served, book.record))
     sessions = chain.calendar.sessions(*LIVE)
     assert net.index[0] == pd.Timestamp(sessions[2])
     assert record.index[-1] < pd.Timestamp(sessions[0])
@@ -121,3 +61,17 @@ def test_without_a_drift_report_nothing_is_decided(chain: Chain) -> None:
     serve(chain, {LIVE[0]: 1.0})
     with pytest.raises(ChainError, match="drift_report"):
         watch(chain, "short", LIVE[0])
+
+
+def test_turnover_and_slippage_stand_beside_their_bands(chain: Chain) -> None:
+    sessions = chain.calendar.sessions(*LIVE)
+    serve(chain, {day: float(number % 2) for number, day in enumerate(sessions)})
+    no_drift(chain, LIVE[1])
+    seen = watch(chain, "short", LIVE[1])
+    assert seen.execution is not None
+    assert seen.figures["turnover_per_year"] == pytest.approx(252, rel=0.02), "all of the capital every session"
+    assert seen.figures["turnover_high_per_year"] == pytest.approx(0, abs=5), "the record held its position"
+    assert "turnover" in seen.execution.outside
+    stored = chain.database.read_partition("live_performance", chain.key("short", LIVE[1]))
+    assert stored["slippage_per_year"].item() == seen.figures["slippage_per_year"]
+    assert set(stored.columns) >= {"slippage_low_per_year", "slippage_high_per_year", "turnover_low_per_year"}

@@ -79,10 +79,12 @@ MODEL_RULES = {
         "finite_weights": Rule("the networks' weights are numbers", "block"),
         "exposure_within_limits": Rule("no exposure leaves its limits", "block"),
         "turnover_per_year": Rule("turnover on the training window", "block"),
+        "turnover_collapse": Rule("the learned action still changes from session to session", "block"),
         "entropy": Rule("exploration has not collapsed", "block"),
         "not_stuck_at_a_limit": Rule("the exposure is not stuck at a limit where the rule's is not", "block"),
         "validation_z": Rule("the learned tilt is not harmful on held-out sessions", "warn"),
         "kl_to_previous": Rule("the policy has not moved far from its predecessor", "warn"),
+        "online_update": Rule("an online update was kept; a refused one leaves the previous policy as it was", "warn"),
     },
     "backtest_report": {
         "drawdown_limit": Rule("deepest drawdown of the out-of-sample track; beyond it nothing is promoted", "error"),

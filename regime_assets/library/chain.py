@@ -64,11 +64,12 @@ class Chain:
         """How this universe's models are fitted."""
         from regime_assets.library.design import Design
         from regime_assets.library.models.actions import TradingSettings
-        from regime_assets.library.models.policy_settings import PolicySettings
+        from regime_assets.library.models.policy_settings import OnlineSettings, PolicySettings
 
         trading = TradingSettings(cost=self.universe.cost)
         sessions = round(self.universe.sessions_per_year)
-        return Design(policy=PolicySettings(trading=trading, sessions_per_year=sessions))
+        online = OnlineSettings() if self.universe.refit.policy_updates == "online" else None
+        return Design(policy=PolicySettings(trading=trading, sessions_per_year=sessions, online=online))
 
     @cached_property
     def registry(self) -> Registry:

@@ -158,6 +158,9 @@ class RefitChoice(Section):
     full_retrain: Literal["weekly", "monthly", "quarterly", "never"] = Field(
         "monthly", description="a full retrain at the first refit of each such period"
     )
+    policy_updates: Literal["episodes", "online"] = Field(
+        "episodes", description="between full retrains: fine-tunes over episodes, or updates by the newest session"
+    )
     backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
 
 

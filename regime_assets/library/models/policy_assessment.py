@@ -20,9 +20,10 @@ ROUNDING = 1e-9
 def assess_policy(fit: PolicyFit, tape: MarketTape, settings: PolicySettings) -> tuple[RuleOutcome, ...]:
     """Judge `fit` by its weights and by what it decides on `tape`; whether it earns anything is the gate's question.
 
-    Blocking: a weight is not finite, an exposure leaves its limits, turnover exceeds its limit, exploration has
-    collapsed while the tilt is in use, or the exposure stands at one limit on a tape where the rule's does not.
-    Warning: divergence from the previous policy, evidence against the policy in validation.
+    Blocking: a weight is not finite, an exposure leaves its limits, turnover exceeds its limit, exploration or the
+    action's turnover has collapsed while the tilt is in use, or the exposure stands at one limit on a tape where the
+    rule's does not.
+    Warning: divergence from the previous policy, evidence against the policy in validation, a refused online update.
     """
     policy, figures = fit.model, fit.figures
     finite = policy.actor is None or policy.actor.finite()
@@ -54,13 +55,18 @@ def assess_policy(fit: PolicyFit, tape: MarketTape, settings: PolicySettings) ->
             detail=f"the rule's is {decided['rule_turnover_per_year']:.2f}",
         )
     )
-    outcomes.append(_constant_extreme(tape, decided))
     in_use = policy.actor is not None and (policy.kind != "residual" or policy.tilt_kept > 0)
+    moved, floor = decided["action_turnover_per_year"], settings.action_floor
+    alive = moved >= floor or not in_use
+    outcomes.append(RuleOutcome("turnover_collapse", moved, f">= {floor}", alive, blocking=True))
+    outcomes.append(_constant_extreme(tape, decided))
     outcomes.append(_entropy(figures, settings, in_use=in_use))
     if fit.warm_started:
-        kl = figures["kl_to_previous"]
-        bound = f"<= {settings.kl_limit}"
-        outcomes.append(RuleOutcome("kl_to_previous", kl, bound, bool(kl <= settings.kl_limit), blocking=False))
+        kl, limit = figures["kl_to_previous"], settings.online.kl_limit if settings.online else settings.kl_limit
+        outcomes.append(RuleOutcome("kl_to_previous", kl, f"<= {limit}", bool(kl <= limit), blocking=False))
+    if fit.warm_started and settings.online:
+        kept, whole = figures["update_kept"], not fit.refused
+        outcomes.append(RuleOutcome("online_update", kept, "not refused", whole, blocking=False, detail=fit.refused))
     z = figures["validation_z"]
     against = z < -settings.evidence_z and in_use
     bound = f">= {-settings.evidence_z}"

@@ -29,6 +29,7 @@ def describe_decisions(policy: Policy, tape: MarketTape, settings: PolicySetting
     return {
         "turnover_per_year": _turnover(weights) * settings.sessions_per_year,
         "rule_turnover_per_year": _turnover(rule_weights) * settings.sessions_per_year,
+        "action_turnover_per_year": _action_turnover(policy, tape) * settings.sessions_per_year,
         "mean_exposure": float(exposure.mean()),
         "lowest_exposure": float(exposure.min()),
         "highest_exposure": float(exposure.max()),
@@ -46,16 +47,26 @@ def seed_agreement(policy: Policy, tape: MarketTape) -> float:
     """Mean correlation between the members' actions on the newest sessions; 1 when none of them varies."""
     if policy.actor is None or len(policy.actor) == 1:
         return 1.0
-    rows = slice(max(0, tape.n_sessions - ANCHORS), None)
-    outputs = policy.member_actions(tape.observations[rows], policy.action.at_rule(tape.rule_exposure[rows]))
-    if policy.levels:
-        outputs = np.asarray(policy.levels)[outputs.argmax(axis=2)][..., None]
-    flat = np.clip(outputs, -1.0, 1.0).reshape(len(outputs), -1)
+    flat = _actions(policy, tape).reshape(len(policy.actor), -1)
     flat = flat[flat.std(axis=1) > 1e-9]
     if len(flat) < 2:
         return 1.0
     correlation = np.asarray(np.corrcoef(flat))
     return float(correlation[np.triu_indices(len(flat), 1)].mean())
+
+
+def _actions(policy: Policy, tape: MarketTape) -> NDArray[np.float64]:
+    """(S, M, P) each member's actions on the newest M sessions, at the rule's positions."""
+    rows = slice(max(0, tape.n_sessions - ANCHORS), None)
+    outputs = policy.member_actions(tape.observations[rows], policy.action.at_rule(tape.rule_exposure[rows]))
+    if policy.levels:
+        outputs = np.asarray(policy.levels)[outputs.argmax(axis=2)][..., None]
+    return np.clip(outputs, -1.0, 1.0)
+
+
+def _action_turnover(policy: Policy, tape: MarketTape) -> float:
+    """Mean change per session of the members' mean action, whatever of it is kept; zero for the rule."""
+    return 0.0 if policy.actor is None else _turnover(_actions(policy, tape).mean(axis=0))
 
 
 def distance_to(

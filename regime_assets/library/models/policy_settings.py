@@ -10,6 +10,33 @@ from regime_assets.library.models.actions import TradingSettings
 
 
 @dataclass(frozen=True)
+class OnlineSettings:
+    """Updates by one new session at a time instead of fine-tunes over episodes.
+
+    Attributes:
+        gradient_steps: per member and session, each on freshly drawn transitions.
+        newest_share: share of the transitions that play the newest session whose return is known; the others replay
+            earlier ones, by sample weight and `past_share`.
+        learning_rate: Adam's.
+        kl_limit: largest divergence of an update from the policy before it, nats per action; a larger update is
+            scaled back until it is within.
+    """
+
+    gradient_steps: int = 4
+    newest_share: float = 0.5
+    learning_rate: float = 1e-4
+    kl_limit: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.gradient_steps < 1:
+            raise ValueError(f"gradient_steps is {self.gradient_steps}, must be at least 1")
+        if not 0 < self.newest_share < 1:
+            raise ValueError(f"newest_share is {self.newest_share}, must lie between 0 and 1: past ones are replayed")
+        if self.kl_limit <= 0:
+            raise ValueError(f"kl_limit is {self.kl_limit}, must be positive")
+
+
+@dataclass(frozen=True)
 class PolicySettings:
     """Training, selection and acceptance of a policy. Defaults: a full retrain of about 6 s and a fine-tune of
     about 0.6 s of one core (256 episodes, 2,500 sessions).
@@ -21,6 +48,7 @@ class PolicySettings:
         gradient_steps: budget of a full retrain per member, rounded up to whole rollouts. Environment steps are not
             training: 65 k of them in large batches were 160 gradient steps and left policies at their start.
         fine_tune_gradient_steps: budget of a warm start per member.
+        online: how a warm start learns from the newest session alone; None: it is a fine-tune over episodes.
         hidden: widths of the hidden layers of actor and critic.
         learning_rate, fine_tune_learning_rate: Adam's.
         rollout_sessions: sessions collected per environment between two updates.
@@ -39,6 +67,8 @@ class PolicySettings:
             James and Stein 1961; 1.645 is one-sided 5 %).
         sessions_per_year: to annualise.
         turnover_limit: largest turnover that is accepted, capital traded a year.
+        action_floor: least change of the action in [-1, 1], added up over a year; below it the policy answers every
+            session alike and decides nothing any more.
         entropy_floor: PPO's exploration below this (nats per action number) has collapsed; -3 is a deviation of .012.
         kl_limit: largest divergence of a fine-tune from the previous policy, nats per action, that is not warned of.
     """
@@ -48,6 +78,7 @@ class PolicySettings:
     seeds: int = 5
     gradient_steps: int = 300
     fine_tune_gradient_steps: int = 20
+    online: OnlineSettings | None = None
     hidden: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 3e-4
@@ -66,6 +97,7 @@ class PolicySettings:
     evidence_z: float = 1.645
     sessions_per_year: int = 252
     turnover_limit: float = 25.0
+    action_floor: float = 0.1
     entropy_floor: float = -3.0
     kl_limit: float = 1.0
 

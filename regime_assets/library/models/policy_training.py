@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.acceptance import refusal
 from regime_assets.library.models.actions import ActionMap
 from regime_assets.library.models.determinism import derive_seed, deterministic
+from regime_assets.library.models.episodes import Segment
 from regime_assets.library.models.networks import Distance, Member, Networks
 from regime_assets.library.models.policy import Policy
 from regime_assets.library.models.policy_assessment import assess_policy
 from regime_assets.library.models.policy_figures import describe_decisions, distance_to, seed_agreement
-from regime_assets.library.models.policy_settings import PolicySettings
+from regime_assets.library.models.policy_online import newest_gain, one_step_settings, replay_weights, scaled_back
+from regime_assets.library.models.policy_settings import OnlineSettings, PolicySettings
 from regime_assets.library.models.policy_validation import (
     Fold,
     evidence,
@@ -39,6 +43,7 @@ class PolicyFit:
         figures: see `train_policy`.
         warm_started: whether the networks began as the previous policy's.
         cold_reason: why they did not; empty when warm started.
+        refused: why an online update was not kept, so that `model` is the previous policy; empty otherwise.
     """
 
     model: Policy
@@ -46,6 +51,7 @@ class PolicyFit:
     figures: dict[str, float]
     warm_started: bool
     cold_reason: str = ""
+    refused: str = ""
 
 
 def train_policy(
@@ -63,12 +69,18 @@ def train_policy(
     ancestors of a warm start have seen sessions of its validation blocks, so its evidence flatters: a warm start
     never keeps more tilt than its predecessor, it may only lose it.
 
+    With `settings.online` a warm start is an online update instead: every member learns from the newest session and
+    replayed ones, within a bound on its divergence; an update that would not be accepted is refused.
+
     Figures: `tilt_kept`; `validation_gain` (a year, over the rule, risk-adjusted, net), `validation_z`,
     `validation_gain_iqm` and `validation_gain_spread` (interquartile mean and range over members, each on its block);
     `seed_agreement` (mean correlation of the members' positions); `gradient_steps` and `environment_steps` (all
     members); `entropy`, `kl_to_previous` (means over members; to the neutral start when there is no previous);
     of the decisions on the tape: `turnover_per_year`, `mean_exposure`, `lowest_exposure`, `highest_exposure`,
-    `mean_tilt`, `extreme_share` (share of sessions at a limit), `rule_turnover_per_year`.
+    `mean_tilt`, `extreme_share` (share of sessions at a limit), `rule_turnover_per_year`, `action_turnover_per_year`
+    (change of the members' mean action, whatever of it is kept). Of an online update besides: `newest_gain` (what the
+    previous policy earned over the rule on the newest session, before it learned from it) and `update_kept` (share of
+    the update that the bound left, mean over members; 0 when refused).
 
     Raises:
         EpisodeError: the tape is too short for the settings' members and purge.
@@ -77,27 +89,43 @@ def train_policy(
         cold_reason = _cold_reason(tape, settings, previous, full_retrain=full_retrain)
         warm = previous if not cold_reason else None
         blank = _blank(tape, settings, warm)
+        online = settings.online if warm is not None else None
         folds = purged_folds(tape, settings.seeds, settings.purge_sessions)
+        distances = [distance_to(previous, index, tape, blank, settings) for index in range(len(folds))]
         members: list[Member] = []
         curves: list[pd.DataFrame] = []
-        for index, fold in enumerate(folds):
+        kept: list[float] = []
+        for index, (fold, distance) in enumerate(zip(folds, distances, strict=True)):
             start = None if warm is None else _member(warm, index)
-            distance = distance_to(previous, index, tape, blank, settings)
             member_seed = derive_seed("policy member", str(seed), str(index))
-            member, rows = _train_one(
-                tape, settings, member_seed, fold=fold, blank=blank, start=start, distance=distance
-            )
+            if online is not None and start is not None:
+                member, rows, share = _update_one(tape, settings, online, member_seed, blank, start, distance)
+                kept.append(share)
+            else:
+                member, rows = _train_one(
+                    tape, settings, member_seed, segments=fold.training, blank=blank, start=start, distance=distance
+                )
             members.append(member)
             curves.append(rows.assign(seed=index))
-        policy = _assembled(blank, members)
-        share, figures = _validated(policy, tape, settings, folds)
-        if policy.kind == "residual":
-            figures["tilt_kept"] = share if warm is None else min(share, warm.tilt_kept)
-            policy = replace(policy, tilt_kept=figures["tilt_kept"])
         table = pd.concat(curves, ignore_index=True)
-        figures |= _effort(table) | describe_decisions(policy, tape, settings)
-        figures["seed_agreement"] = seed_agreement(policy, tape)
-    return PolicyFit(policy, table, figures, warm is not None, cold_reason)
+        figures = _effort(table)
+        if online is not None and warm is not None:
+            figures |= {"newest_gain": newest_gain(warm, tape, settings), "update_kept": float(np.mean(kept))}
+        policy = _assembled(blank, members)
+        share, validated = _validated(policy, tape, settings, folds)
+        if policy.kind == "residual":
+            policy = replace(policy, tilt_kept=share if warm is None else min(share, warm.tilt_kept))
+        figures |= validated | _described(policy, tape, settings, distances)
+        fit = PolicyFit(policy, table, figures, warm is not None, cold_reason)
+        if online is not None and warm is not None:
+            # Judged with the tilt still in use: a dead one would lose its evidence first and then look harmless.
+            in_use = replace(fit, model=replace(policy, tilt_kept=warm.tilt_kept))
+            reason = refusal(assess_policy(in_use, tape, settings))
+            if reason:
+                _, validated = _validated(warm, tape, settings, folds)
+                unmoved = validated | _described(warm, tape, settings, distances) | {"update_kept": 0.0}
+                return replace(fit, model=warm, figures=figures | unmoved, refused=reason)
+    return fit
 
 
 def _cold_reason(tape: MarketTape, settings: PolicySettings, previous: Policy | None, *, full_retrain: bool) -> str:
@@ -141,7 +169,7 @@ def _train_one(
     settings: PolicySettings,
     seed: int,
     *,
-    fold: Fold,
+    segments: Sequence[Segment] | None,
     blank: Policy,
     start: Member | None,
     distance: Distance,
@@ -152,12 +180,35 @@ def _train_one(
     env = TradingVecEnv(
         replace(tape, observations=blank.standardised(tape.observations)),
         settings.trading,
-        segments=fold.training,
+        segments=segments,
         levels=settings.active_levels,
         seed=seed,
     )
     member, rows = train_member(env, settings, seed, start, distance)
     return member, pd.DataFrame(rows)
+
+
+def _update_one(
+    tape: MarketTape,
+    settings: PolicySettings,
+    online: OnlineSettings,
+    seed: int,
+    blank: Policy,
+    start: Member,
+    distance: Distance,
+) -> tuple[Member, pd.DataFrame, float]:
+    """A member after an online update, its curve, and the share of the update that is within the bound."""
+    member, rows = _train_one(
+        replay_weights(tape, online.newest_share, settings.trading.past_share),
+        one_step_settings(settings, online),
+        seed,
+        segments=None,
+        blank=blank,
+        start=start,
+        distance=distance,
+    )
+    member, share = scaled_back(start, member, distance, online.kl_limit)
+    return member, rows, share
 
 
 def _member(policy: Policy, index: int) -> Member:
@@ -193,11 +244,22 @@ def _validated(
     return kept_share(pooled.z, settings.evidence_z), figures
 
 
+def _described(
+    policy: Policy, tape: MarketTape, settings: PolicySettings, distances: list[Distance]
+) -> dict[str, float]:
+    """What the policy is and does: its decisions on the tape, its members' agreement, exploration and divergence."""
+    measured = [distance(_member(policy, index)) for index, distance in enumerate(distances)]
+    figures = describe_decisions(policy, tape, settings)
+    figures["kl_to_previous"], figures["entropy"] = (float(value) for value in np.mean(measured, axis=0))
+    figures["seed_agreement"] = seed_agreement(policy, tape)
+    if policy.kind == "residual":
+        figures["tilt_kept"] = policy.tilt_kept
+    return figures
+
+
 def _effort(curves: pd.DataFrame) -> dict[str, float]:
     last = curves.groupby("seed").last()
     return {
         "gradient_steps": float(last["gradient_step"].sum()),
         "environment_steps": float(last["environment_step"].sum()),
-        "entropy": float(last["entropy"].mean()),
-        "kl_to_previous": float(last["kl_to_previous"].mean()),
     }

@@ -302,7 +302,9 @@ def test_collapse_is_refused_by_name(oracle_fit: PolicyFit) -> None:
     assert refused(shifted(np.nan)) == {"finite_weights"}
     assert refused(oracle_fit, replace(ABLE, turnover_limit=1.0)) == {"turnover_per_year"}
     free = replace(shifted(-99.0), model=replace(shifted(-99.0).model, action=replace(model.action, kind="exposure")))
-    assert refused(free) == {"not_stuck_at_a_limit"}
+    assert refused(free) == {"not_stuck_at_a_limit", "turnover_collapse"}
+    dead = broken(oracle_fit, actor=replace(actor, weights=tuple(np.zeros_like(weight) for weight in actor.weights)))
+    assert refused(dead) == {"turnover_collapse"}
     narrow = replace(ABLE, turnover_limit=1e3, trading=replace(ABLE.trading, highest_exposure=0.5))
     assert refused(oracle_fit, narrow) == {"exposure_within_limits"}
     frozen = replace(oracle_fit, figures={**oracle_fit.figures, "entropy": -5.0})

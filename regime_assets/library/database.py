@@ -1,14 +1,17 @@
 """One DuckDB file, one transaction per partition, one process at a time.
 
 DuckDB locks its file against every other process and fails at once when it cannot have it. A blocking `flock` on a
-sidecar file queues the processes fairly instead; connections live for one operation only.
+sidecar file queues the processes fairly instead; the file is attached for one operation only. The engine that it is
+attached to stays: starting one takes 15 ms of CPU and its threads' start and end, attaching a file takes one.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_SECONDS = 120.0
 FOREIGN_HOLDER_TIMEOUT_SECONDS = 30.0
+CATALOG = "project"
 
 
 class DatabaseError(Exception):
@@ -49,11 +53,15 @@ class Database:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            connection = self._open()
+            engine = _engine(self.path, os.getpid())
+            self._attach(engine)
+            connection = engine.cursor()
             try:
+                connection.execute(f"USE {CATALOG}")
                 yield connection
             finally:
                 connection.close()
+                engine.cursor().execute(f"DETACH {CATALOG}")
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
@@ -142,13 +150,15 @@ class Database:
                 ) from None
             yield
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _attach(self, engine: duckdb.DuckDBPyConnection) -> None:
         import duckdb
 
+        quoted = str(self.path).replace("'", "''")
         deadline = time.monotonic() + self._foreign_holder_timeout
         while True:
             try:
-                return duckdb.connect(str(self.path))
+                engine.cursor().execute(f"ATTACH '{quoted}' AS {CATALOG}")
+                return
             except duckdb.IOException as error:
                 held = "Could not set lock" in str(error) or "Conflicting lock" in str(error)
                 if not held:
@@ -160,6 +170,14 @@ class Database:
                         f"{self.path}: held by another program, a notebook perhaps; close it there: {error}"
                     ) from error
                 time.sleep(0.05)
+
+
+@lru_cache(maxsize=8)
+def _engine(path: Path, process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - threads do not survive a fork
+    """DuckDB without a file, for the file `path` and this process."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"temp_directory": f"{path}.tmp"})
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,31 @@ def test_a_program_outside_the_project_that_holds_the_file_is_named(database: Da
     finally:
         holder.stdin.close()
         holder.wait()
+
+
+def test_after_an_operation_that_failed_the_file_is_free_for_other_programs(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    with pytest.raises(Exception, match="nowhere"):
+        database.query("SELECT * FROM nowhere")
+    with pytest.raises(Exception, match="nowhere"), database.transaction() as connection:
+        connection.execute("DELETE FROM t; SELECT * FROM nowhere")
+    script = f"import duckdb; print(duckdb.connect({str(database.path)!r}).execute('FROM t').fetchall())"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "1.0" in other.stdout
+
+
+def test_threads_on_two_files_see_their_own_tables(tmp_path: Path) -> None:
+    databases = [Database(tmp_path / name) for name in ("it's.duckdb", "other.duckdb")]
+
+    def write(database: Database) -> list[float]:
+        for number in range(10):
+            assert not database.has_table(f"missing{number}")
+            database.replace_partition("t" if database is databases[0] else "u", KEY, rows(float(number)))
+        return database.query("SELECT value FROM " + ("t" if database is databases[0] else "u"))["value"].tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(write, [*databases, *databases])) == [[9.0]] * 4
+    assert not databases[1].has_table("t")
 
 
 def test_processes_that_write_at_once_lose_nothing(database: Database) -> None:

@@ -201,7 +201,8 @@ def _fresh_sql(table: VersionedTable, incoming: str) -> str:
         f"CREATE TEMP TABLE fresh AS WITH newest AS (SELECT {key}, max(known_at) AS replaced_at, {picked} "
         f"FROM {table.name} WHERE universe = ? AND {table.session} BETWEEN "
         f"(SELECT min({table.session}) FROM {incoming}) AND (SELECT max({table.session}) FROM {incoming}) "
-        f"GROUP BY {key}) SELECT i.*, n.replaced_at, false AS news FROM {incoming} i LEFT JOIN newest n "
+        f"AND symbol IN (SELECT symbol FROM {incoming}) GROUP BY {key}) "
+        f"SELECT i.*, n.replaced_at, false AS news FROM {incoming} i LEFT JOIN newest n "
         f"USING ({key}) WHERE n.replaced_at IS NULL OR {differs}"
     )
 

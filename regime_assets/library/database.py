@@ -7,6 +7,7 @@ attached to stays: starting one takes 15 ms of CPU and its threads' start and en
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -178,6 +179,9 @@ def _engine(path: Path, process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG
     import duckdb
 
     return duckdb.connect(":memory:", config={"temp_directory": f"{path}.tmp"})
+
+
+atexit.register(_engine.cache_clear)  # DuckDB's binding complains of what outlives the interpreter's modules
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -17,7 +17,8 @@ from regime_assets.metadata import figures, table
 from regime_assets.resources import DataHome
 
 Evaluate = Callable[[Chain, Lane, date], Sequence[RuleOutcome]]
-HeldBack = Callable[[Chain, Sequence[date]], dict[str, dg.MetadataValue]]
+Tables = Callable[[Chain, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
+"""(chain, sessions) → by rule, the tables that its check shows besides the outcome, by their names."""
 Effect = Literal["block", "error", "warn"]
 
 
@@ -44,6 +45,7 @@ BAR_RULES = {
     "spike_and_back": Rule("a large move is not undone by the next session", "warn"),
     "zero_volume": Rule("something was traded", "warn"),
     "large_dividend": Rule("dividends of at most 20 % of the price", "warn"),
+    "revisions": Rule("no price of an earlier session changed since its last decision, beyond 0.1 %", "warn"),
 }
 WINDOW_RULES = {
     "complete": Rule("every session of the calendar is there", "block"),
@@ -98,7 +100,7 @@ RECORDED_UNDER = {"backtest_report": "promotion"}
 
 def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
     """The checks of the assets that both horizons share."""
-    return [_checks(lane, "raw_prices", BAR_RULES, _judge_bars, _held_back)]
+    return [_checks(lane, "raw_prices", BAR_RULES, _judge_bars, bar_tables)]
 
 
 def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
@@ -108,7 +110,7 @@ def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
 
 
 def _checks(
-    lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate, held_back: HeldBack | None = None
+    lane: Lane, asset: str, rules: dict[str, Rule], evaluate: Evaluate, tables_of: Tables | None = None
 ) -> dg.AssetChecksDefinition:
     key = lane.key(asset)
     specs = [
@@ -126,9 +128,9 @@ def _checks(
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
         chain = data.chain(lane.universe)
         by_session = {session: evaluate(chain, lane, session) for session in sessions_of(context)}
-        quarantined = held_back(chain, list(by_session)) if held_back else {}
+        tables = tables_of(chain, list(by_session)) if tables_of else {}
         for name, rule in rules.items():
-            yield _result(key, name, rule.effect, by_session, quarantined.get(name))
+            yield _result(key, name, rule.effect, by_session, tables.get(name, {}))
 
     return check
 
@@ -138,14 +140,14 @@ def _result(
     name: str,
     effect: Effect,
     by_session: dict[date, Sequence[RuleOutcome]],
-    quarantined: dg.MetadataValue | None,
+    tables: dict[str, dg.MetadataValue],
 ) -> dg.AssetCheckResult:
     """One rule over all sessions of the run: it passes when it does on each; the newest session's figures plot."""
     found = {s: o for s, outcomes in by_session.items() for o in outcomes if o.rule == name}
     failed = {session: outcome for session, outcome in found.items() if not outcome.passed}
     measured = [outcome for outcome in failed.values() if outcome.value is not None]
     is_error = any(effect == "error" or outcome.blocking for outcome in measured)
-    metadata: dict[str, dg.MetadataValue] = {} if quarantined is None else {"quarantined": quarantined}
+    metadata = dict(tables)
     if found:
         newest = found[max(found)]
         metadata |= figures({"value": newest.value})
@@ -170,12 +172,23 @@ def _judge_bars(chain: Chain, _lane: Lane, session: date) -> Sequence[RuleOutcom
     return judge_stored_bars(chain, session, tuple(BAR_RULES))
 
 
-def _held_back(chain: Chain, sessions: Sequence[date]) -> dict[str, dg.MetadataValue]:
-    """Rule → what it ever held back of these sessions, with the time at which it was accepted after all."""
+def bar_tables(chain: Chain, sessions: Sequence[date]) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Rule → what it ever held back of these sessions, with the time at which it was accepted after all; revisions."""
     from regime_assets.library.market.quarantine import as_text
+    from regime_assets.library.pipeline.revised_bars import revised_since_last_decision
 
     rows = as_text(chain.quarantine.history(sessions=sessions))
-    return {str(rule): table(of_rule.drop(columns="rule").tail(50)) for rule, of_rule in rows.groupby("rule")}
+    tables = {
+        str(rule): {"quarantined": table(of_rule.drop(columns="rule").tail(50))}
+        for rule, of_rule in rows.groupby("rule")
+    }
+    revised = {session: revised_since_last_decision(chain, session) for session in sessions}
+    shown = [rows.assign(known_as_of=session) for session, rows in revised.items() if not rows.empty]
+    if shown:
+        import pandas as pd
+
+        tables["revisions"] = {"revised": table(pd.concat(shown, ignore_index=True))}
+    return tables
 
 
 def _judge_window(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:

@@ -186,3 +186,4 @@ class QualityChoice(Section):
 
     outlier_mads: float = Field(8.0, gt=0, description="warn beyond this many MADs of 60 sessions")
     outlier_minimum: float = Field(0.08, gt=0, description="and beyond this absolute return")
+    revision: float = Field(0.001, gt=0, description="warn of a stored price that changes by more than this, relative")

@@ -18,7 +18,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.market.quality import NO_ACTIONS, Finding, check_bars
+from regime_assets.library.market.quality import NO_ACTIONS, RULES, Finding, QualitySettings, check_bars
+from regime_assets.library.market.revision_rules import revised_prices, revisions
 
 ALL_FIELDS = ("open", "high", "low", "close", "volume")
 CLOSE_ONLY = ("close",)
@@ -28,12 +29,13 @@ HISTORY, WEEK, PLANTED_AT, SYMBOLS = 80, 5, 2, 20
 
 @dataclass(frozen=True)
 class Sample:
-    """Bars of a week with their history, and the place where the fault goes."""
+    """Bars of a week with their history, the place where the fault goes, and what an earlier fetch stored of them."""
 
     bars: pd.DataFrame
     actions: pd.DataFrame
     sessions: tuple[date, ...]
     symbol: str
+    stored: pd.DataFrame | None = None
 
     @property
     def symbols(self) -> list[str]:
@@ -150,6 +152,15 @@ def _copied(symbols: Callable[[Sample], Sequence[str]], sessions: int) -> Plant:
     return plant
 
 
+def _revised(prices: float) -> Plant:
+    """The bar was stored as it is, and comes again with other prices."""
+
+    def plant(sample: Sample) -> Sample:
+        return replace(_scaled(prices)(sample), stored=sample.bars)
+
+    return plant
+
+
 def _repeated(sample: Sample) -> Sample:
     return replace(sample, bars=pd.concat([sample.bars, sample.bars[_at(sample)]], ignore_index=True))
 
@@ -189,6 +200,8 @@ FAULTS: dict[str, Plant] = {
     "dividend of 40 % never paid": _acted("dividend", 0.40),
     "dividend negative": _acted("dividend", -0.01),
     "dividend of 1 % not reported": _scaled(0.99, onwards=True),
+    "stored bar comes again 1 % higher": _revised(1.01),
+    "stored bar comes again 0.05 % higher": _revised(1.0005),
     "no fault": lambda sample: sample,
     "no fault: falls by half, volume x 12": _fallen(0.5, 12.0),
     "no fault: falls by a third, volume x 8": _fallen(1 / 3, 8.0),
@@ -201,7 +214,11 @@ def check(sample: Sample, fields: Sequence[str]) -> list[Finding]:
     week = sample.sessions[HISTORY:]
     recent = sample.bars["session"] >= pd.Timestamp(week[0])
     bars, history = sample.bars[recent], sample.bars[~recent]
-    return check_bars(bars, sample.symbols, week, fields, history=history, actions=sample.actions)
+    findings = check_bars(bars, sample.symbols, week, fields, history=history, actions=sample.actions)
+    if sample.stored is None:
+        return findings
+    settings = QualitySettings()
+    return [*findings, *revisions(revised_prices(sample.stored, bars, fields, settings), settings)]
 
 
 def detection_table(plants: int) -> pd.DataFrame:
@@ -222,7 +239,7 @@ def detection_table(plants: int) -> pd.DataFrame:
                 ]
                 severities = {finding.severity for finding in caught}
                 outcome["error" if "error" in severities else "warn" if severities else "missed"] += 1
-                rules.update({finding.rule for finding in caught})
+                rules.update(sorted({finding.rule for finding in caught}, key=list(RULES).index))
             for name in ("error", "warn", "missed"):
                 row[f"{label}: {name}"] = f"{outcome[name] / plants:.0%}"
             named = [f"{rule} {count / plants:.0%}" for rule, count in rules.most_common(3)]

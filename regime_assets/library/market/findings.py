@@ -35,6 +35,7 @@ class QualitySettings:
         stale_share: share of the symbols that repeat their bar from which on the whole session is a copy.
         reversal: a spike is undone when the move over both sessions is below this share of the first.
         large_dividend: dividend, as a share of the close before, that is worth a look.
+        revision: relative change of a stored price from which on a revision is worth a look.
         window_sessions: sessions that a window needs at least.
     """
 
@@ -53,6 +54,7 @@ class QualitySettings:
     stale_share: float = 0.5
     reversal: float = 0.2
     large_dividend: float = 0.20
+    revision: float = 0.001
     window_sessions: int = 120
 
 

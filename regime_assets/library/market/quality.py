@@ -32,6 +32,7 @@ RULES = {
     "spike_and_back": "a large move is not undone by the next session",
     "zero_volume": "something was traded",
     "large_dividend": "dividends of at most 20 % of the price",
+    "revisions": "a price that was stored does not change by more than 0.1 %",
     "enough_sessions": "a window holds enough sessions",
     "constant": "no price stands still for a whole window",
     "weights": "sample weights are finite, positive and of mean 1",

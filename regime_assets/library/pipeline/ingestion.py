@@ -22,6 +22,7 @@ from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.store import IngestReport
+from regime_assets.library.pipeline.revised_bars import judge_revisions, revised_in_answer
 from regime_assets.library.universe import Horizon, Universe
 
 OVERLAP_SESSIONS = 5
@@ -56,6 +57,7 @@ class Ingested:
     """The outcome of one ingestion over one or more sessions."""
 
     chain: Chain
+    sessions: tuple[date, ...]
     report: IngestReport
     warnings: pd.DataFrame
 
@@ -68,7 +70,10 @@ class Ingested:
         index = pd.DatetimeIndex(pd.to_datetime(list(sessions)), name="session")
         closes = bars.pivot(index="session", columns="symbol", values="close")
         present = closes.reindex(index=index, columns=list(instruments)).notna()
-        warned = self.warnings[pd.to_datetime(self.warnings["session"]) == pd.Timestamp(session)]
+        days, shown = pd.to_datetime(self.warnings["session"]), pd.Timestamp(session)
+        # What the overlap brought of sessions before the run belongs to the run's last session.
+        overlap = (days < pd.Timestamp(self.sessions[0])) & (session == self.sessions[-1])
+        warned = self.warnings[(days == shown) | overlap]
         figures = {
             "symbols_with_a_bar": int(present.iloc[-1].sum()),
             "new_bars": self.report.new_bars,
@@ -119,7 +124,7 @@ def ingest(chain: Chain, sessions: Sequence[date], log: Log) -> Ingested:
     if refused:
         findings = pd.concat([rejected.findings for rejected in refused], ignore_index=True)
         raise RejectedDataError("\n".join(map(str, refused)), findings)
-    return Ingested(chain, total, findings_frame(warnings))
+    return Ingested(chain, tuple(sessions), total, findings_frame(warnings))
 
 
 def store_accepted(chain: Chain, fetched: Fetched, source: str, fetched_at: datetime) -> IngestReport:
@@ -161,6 +166,7 @@ def judge_stored_bars(chain: Chain, session: date, rules: Sequence[str]) -> tupl
         actions=chain.market.actions(session, before[0], session, chain.calendar),
         membership=chain.universe.membership,
     )
+    findings += judge_revisions(chain, session)
     return _as_outcomes(findings, rules)
 
 
@@ -259,7 +265,8 @@ def _validated(
             f"{shown}{more}",
             frame,
         )
-    return [finding for finding in findings if finding.severity == "warn"]
+    warnings = [finding for finding in findings if finding.severity == "warn"]
+    return warnings + revised_in_answer(chain, fetched, symbols, sessions, fetched_at)
 
 
 def _as_outcomes(findings: Sequence[Finding], rules: Sequence[str]) -> tuple[RuleOutcome, ...]:

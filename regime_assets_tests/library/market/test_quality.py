@@ -66,6 +66,7 @@ WARNED = {
     "close 25 % too high, one bar": "outlier",
     "dividend of 40 % never paid": "large_dividend",
     "no fault: falls by half, volume x 12": "outlier",
+    "stored bar comes again 1 % higher": "revisions",
 }
 
 

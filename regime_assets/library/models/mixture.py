@@ -16,7 +16,7 @@ from regime_assets.library.artifact import Parts
 
 Array = NDArray[np.float64]
 Coordinates = Literal["decoded", "latent"]
-Mode = Literal["refit", "online", "buffer"]
+Mode = Literal["jump", "refit", "online", "buffer"]
 
 
 class MixtureError(Exception):
@@ -30,8 +30,10 @@ class MixtureSettings:
     Attributes:
         n_regimes: K; two are more stable than three on one index.
         coordinates: 'decoded' (denoised features) or 'latent' (aligned latents).
-        mode: 'refit' (expectation maximisation on the weighted window), 'online' (stepwise EM on the sessions that
-            are new) or 'buffer' (refit on the most recent rows).
+        mode: 'jump' (centres of a path with a penalty for switches; two regimes), 'refit' (expectation
+            maximisation on the weighted window), 'online' (stepwise EM on the sessions that are new) or 'buffer' (refit
+            on the most recent rows). The settings from `covariance` to `buffer_sessions` are of the last three, but
+            for `component_floor`.
         covariance: 'diag' or 'full'. Decoded features lie near a surface of the latents' dimension, where full
             covariances are nearly singular.
         noise_variance: added to every variance, as a share of the coordinate's own variance in the window: about
@@ -47,7 +49,7 @@ class MixtureSettings:
 
     n_regimes: int = 2
     coordinates: Coordinates = "decoded"
-    mode: Mode = "refit"
+    mode: Mode = "jump"
     covariance: Literal["diag", "full"] = "diag"
     noise_variance: float = 0.3
     component_floor: float = 0.08

@@ -42,7 +42,7 @@ class MixtureFit:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
     """Standardised rows, with what leads back to their units."""
 
     rows: Array
@@ -73,26 +73,28 @@ def fit_mixture(
         new_rows: how many of the last rows `previous` has not seen; mode 'online' needs it.
 
     Raises:
-        MixtureError: fewer rows than components need, rows that are not finite, or a previous mixture of another
-            shape.
+        MixtureError: fewer rows than components need, rows that are not finite, a previous mixture of another
+            shape, or mode 'jump', which is fitted together with its penalty (`jump_regimes`).
     """
-    _require_fittable(rows, settings, previous)
+    if settings.mode == "jump":
+        raise MixtureError("mode 'jump' fits centres and penalty together: use fit_jump_regimes")
+    require_fittable(rows, settings, previous)
     with single_threaded():
         if settings.mode == "online" and previous is not None:
             return _online(rows, market_returns, sample_weight, settings, previous=previous, new_rows=new_rows)
         kept = slice(-settings.buffer_sessions, None) if settings.mode == "buffer" else slice(None)
         rows, market_returns, sample_weight = rows[kept], market_returns[kept], sample_weight[kept]
-        sample = _standardise(rows, sample_weight)
+        sample = standardise(rows, sample_weight)
         if previous is not None:
             warm = _expectation_maximisation(sample, settings, previous.posteriors(rows))
             if warm[0].weights.min() >= settings.component_floor:
-                return _identified(warm, rows, market_returns, sample_weight, settings, previous=previous)
+                return identified(warm, rows, market_returns, sample_weight, settings, previous=previous)
         cold = _cold(sample, settings, seed)
-        fit = _identified(cold, rows, market_returns, sample_weight, settings, previous=previous)
+        fit = identified(cold, rows, market_returns, sample_weight, settings, previous=previous)
     return MixtureFit(fit.model, fit.figures | {"cold": 1.0}, fit.permutation)
 
 
-def _identified(
+def identified(
     fitted: tuple[Mixture, int, float],
     rows: Array,
     market_returns: Array,
@@ -101,7 +103,7 @@ def _identified(
     *,
     previous: Mixture | None,
 ) -> MixtureFit:
-    """Put the components in order: the previous mixture's where it is still true, by risk otherwise."""
+    """The mixture with its components in order: the previous mixture's where it is still true, by risk otherwise."""
     mixture, steps, value = fitted
     posteriors = mixture.posteriors(rows)
     downside = downside_moments(market_returns, posteriors, sample_weight)
@@ -123,13 +125,18 @@ def _identified(
 
 
 def mixture_figures(model: Mixture, rows: Array, market_returns: Array, sample_weight: Array) -> dict[str, float]:
-    """What a mixture is like on rows (T, D): smallest_weight, separation, ordered_by_risk, weight_{k}, downside_{k}."""
-    root = np.sqrt(downside_moments(market_returns, model.posteriors(rows), sample_weight))
+    """What a mixture is like on rows (T, D): smallest_weight, separation, ordered_by_risk, weight_{k}, downside_{k}.
+
+    A weight is the share of the (weighted) sessions that a component explains.
+    """
+    responsibilities = model.posteriors(rows)
+    root = np.sqrt(downside_moments(market_returns, responsibilities, sample_weight))
+    shares = np.average(responsibilities, axis=0, weights=sample_weight)
     return {
-        "smallest_weight": float(model.weights.min()),
+        "smallest_weight": float(shares.min()),
         "separation": _separation(model),
         "ordered_by_risk": float((np.diff(root) >= 0).all()),
-        **{f"weight_{k}": float(weight) for k, weight in enumerate(model.weights)},
+        **{f"weight_{k}": float(share) for k, share in enumerate(shares)},
         **{f"downside_{k}": float(value) for k, value in enumerate(root)},
     }
 
@@ -162,7 +169,8 @@ def _separation(mixture: Mixture) -> float:
     return min(distances)
 
 
-def _require_fittable(rows: Array, settings: MixtureSettings, previous: Mixture | None) -> None:
+def require_fittable(rows: Array, settings: MixtureSettings, previous: Mixture | None) -> None:
+    """Refuse too few rows, gaps, and a previous mixture of another shape."""
     needed = 10 * settings.n_regimes
     if rows.ndim != 2 or len(rows) < needed:
         raise MixtureError(f"rows have shape {rows.shape}; {settings.n_regimes} regimes need at least {needed} rows")
@@ -176,15 +184,16 @@ def _require_fittable(rows: Array, settings: MixtureSettings, previous: Mixture 
         raise MixtureError(f"a warm start needs (regimes, coordinates) {before} of the previous mixture, not {wanted}")
 
 
-def _standardise(rows: Array, weights: Array) -> _Sample:
+def standardise(rows: Array, weights: Array) -> Sample:
+    """Rows (T, D) by their weighted mean and deviation; weights that sum to 1."""
     centre = np.average(rows, axis=0, weights=weights)
     scale = np.sqrt(np.average(np.square(rows - centre), axis=0, weights=weights))
     if not (scale > 0).all():
         raise MixtureError(f"coordinate {int(np.argmin(scale))} does not vary: the autoencoder has collapsed")
-    return _Sample((rows - centre) / scale, weights / weights.sum(), centre, scale)
+    return Sample((rows - centre) / scale, weights / weights.sum(), centre, scale)
 
 
-def _expectation_maximisation(sample: _Sample, settings: MixtureSettings, start: Array) -> tuple[Mixture, int, float]:
+def _expectation_maximisation(sample: Sample, settings: MixtureSettings, start: Array) -> tuple[Mixture, int, float]:
     """Weighted EM from responsibilities (T, K); the mixture in the rows' own units, steps, and nats a session.
 
     scikit-learn's mixture knows no sample weights. Fitted to systematically resampled rows it gives the same states
@@ -204,7 +213,7 @@ def _expectation_maximisation(sample: _Sample, settings: MixtureSettings, start:
     return _in_own_units(mixture, sample), steps, value
 
 
-def _maximise(sample: _Sample, settings: MixtureSettings, responsibilities: Array) -> Mixture:
+def _maximise(sample: Sample, settings: MixtureSettings, responsibilities: Array) -> Mixture:
     """The components that explain weighted responsibilities best, in standardised units."""
     shares = responsibilities * sample.weights[:, None]
     weights = np.maximum(shares.sum(axis=0), 1e-12)
@@ -226,7 +235,7 @@ def _covariance(deviations: Array, shares: Array, settings: MixtureSettings) -> 
     return (deviations * shares[:, None]).T @ deviations + noise
 
 
-def _in_own_units(mixture: Mixture, sample: _Sample) -> Mixture:
+def _in_own_units(mixture: Mixture, sample: Sample) -> Mixture:
     return Mixture(
         mixture.names,
         mixture.means * sample.scale + sample.centre,
@@ -236,7 +245,7 @@ def _in_own_units(mixture: Mixture, sample: _Sample) -> Mixture:
     )
 
 
-def _cold(sample: _Sample, settings: MixtureSettings, seed: int) -> tuple[Mixture, int, float]:
+def _cold(sample: Sample, settings: MixtureSettings, seed: int) -> tuple[Mixture, int, float]:
     """The most likely of several starts among those that keep every component above the floor."""
     from sklearn.cluster import KMeans
 
@@ -266,7 +275,7 @@ def _online(
     if new_rows is None or not 0 <= new_rows <= len(rows):
         raise MixtureError(f"mode 'online' needs the number of new rows, got {new_rows} of {len(rows)}")
     step = 1.0 - 0.5 ** (1.0 / settings.online_half_life)
-    noise = np.diag(settings.noise_variance * _standardise(rows, sample_weight).scale ** 2)
+    noise = np.diag(settings.noise_variance * standardise(rows, sample_weight).scale ** 2)
     mixture = previous
     for row in rows[len(rows) - new_rows :]:
         share = mixture.posteriors(row[None])[0]
@@ -281,8 +290,8 @@ def _online(
             spread, fresh = spread * np.eye(len(row)), fresh * np.eye(len(row))
         covariances = spread + gain[:, :, None] * (fresh - spread) + noise
         mixture = Mixture(mixture.names, means, covariances, weights / weights.sum(), mixture.coordinates)
-    sample = _standardise(rows, sample_weight)
+    sample = standardise(rows, sample_weight)
     audit, steps, value = _expectation_maximisation(sample, settings, previous.posteriors(rows))
-    fit = _identified((mixture, steps, value), rows, market_returns, sample_weight, settings, previous=previous)
+    fit = identified((mixture, steps, value), rows, market_returns, sample_weight, settings, previous=previous)
     agreement = np.mean(fit.model.posteriors(rows).argmax(axis=1) == audit.posteriors(rows).argmax(axis=1))
     return MixtureFit(fit.model, fit.figures | {"audit_agreement": float(agreement)}, fit.permutation)

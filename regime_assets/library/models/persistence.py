@@ -1,14 +1,13 @@
-"""Regimes that last: a causal sticky filter over the mixture's log-likelihoods.
+"""Regimes that last: a causal filter over the mixture's log-likelihoods, with a penalty for every switch.
 
-A mixture judges every session alone and flickers (8.8 switches a year on the S&P 500). The filter is the forward
-recursion of a hidden Markov model whose every regime is left with the same small probability; its log-odds, the
-penalty of a switch, are what a jump model calls the jump penalty (Nystrup, Lindström and Madsen 2020, "Learning hidden
-Markov models with persistent states by penalizing jumps"). Only filtered, never smoothed states exist here.
+A mixture judges every session alone and flickers (8.8 switches a year on the S&P 500). The filter follows, for each
+regime, the least loss of a path that ends there: a session's loss is its negative log-likelihood, a switch costs the
+penalty (Nystrup, Lindström and Madsen 2020, "Learning hidden Markov models with persistent states by penalizing
+jumps"). Only filtered, never smoothed states exist here.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -19,7 +18,7 @@ from regime_assets.library.artifact import Parts
 
 Array = NDArray[np.float64]
 SESSIONS_PER_YEAR = 252
-SMALLEST_PENALTY = 0.05  # nats; below it a filter does nothing
+SMALLEST_PENALTY = 2.0  # nats; below it a filter does next to nothing
 
 
 class PersistenceError(Exception):
@@ -38,29 +37,29 @@ class PersistenceSettings:
     """How often the regime may change.
 
     Attributes:
-        target_switches_per_year: in-window, from which the penalty is chosen.
+        target_switches_per_year: in-window, from which the penalty is chosen; what the regimes are asked to keep.
         tolerance: the previous penalty is kept while its in-window switches differ from the target by no more than
             this share of it, or by two. At 1.0 a penalty of the year 2000 was never chosen anew.
-        evidence_weight: what a session's log-likelihood counts; below 1 because consecutive sessions' features
-            overlap and are no independent evidence.
+        evidence_weight: what a nat counts in the posterior; below 1 because consecutive sessions' features overlap and
+            are no independent evidence. It changes no state.
         largest_penalty: upper end of the penalties tried, in nats; above it a crash is recognised weeks late.
         candidates: how many penalties are tried, spaced geometrically.
     """
 
-    target_switches_per_year: float = 2.5
+    target_switches_per_year: float = 1.5
     tolerance: float = 0.4
     evidence_weight: float = 0.1
-    largest_penalty: float = 60.0
-    candidates: int = 48
+    largest_penalty: float = 400.0
+    candidates: int = 24
 
 
 @dataclass(frozen=True)
 class Persistence:
-    """A sticky forward filter.
+    """A filter whose every switch costs the same.
 
     Attributes:
-        penalty: log-odds of staying against moving to one particular other regime, in nats.
-        evidence_weight: what a session's log-likelihood counts.
+        penalty: of a switch, in nats.
+        evidence_weight: what a nat counts in the posterior.
         n_regimes: K.
     """
 
@@ -69,7 +68,7 @@ class Persistence:
     n_regimes: int
 
     def filter(self, log_likelihoods: Array) -> Filtered:
-        """Filtered posteriors and states.
+        """Filtered posteriors and states: a posterior is the softmax of the weighted least losses.
 
         Args:
             log_likelihoods: (T, K) log densities, or weighted ones, by ascending session.
@@ -77,13 +76,11 @@ class Persistence:
         Raises:
             PersistenceError: another number of regimes, or a value that is no finite number.
         """
-        posteriors = _forward(self._likelihoods(log_likelihoods), self.penalty)
-        return Filtered(posteriors, posteriors.argmax(axis=1))
-
-    def _likelihoods(self, log_likelihoods: Array) -> Array:
         if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] != self.n_regimes:
             raise PersistenceError(f"shape {log_likelihoods.shape}, expected (T, {self.n_regimes})")
-        return _relative_likelihoods(log_likelihoods, self.evidence_weight)
+        losses = _least_losses(_relative_losses(log_likelihoods), self.penalty)
+        posteriors = np.exp(-self.evidence_weight * losses)
+        return Filtered(posteriors / posteriors.sum(axis=1, keepdims=True), losses.argmin(axis=1))
 
     def to_parts(self) -> Parts:
         """The filter taken apart."""
@@ -131,21 +128,42 @@ def fit_persistence(
     Raises:
         PersistenceError: a value that is no finite number, or a previous filter of another shape.
     """
-    likelihoods = _relative_likelihoods(log_likelihoods, settings.evidence_weight)
-    n_sessions, n_regimes = likelihoods.shape
+    losses = _relative_losses(log_likelihoods)
+    n_sessions, n_regimes = losses.shape
     if previous is not None and previous.n_regimes != n_regimes:
         raise PersistenceError(f"the previous filter has {previous.n_regimes} regimes, the mixture {n_regimes}")
-    wanted = settings.target_switches_per_year * n_sessions / SESSIONS_PER_YEAR
-    kept = False
-    penalty = 0.0
-    if previous is not None and previous.evidence_weight == settings.evidence_weight:
+
+    def switches(penalty: float) -> int:
+        return count_switches(_least_losses(losses, penalty).argmin(axis=1))
+
+    kept = previous is not None and is_near_target(switches(previous.penalty), n_sessions, settings)
+    if previous is not None and kept:
         penalty = previous.penalty
-        switches = count_switches(_forward(likelihoods, penalty).argmax(axis=1))
-        kept = abs(switches - wanted) <= max(2.0, settings.tolerance * wanted)
-    if not kept:
-        penalty = _choose(likelihoods, wanted, settings, penalty if previous is not None else None)
-    model = Persistence(float(penalty), settings.evidence_weight, n_regimes)
+    else:
+        tried = [float(candidate) for candidate in penalties(settings)]
+        distances = np.array([target_distance(switches(candidate), n_sessions, settings) for candidate in tried])
+        best = [tried[row] for row in np.flatnonzero(np.isclose(distances, distances.min()))]
+        # Among equals the nearest to the previous one, or the smallest, which is the quickest to see a change.
+        penalty = min(best, key=lambda one: abs(np.log(one / previous.penalty))) if previous is not None else best[0]
+    model = Persistence(penalty, settings.evidence_weight, n_regimes)
     return PersistenceFit(model, persistence_figures(model, log_likelihoods) | {"kept": float(kept)})
+
+
+def penalties(settings: PersistenceSettings) -> Array:
+    """The penalties that are tried, ascending."""
+    return np.geomspace(SMALLEST_PENALTY, settings.largest_penalty, settings.candidates)
+
+
+def is_near_target(switches: int, n_sessions: int, settings: PersistenceSettings) -> bool:
+    """Whether so many switches in so many sessions are near enough to the target for a penalty to be kept."""
+    wanted = settings.target_switches_per_year * n_sessions / SESSIONS_PER_YEAR
+    return abs(switches - wanted) <= max(2.0, settings.tolerance * wanted)
+
+
+def target_distance(switches: int, n_sessions: int, settings: PersistenceSettings) -> float:
+    """How far so many switches are from the target, as a ratio's logarithm."""
+    wanted = settings.target_switches_per_year * n_sessions / SESSIONS_PER_YEAR
+    return abs(float(np.log((switches + 0.5) / (wanted + 0.5))))
 
 
 def persistence_figures(model: Persistence, log_likelihoods: Array) -> dict[str, float]:
@@ -165,55 +183,24 @@ def count_switches(states: NDArray[np.int64]) -> int:
     return int(np.count_nonzero(np.diff(states)))
 
 
-def _choose(likelihoods: Array, wanted: float, settings: PersistenceSettings, near: float | None) -> float:
-    """The candidate nearest to the wanted switches; among equals the one nearest to `near`, or the
-    smallest, which is the quickest to recognise a change."""
-    candidates = np.geomspace(SMALLEST_PENALTY, settings.largest_penalty, settings.candidates)
-    states = _forward_each(likelihoods, candidates).argmax(axis=2)
-    switches = np.count_nonzero(np.diff(states, axis=0), axis=0)
-    distance = np.abs(np.log((switches + 0.5) / (wanted + 0.5)))
-    best = candidates[np.isclose(distance, distance.min())]
-    if near is None:
-        return float(best[0])
-    return float(best[np.argmin(np.abs(np.log(best / near)))])
-
-
-def _relative_likelihoods(log_likelihoods: Array, evidence_weight: float) -> Array:
-    """Tempered likelihoods of each session relative to its best regime, so that none of them overflows."""
+def _relative_losses(log_likelihoods: Array) -> Array:
+    """Losses of each session relative to its best regime, (T, K) and at least 0."""
     if not np.isfinite(log_likelihoods).all():
         row = int(np.argwhere(~np.isfinite(log_likelihoods))[0][0])
         raise PersistenceError(f"the log-likelihoods of row {row} are not finite")
-    return np.exp(evidence_weight * (log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)))
+    return log_likelihoods.max(axis=1, keepdims=True) - log_likelihoods
 
 
-def _forward(likelihoods: Array, penalty: float) -> Array:
-    """The forward recursion under one penalty, (T, K) likelihoods to (T, K) posteriors.
+def _least_losses(losses: Array, penalty: float) -> Array:
+    """(T, K) least loss of a path that ends in each regime at each session, relative to the best one's.
 
     On plain floats: for so few regimes a call of NumPy a session costs ten times the arithmetic.
     """
-    n_regimes = likelihoods.shape[1]
-    leave = 1.0 / (math.exp(penalty) + n_regimes - 1)
-    remain = 1.0 - n_regimes * leave  # staying = leave + remain, since every regime may also be moved to
-    current = [1.0 / n_regimes] * n_regimes
-    posteriors: list[list[float]] = []
-    for row in likelihoods.tolist():
-        joint = [(share * remain + leave) * likelihood for share, likelihood in zip(current, row, strict=True)]
-        total = sum(joint)
-        current = [share / total for share in joint]
-        posteriors.append(current)
-    return np.array(posteriors)
-
-
-def _forward_each(likelihoods: Array, penalties: Array) -> Array:
-    """The same under each of C penalties at once: (T, K) likelihoods to (T, C, K) posteriors."""
-    n_sessions, n_regimes = likelihoods.shape
-    leave = 1.0 / (np.exp(penalties) + n_regimes - 1)
-    leave = leave[:, None]
-    remain = 1.0 - n_regimes * leave
-    posteriors = np.empty((n_sessions, len(penalties), n_regimes))
-    current = np.full((len(penalties), n_regimes), 1.0 / n_regimes)
-    for session in range(n_sessions):
-        current = (current * remain + leave) * likelihoods[session]
-        current /= current.sum(axis=1, keepdims=True)
-        posteriors[session] = current
-    return posteriors
+    values = [0.0] * losses.shape[1]
+    answer: list[list[float]] = []
+    for row in losses.tolist():
+        reached = [min(value, penalty) + loss for value, loss in zip(values, row, strict=True)]
+        best = min(reached)
+        values = [value - best for value in reached]
+        answer.append(values)
+    return np.array(answer)

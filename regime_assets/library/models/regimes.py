@@ -16,6 +16,7 @@ from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.models.alignment import Alignment
 from regime_assets.library.models.encoding import Encoder, encode_window
 from regime_assets.library.models.identity import IdentitySettings, Segmentation, bounded_update
+from regime_assets.library.models.jump_regimes import fit_jump_regimes
 from regime_assets.library.models.mixture import Coordinates, Mixture, MixtureSettings
 from regime_assets.library.models.mixture_fitting import MixtureFit, fit_mixture, mixture_figures
 from regime_assets.library.models.persistence import (
@@ -205,19 +206,29 @@ def fit_regimes(
         encoder = Encoder(encoder, encode_window(encoder, reference, features).model)
     rows = coordinates_of(encoder, features, mixture_settings.coordinates)
     sessions = pd.DatetimeIndex(features.index)
-    mixture = fit_mixture(
-        rows,
-        market_returns,
-        sample_weight,
-        mixture_settings,
-        seed,
-        previous=previous.mixture if previous else None,
-        new_rows=_unseen(sessions, previous.mixture.fitted_through) if previous else None,
-    )
+    if mixture_settings.mode == "jump":
+        mixture, persistence = fit_jump_regimes(
+            rows,
+            market_returns,
+            sample_weight,
+            mixture_settings,
+            persistence_settings,
+            previous=(previous.mixture, previous.persistence) if previous else None,
+        )
+    else:
+        mixture = fit_mixture(
+            rows,
+            market_returns,
+            sample_weight,
+            mixture_settings,
+            seed,
+            previous=previous.mixture if previous else None,
+            new_rows=_unseen(sessions, previous.mixture.fitted_through) if previous else None,
+        )
+        persistence = fit_persistence(
+            mixture.model.log_likelihoods(rows), persistence_settings, previous.persistence if previous else None
+        )
     mixture = replace(mixture, model=replace(mixture.model, fitted_through=f"{sessions[-1]:%Y-%m-%d}"))
-    persistence = fit_persistence(
-        mixture.model.log_likelihoods(rows), persistence_settings, previous.persistence if previous else None
-    )
     model = RegimeModel(encoder.vae, encoder.alignment, mixture.model, persistence.model)
     figures = mixture.figures | persistence.figures | {"alignment_residual": encoder.alignment.residual}
     if previous is not None:

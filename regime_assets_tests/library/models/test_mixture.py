@@ -16,7 +16,7 @@ from regime_assets.library.models.mixture import Mixture, MixtureError, MixtureS
 from regime_assets.library.models.mixture_fitting import MixtureFit, fit_mixture, match_components
 
 Array = NDArray[np.float64]
-SETTINGS = MixtureSettings(noise_variance=0.01, starts=3)
+SETTINGS = MixtureSettings(mode="refit", noise_variance=0.01, starts=3)
 
 
 def clouds(n_rows: int = 600, seed: int = 0, n_regimes: int = 2) -> tuple[Array, Array, NDArray[np.int64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -33,28 +34,19 @@ def evidence(
     return -0.5 * np.square(rows[:, None, :] - centres).sum(axis=2), truth
 
 
-def brute_force(log_likelihoods: Array, filter_: Persistence) -> Array:
-    """Hamilton's filter, written out with its transition matrix."""
-    k = filter_.n_regimes
-    odds = np.exp(filter_.penalty)
-    transition = np.full((k, k), 1 / (odds + k - 1))
-    np.fill_diagonal(transition, odds / (odds + k - 1))
-    belief, answer = np.full(k, 1 / k), []
-    for row in log_likelihoods:
-        belief = (belief @ transition) * np.exp(filter_.evidence_weight * row)
-        belief = belief / belief.sum()
-        answer.append(belief)
-    return np.array(answer)
-
-
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 99), n_regimes=st.integers(2, 4), penalty=st.floats(0.05, 20.0))
-def test_posteriors_are_those_of_a_hidden_markov_model(seed: int, n_regimes: int, penalty: float) -> None:
-    log_likelihoods, _ = evidence(60, seed, n_regimes, 20)
+@given(seed=st.integers(0, 99), n_regimes=st.integers(2, 3), penalty=st.floats(0.05, 20.0))
+def test_a_state_ends_the_path_of_least_loss_up_to_its_session(seed: int, n_regimes: int, penalty: float) -> None:
+    log_likelihoods, _ = evidence(6, seed, n_regimes, 2)
     filter_ = Persistence(penalty, 0.4, n_regimes)
-    np.testing.assert_allclose(
-        filter_.filter(log_likelihoods).posteriors, brute_force(log_likelihoods, filter_), atol=1e-9
-    )
+    filtered = filter_.filter(log_likelihoods)
+    paths = np.array(list(product(range(n_regimes), repeat=6)))
+    switches = np.count_nonzero(np.diff(paths, axis=1), axis=1)
+    losses = penalty * switches - log_likelihoods[np.arange(6), paths].sum(axis=1)
+    least = np.array([losses[paths[:, -1] == k].min() for k in range(n_regimes)])
+    assert filtered.states[-1] == least.argmin()
+    shares = np.exp(-0.4 * (least - least.min()))
+    np.testing.assert_allclose(filtered.posteriors[-1], shares / shares.sum(), atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -99,7 +91,7 @@ def test_a_higher_target_never_brings_fewer_switches(target: float) -> None:
 
 def test_the_previous_penalty_stays_while_it_is_good_enough_and_goes_when_it_is_not() -> None:
     log_likelihoods, _ = evidence()
-    chosen = PersistenceSettings()
+    chosen = PersistenceSettings(target_switches_per_year=2.5)
     first = fit_persistence(log_likelihoods, chosen).model
     near = replace(first, penalty=first.penalty * 1.1)
     assert fit_persistence(log_likelihoods, chosen, near).model == near

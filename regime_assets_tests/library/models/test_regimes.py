@@ -69,7 +69,7 @@ def test_the_regimes_that_made_the_market_are_found_and_ordered() -> None:
 
 
 def test_three_regimes_have_an_exposure_between() -> None:
-    fit = refit(WINDOW, 1, mixture=MixtureSettings(n_regimes=3))
+    fit = refit(WINDOW, 1, mixture=MixtureSettings(mode="refit", n_regimes=3))
     path = fit.model.infer(WINDOW.features)
     np.testing.assert_array_equal(path.rule_exposure, np.array([1.0, 0.5, 0.0])[path.states])
 
@@ -134,7 +134,7 @@ def test_where_nothing_can_be_taken_the_predecessor_stays_as_a_whole() -> None:
     fit = refit(WINDOW, 2, FIT.model, full=True, identity=IdentitySettings(floor=1.1))
     assert fit.model is FIT.model
     assert fit.figures["predecessor_kept"] == 1.0
-    assert fit.figures["weight_1"] == FIT.model.mixture.weights[1]
+    assert fit.figures["penalty"] == FIT.model.persistence.penalty
 
 
 def test_a_model_that_sees_the_regimes_the_other_way_round_is_refused() -> None:

@@ -1,8 +1,8 @@
-"""The regimes: a Gaussian mixture on the VAE's output and a causal filter that makes regimes last.
+"""The regimes: centres in the VAE's decoded output, and a causal filter in which every switch has its price.
 
-The mixture starts from the last accepted one and its components are matched to it, so that a regime keeps its name,
-order and colour. Before a new mixture is accepted, the states that it gives to the last year are compared with those
-of the previous partition's.
+The fit starts from the last accepted regimes and is matched to them, so that a regime keeps its name, order and
+colour, also when the VAE was retrained from scratch. A refit that would change more than 5 % of the last year's states
+is moved back towards its predecessor.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def gmm(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits mixture and persistence."""
     return fitting_asset(
-        lane, "gmm", description=__doc__, kinds={"scikitlearn", "mlflow"}, after="latents", fit=_fit, pictures=_pictures
+        lane, "gmm", description=__doc__, kinds={"numpy", "mlflow"}, after="latents", fit=_fit, pictures=_pictures
     )
 
 

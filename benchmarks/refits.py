@@ -1,0 +1,136 @@
+"""Choices of the daily refit, walked forward on the sample index: how regimes are fitted, on what, and from where.
+
+    OMP_NUM_THREADS=1 python benchmarks/refits.py [--first 2008] [--refit-every 63]
+
+Prints a markdown table. Every row walks the same sessions, as `regimes.py` does, with one thing changed: how the
+mixture is refitted, whether it reads decoded features or aligned latents, and whether the autoencoder is fine-tuned
+from its predecessor or trained from scratch at every refit (the control: what the warm start costs or brings).
+The rows of one lineage of autoencoders share it. 'free agreement' is that of refits without the bound on what they may
+change, 'residual' the share of the previous latents' variance that the alignment leaves unexplained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import regimes as walked
+
+from regime_assets.library.models.determinism import derive_seed
+from regime_assets.library.models.identity import IdentitySettings
+from regime_assets.library.models.mixture import MixtureSettings
+from regime_assets.library.models.persistence import PersistenceSettings
+from regime_assets.library.models.regimes import RegimeModel, compare_regimes, fit_regimes
+from regime_assets.library.models.vae import Vae, VaeSettings
+from regime_assets.library.models.vae_training import fit_vae
+
+FREE = IdentitySettings(floor=0.0)
+
+
+@dataclass
+class Lineage:
+    """The autoencoders of a walk: one a refit, with its held-out error and CPU seconds."""
+
+    models: list[Vae] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of the table."""
+
+    name: str
+    settings: MixtureSettings
+    scratch: bool = False
+
+
+CHOICES = (
+    Choice("the default: centres with a switching penalty, decoded, warm", MixtureSettings()),
+    Choice("expectation maximisation on the window", MixtureSettings(mode="refit")),
+    Choice("stepwise online EM", MixtureSettings(mode="online")),
+    Choice("EM on a buffer of two years", MixtureSettings(mode="buffer")),
+    Choice("aligned latents instead of decoded features", MixtureSettings(coordinates="latent")),
+    Choice("autoencoder from scratch at every refit", MixtureSettings(), scratch=True),
+)
+
+
+def fit_lineage(market: walked.Market, segments: list[tuple[int, int, bool]], *, scratch: bool) -> Lineage:
+    """The autoencoders of all refits, fine-tuned in turn or each from scratch."""
+    lineage = Lineage()
+    for row, _, new_year in segments:
+        features, _, weights = market.window(row, "long")
+        begin = time.process_time()
+        before = lineage.models[-1] if lineage.models else None
+        seed = derive_seed("benchmark", "long", str(row))
+        fit = fit_vae(features, weights, VaeSettings(), seed, before, full_retrain=scratch or new_year)
+        lineage.cpu.append(time.process_time() - begin)
+        lineage.models.append(fit.model)
+        lineage.error.append(fit.figures["validation_reconstruction"])
+    return lineage
+
+
+def walk(
+    market: walked.Market,
+    segments: list[tuple[int, int, bool]],
+    lineage: Lineage,
+    settings: MixtureSettings,
+    identity: IdentitySettings,
+) -> tuple[walked.Walk, list[float]]:
+    """One choice walked; its residuals of the alignment."""
+    result, residuals = walked.Walk(), list[float]()
+    model: RegimeModel | None = None
+    for (row, stop, _), vae in zip(segments, lineage.models, strict=True):
+        features, returns, weights = market.window(row, "long")
+        begin = time.process_time()
+        fit = fit_regimes(vae, features, returns, weights, settings, PersistenceSettings(), row, model, identity)
+        result.cpu.append(time.process_time() - begin)
+        result.steps.append(fit.figures.get("update_step", 1.0))
+        if model is not None:
+            result.agreement.append(compare_regimes(model, fit.model, features).agreement)
+            residuals.append(fit.figures["alignment_residual"])
+        model = fit.model
+        seen = market.features.iloc[:stop]
+        exposure = model.infer(seen).rule_exposure[row:]
+        result.exposure.update(zip(seen.index[row:], exposure, strict=True))
+    return result, residuals
+
+
+def main() -> None:
+    """Walk and print."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    arguments.add_argument("--first", type=int, default=2008)
+    arguments.add_argument("--refit-every", type=int, default=63)
+    chosen = arguments.parse_args()
+    market = walked.read_market()
+    segments = list(walked.segments(market, chosen.first, chosen.refit_every))
+    lineages = {scratch: fit_lineage(market, segments, scratch=scratch) for scratch in (False, True)}
+    print(f"S&P 500, {chosen.first} to 2022, long window, {len(segments)} refits, 10 bp one way, rule on/off\n")
+    print(
+        "| choice | switches / year | agreement: mean (worst) | free agreement: mean (worst) | held back "
+        "| residual: mean (worst) | held-out error | Sharpe | max drawdown | CPU: autoencoder, regimes |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for choice in CHOICES:
+        lineage = lineages[choice.scratch]
+        bound, residuals = walk(market, segments, lineage, choice.settings, IdentitySettings())
+        free, _ = walk(market, segments, lineage, choice.settings, FREE)
+        figures = walked.summarise(walked.scored(bound, market))
+        cells = (
+            choice.name,
+            f"{figures.switches_per_year or 0.0:.1f}",
+            *(f"{np.mean(one.agreement):.3f} ({min(one.agreement):.2f})" for one in (bound, free)),
+            f"{np.mean(np.array(bound.steps) < 1):.0%}",
+            f"{np.mean(residuals):.3f} ({max(residuals):.2f})",
+            f"{np.mean(lineage.error):.3f}",
+            f"{figures.sharpe or 0.0:.2f}",
+            f"{figures.max_drawdown or 0.0:.0%}",
+            f"{np.median(lineage.cpu):.2f} s, {np.median(bound.cpu):.2f} s",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -144,8 +144,9 @@ def _requested(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.R
 
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, Mapping[str, dg.MetadataValue]] | None:
     """Session and metadata of the newest event, if it is of the newest session: backfills of old ones ask nothing."""
-    event = instance.get_latest_materialization_event(key)
-    materialization = event.asset_materialization if event else None
+    # A third of what `get_latest_materialization_event` costs, which reads the asset's whole record.
+    records = instance.fetch_materializations(key, limit=1).records
+    materialization = records[0].asset_materialization if records else None
     if materialization is None or materialization.partition is None:
         return None
     if materialization.partition != max(instance.get_materialized_partitions(key)):

@@ -43,6 +43,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.evaluation.figures import drift_bars
         from regime_assets.library.pipeline.drift import report_drift
+        from regime_assets.library.pipeline.episode_history import episode_history
 
         chain = data.chain(lane.universe)
         for session in sessions_of(context):
@@ -54,6 +55,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
                 "status": dg.MetadataValue.text(drift.status),
                 "scores": table(drift.scores),
                 "drift": picture(drift_bars(drift.ratios, 1.0), "statistics against thresholds"),
+                "episodes": table(episode_history(chain, lane.horizon, session)),
                 "report": file_link(drift.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.metadata import column_schema, figures, picture
+from regime_assets.metadata import column_schema, figures, file_link, picture
 from regime_assets.resources import DataHome
 
 ACTION_METADATA = "action"
@@ -28,6 +28,9 @@ COLUMNS = column_schema(
         "action": ("VARCHAR", "nothing, watch, full retrain, roll back and alert"),
         "reason": ("VARCHAR", "why"),
         "cusum_over_bound": ("DOUBLE", "the test's sum as a multiple of its bound; a breach from 1 on"),
+        "paired_cusum_over_bound": ("DOUBLE", "the same of the test against the shadow"),
+        "turnover_per_year": ("DOUBLE", "notional traded one way, multiples of wealth"),
+        "slippage_per_year": ("DOUBLE", "return lost against the plan"),
     }
 )
 
@@ -46,6 +49,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.evaluation.figures import equity_and_drawdown
+        from regime_assets.library.evaluation.figures_live import live_bands
         from regime_assets.library.pipeline.live import watch
 
         chain = data.chain(lane.universe)
@@ -65,6 +69,12 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
                     metadata[name] = dg.MetadataValue.text(why)
             if len(seen.net) > 1:
                 metadata["live"] = picture(equity_and_drawdown({"served": seen.net}), "equity and drawdown, live")
+            if seen.bands is not None:
+                metadata["bands"] = picture(live_bands(seen.bands), "return, turnover and slippage in their bands")
+            for kind in ("drift", "backtest"):
+                report = chain.home.report(lane.universe.name, lane.horizon, kind, session)
+                if report.exists():
+                    metadata[f"{kind}_report"] = file_link(report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     return asset

@@ -84,6 +84,15 @@ class Watch:
             }
         return found
 
+    @property
+    def bands(self) -> pd.DataFrame | None:
+        """Return, turnover and slippage since it went live, each with its band; None while there is no test."""
+        if self.performance is None or self.execution is None:
+            return None
+        path = self.performance.path[["cumulative", "low", "high"]]
+        own = path.rename(columns={"low": "cumulative_low", "high": "cumulative_high"})
+        return own.join(self.execution.path)
+
 
 @dataclass(frozen=True)
 class Book:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.chain import Chain, ChainError
+from regime_assets.library.evaluation.figures_live import live_bands
 from regime_assets.library.pipeline.live import open_book, watch
 from regime_assets_tests.library.pipeline.live_champion import LIVE, exposures, live_chain, no_drift, serve
 
@@ -72,6 +73,9 @@ def test_turnover_and_slippage_stand_beside_their_bands(chain: Chain) -> None:
     assert seen.figures["turnover_per_year"] == pytest.approx(252, rel=0.02), "all of the capital every session"
     assert seen.figures["turnover_high_per_year"] == pytest.approx(0, abs=5), "the record held its position"
     assert "turnover" in seen.execution.outside
+    assert seen.bands is not None
+    assert seen.bands.notna().all(axis=None)
+    assert live_bands(seen.bands).startswith(b"\x89PNG")
     stored = chain.database.read_partition("live_performance", chain.key("short", LIVE[1]))
     assert stored["slippage_per_year"].item() == seen.figures["slippage_per_year"]
     assert set(stored.columns) >= {"slippage_low_per_year", "slippage_high_per_year", "turnover_low_per_year"}

@@ -1,6 +1,6 @@
 """Learned policies out of sample over ten seeds, and what a warm start saves, on the sample index.
 
-    OMP_NUM_THREADS=1 python benchmarks/policy.py [--seeds 10] [--gradient-steps 600] [--horizon long]
+    OMP_NUM_THREADS=1 python benchmarks/policy.py [--seeds 10] [--gradient-steps 300] [--horizon long]
 
 First table: five walk-forward folds of four years. For each, VAE, regimes and policies are fitted once on everything
 before it and decide it unchanged; the tape of a policy ends where its fold begins. A seed is one member network,
@@ -250,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--horizon", choices=["long", "short"], default="long")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--gradient-steps", type=int, default=600)
+    parser.add_argument("--gradient-steps", type=int, default=PolicySettings().gradient_steps)
     chosen = parser.parse_args()
     begin = time.process_time()
     market = read_market()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,8 +40,11 @@ def live_rows(champions: int) -> str:
     cells = " | ".join(alone(shocks[..., 0]))
     rows.append(f"| against its own record | {cells} |")
     for correlation in (0.8, 0.9, 0.97):
-        cells = " | ".join(paired(shocks, correlation))
+        cells = " | ".join(paired(shocks, correlation, SETTINGS))
         rows.append(f"| against its predecessor, correlation {correlation} | {cells} |")
+    for budget in (0.35, 0.5):
+        cells = " | ".join(paired(shocks, 0.9, replace(SETTINGS, false_alarms_per_year=budget)))
+        rows.append(f"| against its predecessor, correlation 0.9, budget {budget} | {cells} |")
     return "\n".join(rows)
 
 
@@ -64,7 +68,7 @@ def alone(shocks: NDArray[np.float64]) -> list[str]:
     return [false_alarms(results[0]), detection(results[1], 0), detection(results[2], LATE)]
 
 
-def paired(shocks: NDArray[np.float64], correlation: float) -> list[str]:
+def paired(shocks: NDArray[np.float64], correlation: float, settings: PerformanceSettings) -> list[str]:
     """Cells of the test against a predecessor that keeps its Sharpe ratio of 1."""
     results: list[list[PairedPerformance]] = [[], [], []]
     for seed, path in enumerate(shocks):
@@ -72,7 +76,7 @@ def paired(shocks: NDArray[np.float64], correlation: float) -> list[str]:
         for kind, fall_from in enumerate((None, 0, LATE)):
             champion = VOLATILITY * path[:, 0] + EARNS - fall(fall_from)
             pair = pd.DataFrame({"champion": champion, "predecessor": VOLATILITY * other + EARNS}, INDEX)
-            results[kind].append(paired_performance(pair.iloc[RECORD:], pair.iloc[:RECORD], SETTINGS, seed))
+            results[kind].append(paired_performance(pair.iloc[RECORD:], pair.iloc[:RECORD], settings, seed))
     return [false_alarms(results[0]), detection(results[1], 0), detection(results[2], LATE)]
 
 

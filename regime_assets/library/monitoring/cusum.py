@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BOUNDS = np.geomspace(2.0, 150.0, 120)
-"""Candidates, in standard deviations; neighbours differ by 4 %."""
+BOUNDS = np.geomspace(0.5, 150.0, 160)
+"""Candidates, in the unit of the sum; neighbours differ by 4 %."""
 
 
 def cusum(shortfalls: NDArray[np.float64], allowance: float, start: float) -> NDArray[np.float64]:
     """(n,) running sums of shortfall beyond the allowance, never below zero.
 
     Args:
-        shortfalls: (n,) expected minus realised, in standard deviations.
+        shortfalls: (n,) expected minus realised, in standard deviations; or log likelihood ratios, with no allowance.
         allowance: what each session forgives.
         start: the sum before the first session.
     """

@@ -100,6 +100,24 @@ def test_equal_predecessor_is_no_breach_and_a_better_one_is():
     assert behind.correlation == pytest.approx(0.95, abs=0.02)
 
 
+def test_one_bad_session_is_no_breach_of_the_pair():
+    record, live = pair(0.0)[RECORD], pair(0.0)[LIVE]
+    live.iloc[5, 0] -= 0.2
+    assert not paired_performance(live, record, SETTINGS, seed=1).breached
+
+
+def test_gap_in_quiet_sessions_says_more_than_the_same_gap_in_wild_ones():
+    record, live = pair(0.0)[RECORD], pair(0.0)[LIVE]
+    noise = live["champion"] - live["predecessor"]
+    gap = pd.Series(0.001, live.index)
+
+    def evidence(scale: float) -> float:
+        frame = live.assign(champion=live["predecessor"] + scale * noise - gap)
+        return float(paired_performance(frame, record, SETTINGS, seed=1).path["cusum"].iloc[-1])
+
+    assert evidence(0.5) > evidence(2.0)
+
+
 def test_pair_finds_a_gap_sooner_than_the_record_alone():
     record, live = pair(0.0)[RECORD], pair(0.0015)[LIVE]
     paired = paired_performance(live, record, SETTINGS, seed=1)

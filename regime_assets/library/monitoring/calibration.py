@@ -68,7 +68,7 @@ def calibrate_thresholds(returns: pd.DataFrame, settings: DriftSettings, seed: i
     distances = null_distances(features, settings, seed)
     columns = distances.reshape(*distances.shape[:2], -1)
     weights = np.repeat([BUDGET_WEIGHTS[str(name)] for name in features], len(settings.windows))
-    bounds, rate = _fit_bounds(columns, weights / weights.max(), settings)
+    bounds, rate = fit_bounds(columns, weights / weights.max(), settings)
     years = len(returns) / settings.sessions_per_year
     short = f"calibrated on {years:.1f} years of history; below {HONEST_YEARS} the budget of false alarms is a hope"
     return DriftThresholds(
@@ -132,10 +132,18 @@ def episodes_per_year(
     return opened * settings.sessions_per_year / (distances.shape[0] * distances.shape[1])
 
 
-def _fit_bounds(
+def fit_bounds(
     columns: NDArray[np.float32], weights: NDArray[np.float64], settings: DriftSettings
 ) -> tuple[NDArray[np.float64], float]:
-    """(C,) bounds and the episodes a year that they open together."""
+    """(C,) bounds that keep (paths, sessions, C) null distances to the budget, and the episodes a year that they open.
+
+    Args:
+        columns: distances of C columns (feature × window) on null paths.
+        weights: (C,) each column's share of the budget, the largest 1.
+
+    Raises:
+        DriftError: no bounds keep to the budget.
+    """
     count = columns.shape[2]
     quantiles = np.quantile(columns.reshape(-1, count), 1 - _CANDIDATES, axis=0).astype(np.float64)
     curves = np.empty(quantiles.shape)

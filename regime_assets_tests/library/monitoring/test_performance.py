@@ -106,16 +106,12 @@ def test_one_bad_session_is_no_breach_of_the_pair():
     assert not paired_performance(live, record, SETTINGS, seed=1).breached
 
 
-def test_gap_in_quiet_sessions_says_more_than_the_same_gap_in_wild_ones():
+def test_live_market_calmer_than_the_record_makes_no_breach():
     record, live = pair(0.0)[RECORD], pair(0.0)[LIVE]
-    noise = live["champion"] - live["predecessor"]
-    gap = pd.Series(0.001, live.index)
-
-    def evidence(scale: float) -> float:
-        frame = live.assign(champion=live["predecessor"] + scale * noise - gap)
-        return float(paired_performance(frame, record, SETTINGS, seed=1).path["cusum"].iloc[-1])
-
-    assert evidence(0.5) > evidence(2.0)
+    usual, calmer = (paired_performance(frame, record, SETTINGS, seed=1) for frame in (live, live / 4))
+    late = slice(100, None)  # the volatility known before a session has followed by then
+    np.testing.assert_allclose(np.diff(usual.path["cusum"])[late], np.diff(calmer.path["cusum"])[late], atol=0.3)
+    assert not calmer.breached
 
 
 def test_pair_finds_a_gap_sooner_than_the_record_alone():

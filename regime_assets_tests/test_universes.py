@@ -1,4 +1,4 @@
-"""A market that never closes, and an exchange outside the US that is refitted monthly: a file each, the whole graph."""
+"""A market that never closes, and an exchange outside the US: a file each, and the whole graph follows it."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 from regime_assets.assets.lane import Lane
 from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
+from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.models.policy_settings import PolicySettings
@@ -20,102 +21,128 @@ from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.partitions import session_partitions
 from regime_assets.session_run import refitted, session_assets
 from regime_assets_tests.chain_run import materialize
+from regime_assets_tests.library.market.vendor_formats import Vintage, prepare_fred
+from regime_assets_tests.library.market.vendor_server import running_server
 
 TINY = Design(
     vae=VaeSettings(hidden=(8,), epochs=6, warm_up_epochs=2, steps_per_epoch=4, fine_tune_epochs=2),
     policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)),
 )
-UNIVERSE = """\
-name: {name}
+FIRST, LAST = date(2016, 1, 4), date(2018, 12, 31)
+COMMON = """\
 source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
-calendar: {calendar}
 history_start: 2016-01-04
 first_partition: 2018-06-01
 last_partition: 2018-12-31
-symbols: [{symbols}]
-refit: {{every: {every}}}
 walk_forward: {{sessions: 60, refit_every: 60}}
-sessions_per_year: {sessions_per_year}
+"""
+CRYPTO = """\
+name: crypto
+calendar: 24/7
+symbols: [BTC-USD, ETH-USD, LTC-USD, XRP-USD]
+sessions_per_year: 365
+"""
+LONDON = """\
+name: london
+calendar: XLON
+symbols: [VOD.L, HSBA.L, BP.L, AZN.L, {{symbol: ARM.L, from: 2016-04-01, to: 2018-08-28}}]
+traded: [VOD.L, HSBA.L, BP.L, AZN.L]
+refit: {{every: monthly}}
+macro: {{kind: fred, series: [GBR], features: [GBR], options: {{base_url: "{url}", pause: 0.0, backoff: 0.01}}}}
 """
 
 
-def written(root: Path, name: str, calendar: str, symbols: list[str], sessions_per_year: int, every: str) -> None:
+def opened(root: Path, text: str, calendar: str, symbols: list[str]) -> Chain:
     """A universe file and simulated closes on its calendar: half-years of calm and of turmoil."""
-    prices = root / "prices" / name
-    prices.mkdir(parents=True)
-    text = UNIVERSE.format(
-        name=name,
-        folder=prices,
-        calendar=calendar,
-        symbols=", ".join(symbols),
-        sessions_per_year=sessions_per_year,
-        every=every,
-    )
-    (root / "universes").mkdir(exist_ok=True)
-    (root / "universes" / f"{name}.yaml").write_text(text)
-    sessions = load_calendar(calendar, date(2016, 1, 4), root / "home" / "calendars").sessions(
-        date(2016, 1, 4), date(2018, 12, 31)
-    )
+    home, universes, prices = Home(root / "home"), root / "universes", root / "prices"
+    universes.mkdir()
+    prices.mkdir()
+    (universes / "universe.yaml").write_text(text + COMMON.format(folder=prices))
+    sessions = load_calendar(calendar, FIRST, home.calendars).sessions(FIRST, LAST)
     random = np.random.default_rng(len(sessions))
     volatility = np.where(np.arange(len(sessions)) // 125 % 2, 0.02, 0.007)[:, None]
-    shocks = 0.7 * random.standard_normal((len(sessions), 1)) + 0.7 * random.standard_normal((len(sessions), 4))
+    own = random.standard_normal((len(sessions), len(symbols)))
+    shocks = 0.7 * random.standard_normal((len(sessions), 1)) + 0.7 * own
     closes = 100.0 * np.cumprod(1.0 + volatility * shocks, axis=0)
-    for symbol, column in zip(symbols, closes.T, strict=False):
+    for symbol, column in zip(symbols, closes.T, strict=True):
         pd.DataFrame({"session": sessions, "close": column}).to_csv(prices / f"{symbol}.csv", index=False)
+    return Chain(load_universe(universes / "universe.yaml"), home)
 
 
-@pytest.mark.parametrize(
-    ("name", "calendar", "symbols", "sessions_per_year", "every", "session"),
-    [
-        ("crypto", "24/7", ["BTC-USD", "ETH-USD", "LTC-USD", "XRP-USD"], 365, "daily", date(2018, 8, 26)),
-        ("london", "XLON", ["VOD.L", "HSBA.L", "BP.L", "AZN.L"], 253, "monthly", date(2018, 8, 28)),
-    ],
-)
-def test_a_file_makes_a_chain_on_its_own_calendar(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    calendar: str,
-    symbols: list[str],
-    sessions_per_year: int,
-    every: str,
-    session: date,
-) -> None:
-    """Sunday, 26 August 2018 for the one; for the other the session after the summer bank holiday."""
-    monkeypatch.setattr(Chain, "design", TINY)
-    written(tmp_path, name, calendar, symbols, sessions_per_year, every)
-    home, universes = Home(tmp_path / "home"), tmp_path / "universes"
-    result = materialize(home, universes, f"{name}_daily", session.isoformat())
-    assert result.success
-    chain = Chain(load_universe(universes / f"{name}.yaml"), home)
-    sessions: list[date] = []
+def failures(chain: Chain, session: date, selection: list[str] | None = None) -> list[str]:
+    """Materialize a session; what failed and why."""
+    universes = chain.home.root.parent / "universes"
+    result = materialize(chain.home, universes, f"{chain.universe.name}_daily", session.isoformat(), selection)
+    failed = [event for event in result.all_events if event.is_step_failure]
+    return [f"{event.step_key}: {event.step_failure_data.error}" for event in failed]
+
+
+def days(chain: Chain, session: date) -> list[date]:
+    """The sessions of the short window, after a look at both."""
     for horizon in HORIZONS:
-        sessions = [moment.date() for moment in chain.training_set(horizon, session).sessions]
-        assert sessions == list(chain.calendar.sessions(sessions[0], session))
-    weekend = {day.weekday() for day in sessions} & {5, 6}
-    assert weekend == ({5, 6} if calendar == "24/7" else set())
-    assert (session - timedelta(days=1) in sessions) == (calendar == "24/7")
+        found = [moment.date() for moment in chain.training_set(horizon, session).sessions]
+        assert found == list(chain.calendar.sessions(found[0], session))
+    return [moment.date() for moment in chain.training_set("short", session).sessions]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that are hardly trained, which the gate lets serve: whether they are good is not asked here."""
+    lenient = GateSettings(drawdown_limit=1.0, turnover_limit=1e9)
+    monkeypatch.setattr(Chain, "design", TINY)
+    monkeypatch.setattr("regime_assets.library.pipeline.backtest.GateSettings", lambda: lenient)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_market_that_never_closes_has_a_signal_on_a_sunday(tmp_path: Path) -> None:
+    symbols = ["BTC-USD", "ETH-USD", "LTC-USD", "XRP-USD"]
+    chain, sunday = opened(tmp_path, CRYPTO, "24/7", symbols), date(2018, 8, 26)
+    assert failures(chain, sunday) == []
+    assert len(days(chain, sunday)) == 365
     signal = chain.database.query("SELECT symbol, as_of FROM daily_signal ORDER BY symbol")
-    assert list(signal["symbol"]) == sorted(symbols)
-    assert set(signal["as_of"].dt.date) == {session}
-    if every == "monthly":
-        held_session_is_answered_by_the_champion(chain, universes, chain.calendar.next(session))
+    assert list(signal["symbol"]) == symbols
+    assert set(signal["as_of"].dt.date) == {sunday}
 
 
-def held_session_is_answered_by_the_champion(chain: Chain, universes: Path, session: date) -> None:
-    """The next session, for which the daily run leaves the refit out."""
-    lane = Lane(chain.universe, session_partitions(chain.universe, chain.calendar))
-    with dg.DagsterInstance.get() as instance:
-        assets = session_assets(lane, refitted(lane, session, chain.calendar, instance))
-    selection = [key.to_user_string() for key in assets or ()]
-    assert selection
-    assert materialize(chain.home, universes, "london_daily", session.isoformat(), selection).success
-    before = chain.calendar.previous(session)
+@pytest.mark.usefixtures("quick")
+def test_london_keeps_its_holidays_its_members_its_cadence_and_what_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tuesday, 28 August 2018 follows a bank holiday; on the next session a member has left and no refit is due."""
+    monkeypatch.setenv("FRED_API_KEY", "abcdef0123456789abcdef0123456789")
+    tuesday, wednesday = date(2018, 8, 28), date(2018, 8, 29)
+    months = pd.date_range("2015-12-01", "2018-08-01", freq="MS")
+    levels = np.random.default_rng(0).normal(0.0, 0.2, len(months)) + np.arange(len(months)) // 6 % 2
+    vintages = [
+        Vintage(f"{month + pd.Timedelta(days=35):%Y-%m-%d}", f"{month:%Y-%m-%d}", f"{level:.3f}")
+        for month, level in zip(months, levels, strict=True)
+    ]
+    with running_server() as server:
+        prepare_fred(server, "GBR", vintages)
+        chain = opened(
+            tmp_path, LONDON.format(url=server.base_url), "XLON", ["VOD.L", "HSBA.L", "BP.L", "AZN.L", "ARM.L"]
+        )
+        assert failures(chain, tuesday) == []
+        lane = Lane(chain.universe, session_partitions(chain.universe, chain.calendar))
+        with dg.DagsterInstance.get() as instance:
+            assets = session_assets(lane, refitted(lane, wednesday, chain.calendar, instance))
+        assert assets
+        assert failures(chain, wednesday, [key.to_user_string() for key in assets]) == []
+    assert tuesday - timedelta(days=1) not in days(chain, tuesday)
+    answered_by_the_champion(chain, tuesday, wednesday)
+    for session, present in ((tuesday, True), (wednesday, False)):
+        assert chain.read_window("short", session).prices["ARM.L"].notna().iloc[-1] == present
+    known = chain.training_set("long", wednesday).features["macro_GBR"]
+    assert known.iloc[-1] == pytest.approx(float(vintages[-2].value)), "the last one is published in September"
+
+
+def answered_by_the_champion(chain: Chain, refit: date, held: date) -> None:
+    """The models of one session answered for the next one, from its own data."""
     for horizon in HORIZONS:
         log = DeploymentLog(chain.database)
-        last, held = (log.served("london", horizon, day) for day in (before, session))
-        assert last is not None
-        assert held is not None
-        assert held.bundle_sha256 == last.bundle_sha256
-        assert held.inputs_hash != last.inputs_hash
-        assert chain.lineage(horizon).find("vae", session) is None
+        first, second = (log.served("london", horizon, session) for session in (refit, held))
+        assert first is not None
+        assert second is not None
+        assert second.bundle_sha256 == first.bundle_sha256
+        assert second.inputs_hash != first.inputs_hash
+        assert chain.lineage(horizon).find("vae", held) is None

@@ -89,7 +89,7 @@ def next_request(
     """The run that the oldest session needs that is due at `now` and not done, or why none is asked for."""
     name = lane.universe.name
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if is_of(run, lane, (f"{name}_daily", f"{name}_signal")):
+        if is_of(run, lane, (f"{name}_daily", f"{name}_signal")) and not _is_replay(run):
             what = run.tags.get(PARTITION_TAG, run.job_name)
             return dg.SkipReason(f"{what} is under way (run {run.run_id})")
     due = due_sessions(lane, calendar, now)
@@ -104,6 +104,11 @@ def next_request(
     # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
     session = missed[-1] if answered is None else missed[0]
     return _next(instance, lane, calendar, session, due[-1])
+
+
+def _is_replay(run: dg.DagsterRun) -> bool:
+    """Whether a run only walks history forward, which no session waits for."""
+    return bool(run.asset_selection) and all(key.path[-1] == "walk_forward" for key in run.asset_selection or ())
 
 
 def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequence[date]:

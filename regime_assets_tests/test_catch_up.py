@@ -163,6 +163,20 @@ def test_nothing_is_asked_for_while_a_run_of_the_universe_goes_on(machine: Machi
     assert machine.tick() == f"2022-12-23 is under way (run {run.run_id})"
 
 
+def test_a_walk_forward_holds_up_no_session(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+
+    def started(*names: str) -> None:
+        selection = frozenset(dg.AssetKey(["tiny", "long", name]) for name in names)
+        run = dg.DagsterRun("__ASSET_JOB", asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+        machine.instance.add_run(run)
+
+    started("walk_forward")
+    assert machine.request() == ("tiny_daily", "2022-12-23")
+    started("walk_forward", "vae")
+    assert "is under way" in str(machine.tick())
+
+
 def test_asking_again_before_the_run_exists_uses_the_same_run_key(machine: Machine) -> None:
     machine.materialize("2022-12-22", "daily_signal")
     first, second = machine.tick(), machine.tick()

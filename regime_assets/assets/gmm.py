@@ -1,8 +1,10 @@
-"""The regimes: centres in the VAE's decoded output, and a causal filter in which every switch has its price.
+"""The Gaussian mixture on what the VAE makes of each session, and a causal filter in which every switch has its price.
 
-The fit starts from the last accepted regimes and is matched to them, so that a regime keeps its name, order and
-colour, also when the VAE was retrained from scratch. A refit that would change more than 5 % of the last year's states
-is moved back towards its predecessor.
+By default its two Gaussians share the window's variances and are fitted together with that price; `mode` of
+`MixtureSettings` chooses expectation maximisation on the window, online or on a buffer instead. The fit starts from
+the last accepted regimes and is matched to them, so that a regime keeps its name, order and colour, also when the VAE
+was retrained from scratch. A refit that would change more than 5 % of the last year's states is moved back towards its
+predecessor.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from itertools import product
 
@@ -106,13 +105,6 @@ def test_evidence_of_any_size_leaves_numbers() -> None:
     filtered = Persistence(60.0, 1.0, 2).filter(log_likelihoods)
     assert np.isfinite(filtered.posteriors).all()
     assert list(filtered.states) == [0, 1, 1, 1]
-
-
-def test_thirty_years_are_filtered_at_once() -> None:
-    log_likelihoods, _ = evidence(7000)
-    begin = time.process_time()
-    Persistence(5.0, 0.1, 2).filter(log_likelihoods)
-    assert time.process_time() - begin < 0.5  # .04 on a quiet machine
 
 
 def test_what_cannot_be_filtered_is_refused() -> None:

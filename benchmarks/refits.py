@@ -1,6 +1,6 @@
 """Choices of the daily refit, walked forward on the sample index: how regimes are fitted, on what, and from where.
 
-    OMP_NUM_THREADS=1 python benchmarks/refits.py [--first 2008] [--refit-every 63]
+    OMP_NUM_THREADS=1 python benchmarks/refits.py [--first 2008] [--refit-every 63] [--horizon long] [--default-only]
 
 Prints a markdown table. Every row walks the same sessions, as `regimes.py` does, with one thing changed: how the
 mixture is refitted, whether it reads decoded features or aligned latents, and whether the autoencoder is fine-tuned
@@ -25,6 +25,7 @@ from regime_assets.library.models.persistence import PersistenceSettings
 from regime_assets.library.models.regimes import RegimeModel, compare_regimes, fit_regimes
 from regime_assets.library.models.vae import Vae, VaeSettings
 from regime_assets.library.models.vae_training import fit_vae
+from regime_assets.library.universe import HORIZONS, Horizon
 
 FREE = IdentitySettings(floor=0.0)
 
@@ -57,14 +58,16 @@ CHOICES = (
 )
 
 
-def fit_lineage(market: walked.Market, segments: list[tuple[int, int, bool]], *, scratch: bool) -> Lineage:
+def fit_lineage(
+    market: walked.Market, segments: list[tuple[int, int, bool]], horizon: Horizon, *, scratch: bool
+) -> Lineage:
     """The autoencoders of all refits, fine-tuned in turn or each from scratch."""
     lineage = Lineage()
     for row, _, new_year in segments:
-        features, _, weights = market.window(row, "long")
+        features, _, weights = market.window(row, horizon)
         begin = time.process_time()
         before = lineage.models[-1] if lineage.models else None
-        seed = derive_seed("benchmark", "long", str(row))
+        seed = derive_seed("benchmark", horizon, str(row))
         fit = fit_vae(features, weights, VaeSettings(), seed, before, full_retrain=scratch or new_year)
         lineage.cpu.append(time.process_time() - begin)
         lineage.models.append(fit.model)
@@ -76,6 +79,7 @@ def walk(
     market: walked.Market,
     segments: list[tuple[int, int, bool]],
     lineage: Lineage,
+    horizon: Horizon,
     settings: MixtureSettings,
     identity: IdentitySettings,
 ) -> tuple[walked.Walk, list[float]]:
@@ -83,7 +87,7 @@ def walk(
     result, residuals = walked.Walk(), list[float]()
     model: RegimeModel | None = None
     for (row, stop, _), vae in zip(segments, lineage.models, strict=True):
-        features, returns, weights = market.window(row, "long")
+        features, returns, weights = market.window(row, horizon)
         begin = time.process_time()
         fit = fit_regimes(vae, features, returns, weights, settings, PersistenceSettings(), row, model, identity)
         result.cpu.append(time.process_time() - begin)
@@ -103,20 +107,27 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     arguments.add_argument("--first", type=int, default=2008)
     arguments.add_argument("--refit-every", type=int, default=63)
+    arguments.add_argument("--horizon", choices=HORIZONS, default="long")
+    arguments.add_argument("--default-only", action="store_true", help="the first choice alone")
     chosen = arguments.parse_args()
     market = walked.read_market()
     segments = list(walked.segments(market, chosen.first, chosen.refit_every))
-    lineages = {scratch: fit_lineage(market, segments, scratch=scratch) for scratch in (False, True)}
-    print(f"S&P 500, {chosen.first} to 2022, long window, {len(segments)} refits, 10 bp one way, rule on/off\n")
+    choices = CHOICES[:1] if chosen.default_only else CHOICES
+    needed = {choice.scratch for choice in choices}
+    lineages = {scratch: fit_lineage(market, segments, chosen.horizon, scratch=scratch) for scratch in needed}
+    print(
+        f"S&P 500, {chosen.first} to 2022, {chosen.horizon} window, {len(segments)} refits, 10 bp one way, "
+        "rule on/off\n"
+    )
     print(
         "| choice | switches / year | agreement: mean (worst) | free agreement: mean (worst) | held back "
         "| residual: mean (worst) | held-out error | Sharpe | max drawdown | CPU: autoencoder, regimes |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for choice in CHOICES:
+    for choice in choices:
         lineage = lineages[choice.scratch]
-        bound, residuals = walk(market, segments, lineage, choice.settings, IdentitySettings())
-        free, _ = walk(market, segments, lineage, choice.settings, FREE)
+        bound, residuals = walk(market, segments, lineage, chosen.horizon, choice.settings, IdentitySettings())
+        free, _ = walk(market, segments, lineage, chosen.horizon, choice.settings, FREE)
         figures = walked.summarise(walked.scored(bound, market))
         cells = (
             choice.name,

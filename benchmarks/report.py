@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scoring import COST, measure
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.evaluation.bootstrap import sharpe_difference, sharpe_interval
@@ -24,20 +23,6 @@ from regime_assets.library.evaluation.figures import Estimate
 from regime_assets.library.evaluation.metrics import summarise
 from regime_assets.library.evaluation.report import Fact, RegimeHistory, ReportContent, StrategyRow, write_report
 from regime_assets.library.evaluation.scoring import score
-
-COST = 0.0010
-REPEATS = 3
-
-
-def measured(call: Callable[[], object]) -> tuple[float, float]:
-    """Least wall and CPU seconds over the repeats, after one call that pays for imports and font caches."""
-    call()
-    costs: list[tuple[float, float]] = []
-    for _ in range(REPEATS):
-        wall, cpu = time.perf_counter(), time.process_time()
-        call()
-        costs.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return min(wall for wall, _ in costs), min(cpu for _, cpu in costs)
 
 
 class Track:
@@ -115,15 +100,15 @@ def main() -> None:
         ours, theirs = Path(folder) / "ours.html", Path(folder) / "theirs.html"
         content = track.content()
         rows = [
-            ("figures and bootstrap intervals", measured(track.content), None),
-            ("pictures and file", measured(lambda: write_report(content, ours)), ours),
-            ("quantstats, one strategy", measured(lambda: with_quantstats(track, theirs)), theirs),
+            ("figures and bootstrap intervals", measure(track.content), None),
+            ("pictures and file", measure(lambda: write_report(content, ours)), ours),
+            ("quantstats, one strategy", measure(lambda: with_quantstats(track, theirs)), theirs),
         ]
         print(f"| {arguments.sessions:,} sessions, {arguments.strategies} strategies | wall s | CPU s | file MB |")
         print("|---|---|---|---|")
-        for name, (wall, cpu), path in rows:
+        for name, cost, path in rows:
             size = f"{path.stat().st_size / 1e6:.1f}" if path else ""
-            print(f"| {name} | {wall:.2f} | {cpu:.2f} | {size} |")
+            print(f"| {name} | {cost.wall:.2f} | {cost.cpu:.2f} | {size} |")
 
 
 if __name__ == "__main__":

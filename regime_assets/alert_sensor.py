@@ -21,14 +21,11 @@ from regime_assets.assets.live_performance import (
     OCCASION_METADATA,
     REASON_METADATA,
 )
-from regime_assets.automation import SENSOR_INTERVAL_SECONDS, is_of, starts_on
+from regime_assets.automation import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 from regime_assets.library.alerts.settings import AlertChoice
 
 if TYPE_CHECKING:
     from regime_assets.library.alerts.alert import Alert
-
-PARTITION_NAME_TAG = "dagster/partition"
-WILL_RETRY_TAG = "dagster/will_retry"
 
 READ_AT_MOST = 20
 """Events of a kind that one tick reads; none while more than twice as many deliveries wait: the log keeps the rest."""
@@ -160,7 +157,7 @@ def _failure(
         universe=universe.universe.name,
         happened=_utc(record.timestamp),
         asset=", ".join(steps) or run.job_name,
-        session=run.tags.get(PARTITION_NAME_TAG, ""),
+        session=run.tags.get(PARTITION_TAG, ""),
         run_id=run.run_id,
         decision="",
         reason=shortened("\n".join(filter(None, reasons)) or message),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 AUTOMATION_VARIABLE = "REGIME_ASSETS_AUTOMATION"
 FITTED_ASSETS = ("vae", "gmm", "rl_policy")
 SENSOR_INTERVAL_SECONDS = 60
+PARTITION_TAG = "dagster/partition"
+WILL_RETRY_TAG = "dagster/will_retry"
 
 
 def starts_on() -> bool:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from regime_assets.assets.lane import Lane
-from regime_assets.automation import SENSOR_INTERVAL_SECONDS, is_of, starts_on
+from regime_assets.automation import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
 from regime_assets.session_run import refitted, session_assets
@@ -24,8 +24,6 @@ from regime_assets.session_run import refitted, session_assets
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition
 
-PARTITION_TAG = "dagster/partition"
-WILL_RETRY_TAG = "dagster/will_retry"
 DUE_TAG = "regime_assets/newest_due"
 SENSOR_GRACE = timedelta(minutes=5)
 UNFINISHED = [

@@ -35,7 +35,7 @@ def compose(
 ) -> ReportContent:
     """The content of one report."""
     names = list(result.net)
-    rows = tuple(_row(result.comparisons[name]) for name in names)
+    rows = tuple(strategy_row(result.comparisons[name]) for name in names)
     lineage = chain.lineage(horizon)
     policy_curves = lineage.curves("rl_policy", session).rename(columns={"gradient_step": "step"})
     absent: dict[Part, str] = {}
@@ -68,7 +68,8 @@ def compose(
     )
 
 
-def _row(comparison: Comparison) -> StrategyRow:
+def strategy_row(comparison: Comparison) -> StrategyRow:
+    """One strategy's row of a report."""
     interval, difference = comparison.interval, comparison.difference
     return StrategyRow(
         name=comparison.name,

@@ -7,10 +7,10 @@ from datetime import date
 
 import pandas as pd
 
-from regime_assets.library.evaluation.figures import Estimate
-from regime_assets.library.evaluation.report import Fact, RegimeHistory, ReportContent, StrategyRow
+from regime_assets.library.evaluation.report import Fact, RegimeHistory, ReportContent
 from regime_assets.library.pipeline.backtest import Comparison
 from regime_assets.library.pipeline.contenders import BUY_AND_HOLD
+from regime_assets.library.pipeline.report_content import strategy_row
 from regime_assets.library.pipeline.walk_store import StoredRun
 from regime_assets.library.production.environment import environment_versions
 
@@ -31,16 +31,6 @@ def table_row(item: Comparison) -> dict[str, str]:
         "turnover a year": shown(summary.turnover, ".1f"),
         "exposure": shown(summary.exposure, ".0%"),
     }
-
-
-def _report_row(item: Comparison) -> StrategyRow:
-    interval, difference = item.interval, item.difference
-    return StrategyRow(
-        item.name,
-        item.summary,
-        (interval.low, interval.high) if interval else None,
-        Estimate(difference.estimate, difference.low, difference.high) if difference else None,
-    )
 
 
 def compose_walk(
@@ -72,7 +62,7 @@ def compose_walk(
         ),
         provenance={"run": str(run.key["run"]), **run.identity, **environment_versions()},
         reference=BUY_AND_HOLD,
-        rows=tuple(_report_row(item) for item in comparisons.values()),
+        rows=tuple(strategy_row(item) for item in comparisons.values()),
         net={name: item.net for name, item in comparisons.items()},
         weights=next(iter(comparisons.values())).weights,
         regimes=RegimeHistory(level, track["regime"].to_numpy(dtype="int64"), names),

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from regime_assets.library.monitoring import surprise
 from regime_assets.library.monitoring.calibration import block_days, calibrate_thresholds
 from regime_assets.library.monitoring.drift import DriftSettings, DriftThresholds, watched_features
-from regime_assets.library.monitoring.episodes import EpisodeCounter
+from regime_assets.library.monitoring.drift_episodes import EpisodeCounter
 from regime_assets.library.monitoring.wasserstein import rolling_wasserstein
 
 SETTINGS = DriftSettings()

@@ -29,9 +29,9 @@ from drift import (
 from drift_markets import Floats, changes, combine, simulate
 from numpy.typing import NDArray
 
-from regime_assets.library.models.features import FeatureSettings, compute_features
-from regime_assets.library.models.vae import Vae, VaeSettings
-from regime_assets.library.models.vae_training import fit_vae
+from regime_assets.library.encoders.mlp_vae import Vae, VaeSettings
+from regime_assets.library.encoders.mlp_vae_training import fit_vae
+from regime_assets.library.features.market_risk import FeatureSettings, compute_features
 from regime_assets.library.monitoring import calibration, surprise
 from regime_assets.library.monitoring.drift import BUDGET_WEIGHTS, watched_features
 from regime_assets.library.monitoring.wasserstein import rolling_wasserstein

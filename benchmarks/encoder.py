@@ -22,11 +22,11 @@ import regimes as walked
 import torch
 from torch import nn
 
-from regime_assets.library.models.jump_regimes import fit_jump_regimes
-from regime_assets.library.models.mixture import MixtureSettings
-from regime_assets.library.models.persistence import PersistenceSettings
-from regime_assets.library.models.vae import VaeSettings, fit_scaler, to_sequences
-from regime_assets.library.models.vae_training import validation_split
+from regime_assets.library.encoders.mlp_vae import VaeSettings, fit_scaler, to_sequences
+from regime_assets.library.encoders.mlp_vae_training import validation_split
+from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
+from regime_assets.library.regimes.mixture import MixtureSettings
+from regime_assets.library.regimes.persistence import PersistenceSettings
 
 SETTINGS = VaeSettings()
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.chain import Chain
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar, load_calendar
 from regime_assets.library.market.sources.base import Fetched
-from regime_assets.library.pipeline.ingestion import ingest, store_accepted
+from regime_assets.library.steps.raw_prices import ingest, store_accepted
 from regime_assets.library.universe import Universe
+from regime_assets.library.workspace import Workspace
 
 REPEATS = 9
 RIVAL_REPEATS = 3
@@ -141,7 +141,7 @@ def read_files(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(path).assign(symbol=path.stem) for path in sorted(folder.iterdir())])
 
 
-def make_chain(folder: Path, files: Path, symbols: list[str]) -> Chain:
+def make_chain(folder: Path, files: Path, symbols: list[str]) -> Workspace:
     """An empty store below `folder`, for a universe that reads `files`."""
     universe = {
         "name": "benchmark",
@@ -150,7 +150,7 @@ def make_chain(folder: Path, files: Path, symbols: list[str]) -> Chain:
         "first_partition": START + timedelta(days=800),
         "symbols": symbols,
     }
-    return Chain(Universe.model_validate(universe), Home(folder))
+    return Workspace(Universe.model_validate(universe), Home(folder))
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
     loaded_at = datetime.combine(as_of, datetime.min.time(), UTC) + timedelta(days=1)
     no_actions = everything.actions.iloc[:0]
     write_files(loaded, folder / "files")
-    chain = make_chain(folder / "whole", folder / "files", symbols)
+    workspace = make_chain(folder / "whole", folder / "files", symbols)
     plain = PandasStore(folder / "bars.parquet")
 
     def load_in_parts(_: int) -> None:
@@ -196,7 +196,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
         plain.load(Fetched(read_files(folder / "files"), loaded.actions, {}), calendar)
 
     def store(rows: pd.DataFrame, at: datetime) -> None:
-        store_accepted(chain, Fetched(rows, no_actions, {}), "made", at)
+        store_accepted(workspace, Fetched(rows, no_actions, {}), "made", at)
 
     def upsert(number: int) -> None:
         store(new_days[number], loaded_at + timedelta(days=number + 1))
@@ -209,7 +209,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
         store(new_days[number], loaded_at + timedelta(days=39))
 
     def window(_: int) -> pd.DataFrame:
-        return chain.market.adjusted_closes(as_of, symbols, first, as_of, calendar)
+        return workspace.market.adjusted_closes(as_of, symbols, first, as_of, calendar)
 
     def plain_upsert(number: int) -> None:
         plain.upsert(new_days[number], (loaded_at + timedelta(days=number + 1)).replace(tzinfo=None))
@@ -217,7 +217,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
     def plain_window(_: int) -> pd.DataFrame:
         return plain.adjusted(calendar.decision_time(as_of).replace(tzinfo=None), first, as_of)
 
-    whole = measure(lambda _: chain.market.ingest(loaded, "made", loaded_at, calendar), 1)
+    whole = measure(lambda _: workspace.market.ingest(loaded, "made", loaded_at, calendar), 1)
     plain_whole = measure(lambda _: plain.load(loaded, calendar), 1)
     pd.testing.assert_frame_equal(window(0), plain_window(0)[symbols], check_names=False, check_freq=False)
     windows, plain_windows = measure(window), measure(plain_window, RIVAL_REPEATS)
@@ -232,7 +232,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
         ("the same day again, nothing written", again, plain_upserts, "<= 100 ms"),
         ("one day revised", revised, plain_upserts, "<= 100 ms"),
     ]
-    return rows, chain.home.database.stat().st_size / 1e6, len(loaded.bars)
+    return rows, workspace.home.database.stat().st_size / 1e6, len(loaded.bars)
 
 
 if __name__ == "__main__":

@@ -23,16 +23,16 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from regime_assets.library.design import Design
+from regime_assets.library.encoders.mlp_vae import VaeSettings, to_sequences
+from regime_assets.library.encoders.mlp_vae_training import fit_vae
 from regime_assets.library.evaluation.gate import GateSettings, RefreshEvidence, judge_refresh
 from regime_assets.library.evaluation.gate_rules import Integrity
-from regime_assets.library.evaluation.scoring import score
-from regime_assets.library.models.features import compute_features
-from regime_assets.library.models.policy_training import train_policy
-from regime_assets.library.models.refit import FittedModels, build_tape, decide
-from regime_assets.library.models.regimes import compare_regimes, fit_regimes
-from regime_assets.library.models.training_set import TrainingSet
-from regime_assets.library.models.vae import VaeSettings, to_sequences
-from regime_assets.library.models.vae_training import fit_vae
+from regime_assets.library.features.market_risk import compute_features
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.policies.training import train_policy
+from regime_assets.library.recipe import FittedModels, build_tape, decide
+from regime_assets.library.regimes.regime_model import compare_regimes, fit_regimes
+from regime_assets.library.trading.scoring import score
 
 SIZES = {"20x365d": (20, 252), "500x10y": (500, 2520)}
 REPEATS = 3

@@ -21,7 +21,7 @@ import pandas as pd
 from jumpmodels.jump import JumpModel
 
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.models.jump_model import fit_jump_model, online_states, spread_starts
+from regime_assets.library.regimes.jump_model import fit_jump_model, online_states, spread_starts
 
 REPEATS = 5
 Answer = TypeVar("Answer")

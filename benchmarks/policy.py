@@ -26,26 +26,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from regimes import COST, Market, read_market  # pyright: ignore[reportMissingImports]
 
+from regime_assets.library.determinism import derive_seed, deterministic
+from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.encoders.mlp_vae_training import fit_vae
 from regime_assets.library.evaluation.baselines import (
     BaselineSettings,
     moving_average_exposure,
     volatility_target_exposure,
 )
 from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
-from regime_assets.library.evaluation.scoring import score
-from regime_assets.library.models.determinism import derive_seed, deterministic
-from regime_assets.library.models.identity import IdentitySettings
-from regime_assets.library.models.mixture import MixtureSettings
-from regime_assets.library.models.networks import Member, Networks
-from regime_assets.library.models.persistence import PersistenceSettings
-from regime_assets.library.models.policy import Policy
-from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.policy_training import PolicyFit, train_policy
-from regime_assets.library.models.policy_validation import purged_folds
-from regime_assets.library.models.regimes import RegimeModel, fit_regimes, observations
-from regime_assets.library.models.tape import MarketTape
-from regime_assets.library.models.vae import VaeSettings
-from regime_assets.library.models.vae_training import fit_vae
+from regime_assets.library.policies.networks import Member, Networks
+from regime_assets.library.policies.policy import Policy
+from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.policies.training import PolicyFit, train_policy
+from regime_assets.library.policies.validation import purged_folds
+from regime_assets.library.regimes.identity import IdentitySettings
+from regime_assets.library.regimes.mixture import MixtureSettings
+from regime_assets.library.regimes.persistence import PersistenceSettings
+from regime_assets.library.regimes.regime_model import RegimeModel, fit_regimes, observations
+from regime_assets.library.trading.scoring import score
+from regime_assets.library.trading.tape import MarketTape
 
 Array = NDArray[np.float64]
 FOLDS = (2003, 2007, 2011, 2015, 2019, 2023)
@@ -175,8 +175,8 @@ def training_scores(
     tape: MarketTape, settings: PolicySettings, before: Policy, index: int, *, warm: bool
 ) -> list[float]:
     """The objective of a member's training after 0, 1, 2, ... rollouts."""
-    from regime_assets.library.models.policy_learner import train_member
-    from regime_assets.library.models.trading_env import TradingVecEnv
+    from regime_assets.library.policies.learner import train_member
+    from regime_assets.library.trading.env import TradingVecEnv
 
     segments = purged_folds(tape, settings.seeds, settings.purge_sessions)[index].training
     played = replace(tape, observations=before.standardised(tape.observations))

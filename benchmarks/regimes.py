@@ -22,18 +22,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.encoders.mlp_vae import Scaler, VaeSettings, fit_scaler
+from regime_assets.library.encoders.mlp_vae_training import fit_vae
 from regime_assets.library.evaluation.bootstrap import sharpe_difference
 from regime_assets.library.evaluation.metrics import summarise
-from regime_assets.library.evaluation.scoring import Scored, score
+from regime_assets.library.features.market_risk import FeatureSettings, compute_features
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.features import FeatureSettings, compute_features
-from regime_assets.library.models.identity import IdentitySettings
-from regime_assets.library.models.mixture import MixtureSettings, downside_moments
-from regime_assets.library.models.persistence import PersistenceSettings, fit_persistence
-from regime_assets.library.models.regimes import RegimeModel, compare_regimes, coordinates_of, fit_regimes
-from regime_assets.library.models.vae import Scaler, VaeSettings, fit_scaler
-from regime_assets.library.models.vae_training import fit_vae
+from regime_assets.library.regimes.identity import IdentitySettings
+from regime_assets.library.regimes.mixture import MixtureSettings, downside_moments
+from regime_assets.library.regimes.persistence import PersistenceSettings, fit_persistence
+from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, coordinates_of, fit_regimes
+from regime_assets.library.trading.scoring import Scored, score
 
 Array = NDArray[np.float64]
 States = NDArray[np.int64]

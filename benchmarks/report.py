@@ -19,10 +19,10 @@ from scoring import COST, measure
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.evaluation.bootstrap import sharpe_difference, sharpe_interval
-from regime_assets.library.evaluation.figures import Estimate
 from regime_assets.library.evaluation.metrics import summarise
-from regime_assets.library.evaluation.report import Fact, RegimeHistory, ReportContent, StrategyRow, write_report
-from regime_assets.library.evaluation.scoring import score
+from regime_assets.library.report.figures import Estimate
+from regime_assets.library.report.page import Fact, RegimeHistory, ReportContent, StrategyRow, write_report
+from regime_assets.library.trading.scoring import score
 
 
 class Track:

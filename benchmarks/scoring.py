@@ -18,7 +18,7 @@ import pandas as pd
 
 from regime_assets.library.evaluation.batch import summarise_batch
 from regime_assets.library.evaluation.metrics import summarise
-from regime_assets.library.evaluation.scoring import realised_returns, score
+from regime_assets.library.trading.scoring import realised_returns, score
 
 COST = 0.0010
 REPEATS = 3

@@ -30,11 +30,11 @@ import numpy as np
 
 from regime_assets.library.home import Home
 from regime_assets.library.production.bundle import Bundle, save_bundle
-from regime_assets.library.production.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
-from regime_assets.library.production.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.production.registry import Registry
-from regime_assets.library.production.service import TOKEN_VARIABLE
 from regime_assets.library.production.signal import combine, score
+from regime_assets.library.serving.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
+from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
+from regime_assets.library.serving.service import TOKEN_VARIABLE
 from regime_assets_tests.library.production.bundles import random_bundle, random_features
 
 MODEL = "us.short"
@@ -81,7 +81,7 @@ def running_service(home: Path) -> Iterator[tuple[httpx.Client, float]]:
     """The service as its own process; gives a client and the time from the start to the first health answer."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
-    module = "regime_assets.library.production.service"
+    module = "regime_assets.library.serving.service"
     command = [sys.executable, "-m", module, "--home", str(home), "--model", MODEL, "--port", port]
     command += ["--poll-seconds", "0.05"]  # so that hardly a promotion goes unseen
     started = time.perf_counter()

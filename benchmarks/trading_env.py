@@ -34,10 +34,10 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from regime_assets.library.models.actions import TradingSettings
-from regime_assets.library.models.tape import MarketTape
-from regime_assets.library.models.tensor_ppo import TensorPPO
-from regime_assets.library.models.trading_env import TradingVecEnv
+from regime_assets.library.policies.tensor_ppo import TensorPPO
+from regime_assets.library.trading.actions import TradingSettings
+from regime_assets.library.trading.env import TradingVecEnv
+from regime_assets.library.trading.tape import MarketTape
 
 SESSIONS, INSTRUMENTS, OBSERVATIONS = 2500, 20, 8
 

@@ -12,12 +12,12 @@ import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.chain import Chain
+from regime_assets.library.workspace import Workspace
 from regime_assets.metadata import figures, table
 from regime_assets.resources import DataHome
 
-Evaluate = Callable[[Chain, Lane, date], Sequence[RuleOutcome]]
-Tables = Callable[[Chain, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
+Evaluate = Callable[[Workspace, Lane, date], Sequence[RuleOutcome]]
+Tables = Callable[[Workspace, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
 """(chain, sessions) → by rule, the tables that its check shows besides the outcome, by their names."""
 Effect = Literal["block", "error", "warn"]
 
@@ -126,9 +126,9 @@ def _checks(
 
     @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"))
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
-        chain = data.chain(lane.universe)
-        by_session = {session: evaluate(chain, lane, session) for session in sessions_of(context)}
-        tables = tables_of(chain, list(by_session)) if tables_of else {}
+        workspace = data.workspace(lane.universe)
+        by_session = {session: evaluate(workspace, lane, session) for session in sessions_of(context)}
+        tables = tables_of(workspace, list(by_session)) if tables_of else {}
         for name, rule in rules.items():
             yield _result(key, name, rule.effect, by_session, tables.get(name, {}))
 
@@ -166,23 +166,23 @@ def _result(
     )
 
 
-def _judge_bars(chain: Chain, _lane: Lane, session: date) -> Sequence[RuleOutcome]:
-    from regime_assets.library.pipeline.ingestion import judge_stored_bars
+def _judge_bars(workspace: Workspace, _lane: Lane, session: date) -> Sequence[RuleOutcome]:
+    from regime_assets.library.steps.raw_prices import judge_stored_bars
 
-    return judge_stored_bars(chain, session, tuple(BAR_RULES))
+    return judge_stored_bars(workspace, session, tuple(BAR_RULES))
 
 
-def bar_tables(chain: Chain, sessions: Sequence[date]) -> dict[str, dict[str, dg.MetadataValue]]:
+def bar_tables(workspace: Workspace, sessions: Sequence[date]) -> dict[str, dict[str, dg.MetadataValue]]:
     """Rule → what it ever held back of these sessions, with the time at which it was accepted after all; revisions."""
     from regime_assets.library.market.quarantine import as_text
-    from regime_assets.library.pipeline.revised_bars import revised_since_last_decision
+    from regime_assets.library.steps.revised_bars import revised_since_last_decision
 
-    rows = as_text(chain.quarantine.history(sessions=sessions))
+    rows = as_text(workspace.quarantine.history(sessions=sessions))
     tables = {
         str(rule): {"quarantined": table(of_rule.drop(columns="rule").tail(50))}
         for rule, of_rule in rows.groupby("rule")
     }
-    revised = {session: revised_since_last_decision(chain, session) for session in sessions}
+    revised = {session: revised_since_last_decision(workspace, session) for session in sessions}
     shown = [rows.assign(known_as_of=session) for session, rows in revised.items() if not rows.empty]
     if shown:
         import pandas as pd
@@ -191,14 +191,14 @@ def bar_tables(chain: Chain, sessions: Sequence[date]) -> dict[str, dict[str, dg
     return tables
 
 
-def _judge_window(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-    from regime_assets.library.pipeline.ingestion import judge_window
+def _judge_window(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
+    from regime_assets.library.steps.raw_prices import judge_window
 
-    return judge_window(chain, lane.horizon, session, tuple(WINDOW_RULES))
+    return judge_window(workspace, lane.horizon, session, tuple(WINDOW_RULES))
 
 
 def _recorded(kind: str) -> Evaluate:
-    def evaluate(chain: Chain, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-        return chain.lineage(lane.horizon).outcomes(RECORDED_UNDER.get(kind, kind), session)
+    def evaluate(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
+        return workspace.lineage(lane.horizon).outcomes(RECORDED_UNDER.get(kind, kind), session)
 
     return evaluate

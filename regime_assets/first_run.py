@@ -61,10 +61,10 @@ def first_run(home: Home, universe_name: str, sessions: int, first: date | None)
 
 def print_status(home: Home, universe: Universe, console: Console) -> None:
     """The newest sessions' regimes, weights and out-of-sample figures, and where the reports lie."""
-    from regime_assets.library.chain import Chain
-    from regime_assets.library.pipeline.status import status_rows
+    from regime_assets.library.steps.status import status_rows
+    from regime_assets.library.workspace import Workspace
 
-    rows = status_rows(Chain(universe, home))
+    rows = status_rows(Workspace(universe, home))
     if rows.empty:
         console.print(f"{universe.name}: nothing was materialized yet")
         return

@@ -26,7 +26,7 @@ def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataVa
 
 def picture(png: bytes, alt: str) -> dg.MetadataValue:
     """A PNG that the UI shows in place."""
-    from regime_assets.library.evaluation.figures import markdown_picture
+    from regime_assets.library.report.figures import markdown_picture
 
     return dg.MetadataValue.md(markdown_picture(png, alt))
 

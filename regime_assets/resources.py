@@ -9,8 +9,8 @@ import dagster as dg
 from regime_assets.library.home import Home
 
 if TYPE_CHECKING:
-    from regime_assets.library.chain import Chain
     from regime_assets.library.universe import Universe
+    from regime_assets.library.workspace import Workspace
 
 MLFLOW_EXPERIMENT = "regime_assets"
 
@@ -24,11 +24,11 @@ class DataHome(dg.ConfigurableResource):
         """The folder's layout."""
         return Home(Path(self.root)) if self.root else Home.from_environment()
 
-    def chain(self, universe: "Universe") -> "Chain":
+    def workspace(self, universe: "Universe") -> "Workspace":
         """The stores of one universe."""
-        from regime_assets.library.chain import Chain
+        from regime_assets.library.workspace import Workspace
 
-        return Chain(universe, self.home())
+        return Workspace(universe, self.home())
 
 
 @dg.resource(

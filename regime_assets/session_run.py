@@ -6,8 +6,8 @@ from datetime import date
 import dagster as dg
 
 from regime_assets.assets.lane import Lane
+from regime_assets.library.cadence import refit_due
 from regime_assets.library.market.calendar import TradingCalendar
-from regime_assets.library.models.cadence import refit_due
 from regime_assets.library.universe import HORIZONS, Horizon
 
 REFIT_ASSETS = ("vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion")

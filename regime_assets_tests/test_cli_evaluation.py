@@ -10,34 +10,34 @@ import pytest
 
 from regime_assets.cli import main
 from regime_assets.definitions import UNIVERSES_VARIABLE
-from regime_assets.library.chain import Chain
 from regime_assets.library.evaluation import proofs
 from regime_assets.library.evaluation.proofs import Proof
 from regime_assets.library.home import HOME_VARIABLE
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets_tests.library.pipeline.test_history import LAST, UNIVERSE, quick_chain
+from regime_assets.library.workspace import Workspace
+from regime_assets_tests.library.research.test_long_walk import LAST, UNIVERSE, quick_chain
 
 WALK = ["walk-forward", "tiny", "short", "--first", "2016-02-01", "--last", str(LAST), "--refit-every", "20"]
 
 
 @pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chain:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The universe's file and an empty home, as the environment names them; models are small."""
     (tmp_path / "tiny.yaml").write_text(UNIVERSE)
-    chain = quick_chain(tmp_path)
-    quick = chain.design
-    monkeypatch.setattr(Chain, "design", property(lambda _: quick))
-    monkeypatch.setenv(HOME_VARIABLE, str(chain.home.root))
+    workspace = quick_chain(tmp_path)
+    quick = workspace.design
+    monkeypatch.setattr(Workspace, "design", property(lambda _: quick))
+    monkeypatch.setenv(HOME_VARIABLE, str(workspace.home.root))
     monkeypatch.setenv(UNIVERSES_VARIABLE, str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
-    return chain
+    return workspace
 
 
 @pytest.fixture
-def stored(chain: Chain) -> Chain:
-    fetched = SampleSource().fetch(chain.universe.instruments, chain.universe.history_start, LAST)
-    chain.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), chain.calendar)
-    return chain
+def stored(workspace: Workspace) -> Workspace:
+    fetched = SampleSource().fetch(workspace.universe.instruments, workspace.universe.history_start, LAST)
+    workspace.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), workspace.calendar)
+    return workspace
 
 
 @pytest.mark.usefixtures("stored")
@@ -56,12 +56,14 @@ def test_a_walk_forward_shows_progress_and_a_table_and_asked_again_only_the_tabl
     assert again in first, "what is stored gives the same table"
 
 
-def test_a_walk_forward_without_prices_says_what_to_do(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_walk_forward_without_prices_says_what_to_do(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["walk-forward", "tiny", "short"]) == 1
     told = capsys.readouterr().err
     assert "no prices of" in told
     assert "materialize a session first" in told
-    assert not (chain.home.root / "walk_forward").exists()
+    assert not (workspace.home.root / "walk_forward").exists()
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,8 @@ def test_the_proofs_command_fails_when_one_of_them_does(
 ) -> None:
     """The proofs themselves are tested where they are; here they are stood in for, because they take minutes."""
 
-    def shown(chain: Chain, end: date, scratch: Path) -> Iterator[Proof]:
-        assert (chain.universe.name, end, scratch.is_dir()) == ("tiny", LAST, True)
+    def shown(workspace: Workspace, end: date, scratch: Path) -> Iterator[Proof]:
+        assert (workspace.universe.name, end, scratch.is_dir()) == ("tiny", LAST, True)
         yield Proof("no look-ahead", True, "equal to the bit")
         yield Proof("an oracle is found", holds, "3.1 standard errors")
 

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 from regime_assets.definitions import build_definitions
-from regime_assets.library.chain import Chain
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.pipeline.status import status_rows
 from regime_assets.library.production.names import model_name
+from regime_assets.library.steps.status import status_rows
 from regime_assets.library.universe import HORIZONS, load_universe
+from regime_assets.library.workspace import Workspace
 from regime_assets_tests.chain_run import materialize
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
@@ -54,8 +54,8 @@ class Folder:
     prices: Path
 
     @property
-    def chain(self) -> Chain:
-        return Chain(load_universe(self.universes / "tiny.yaml"), self.home)
+    def workspace(self) -> Workspace:
+        return Workspace(load_universe(self.universes / "tiny.yaml"), self.home)
 
 
 def prices() -> pd.DataFrame:
@@ -94,33 +94,33 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, Folder]:
     return plain, knowing
 
 
-def fingerprint(chain: Chain) -> dict[str, object]:
+def fingerprint(workspace: Workspace) -> dict[str, object]:
     """Everything that a session's assets decided, by name."""
     found: dict[str, object] = {}
     for horizon in HORIZONS:
         for session in map(date.fromisoformat, SESSIONS):
-            found[f"{horizon} {session} window"] = chain.training_set(horizon, session).data_hash
+            found[f"{horizon} {session} window"] = workspace.training_set(horizon, session).data_hash
             for kind in KINDS:
-                found[f"{horizon} {session} {kind}"] = chain.lineage(horizon).require(kind, session).sha256
-        for version in chain.registry.versions(model_name("tiny", horizon)):
+                found[f"{horizon} {session} {kind}"] = workspace.lineage(horizon).require(kind, session).sha256
+        for version in workspace.registry.versions(model_name("tiny", horizon)):
             found[f"{horizon} bundle {version.session}"] = version.sha256
     for table in ("decisions", "daily_signal", "judgements", "drift_report", "latents", "live_performance"):
-        rows = chain.database.query(f"SELECT * FROM {table} ORDER BY ALL")
+        rows = workspace.database.query(f"SELECT * FROM {table} ORDER BY ALL")
         found[table] = rows.to_json(double_precision=15)
     return found
 
 
 def test_a_different_future_changes_nothing_that_was_decided_before(folders: tuple[Folder, Folder]) -> None:
-    plain, knowing = (fingerprint(folder.chain) for folder in folders)
+    plain, knowing = (fingerprint(folder.workspace) for folder in folders)
     assert [name for name in plain if plain[name] != knowing[name]] == []
-    stored = folders[1].chain.market.newest_sessions()
+    stored = folders[1].workspace.market.newest_sessions()
     assert min(stored.values()) >= date.fromisoformat(LATER_SESSION), "the future was there to be seen"
 
 
 def test_the_second_session_starts_from_the_accepted_models_of_the_first(folders: tuple[Folder, Folder]) -> None:
-    chain = folders[0].chain
+    workspace = folders[0].workspace
     for horizon in HORIZONS:
-        lineage = chain.lineage(horizon)
+        lineage = workspace.lineage(horizon)
         for kind in ("vae", "gmm", "rl_policy"):
             first, second = (lineage.require(kind, date.fromisoformat(session)) for session in SESSIONS)
             assert not first.warm_started
@@ -129,10 +129,10 @@ def test_the_second_session_starts_from_the_accepted_models_of_the_first(folders
 
 
 def test_the_first_champion_serves_and_its_answer_is_logged(folders: tuple[Folder, Folder]) -> None:
-    chain = folders[0].chain
+    workspace = folders[0].workspace
     for horizon in HORIZONS:
-        assert chain.registry.champion(model_name("tiny", horizon)) is not None
-    rows = status_rows(chain)
+        assert workspace.registry.champion(model_name("tiny", horizon)) is not None
+    rows = status_rows(workspace)
     assert list(rows["session"]) == [SESSIONS[0], SESSIONS[0], SESSIONS[1], SESSIONS[1]]
     assert set(rows["horizon"]) == {"short", "long"}
     assert all("SP500" in weights for weights in rows["weights"])
@@ -171,9 +171,9 @@ def test_reports_and_tracking_are_complete(folders: tuple[Folder, Folder]) -> No
 
 def test_materializing_a_session_again_gives_the_same_bits(folders: tuple[Folder, Folder]) -> None:
     folder = folders[0]
-    before = fingerprint(folder.chain)
+    before = fingerprint(folder.workspace)
     assert materialize(folder.home, folder.universes, "tiny_daily", SESSIONS[-1]).success
-    after = fingerprint(folder.chain)
+    after = fingerprint(folder.workspace)
     assert [name for name in before if before[name] != after[name]] == []
 
 
@@ -184,7 +184,7 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
     path = folder.prices / "KO.csv"
     whole = path.read_text()
     path.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.startswith(NEXT_SESSION)))
-    before = fingerprint(folder.chain)
+    before = fingerprint(folder.workspace)
     try:
         result = materialize(folder.home, folder.universes, "tiny_daily", NEXT_SESSION)
     finally:
@@ -194,9 +194,9 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
     assert failure.step_key == "tiny__raw_prices"
     assert "KO" in str(failure.step_failure_data.error)
     assert NEXT_SESSION in str(failure.step_failure_data.error)
-    assert fingerprint(folder.chain) == before
-    assert set(folder.chain.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
-    quarantined = folder.chain.quarantine.history()
+    assert fingerprint(folder.workspace) == before
+    assert set(folder.workspace.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
+    quarantined = folder.workspace.quarantine.history()
     assert list(quarantined["symbol"]) == ["KO"]
     client = MlflowClient(tracking_uri=folder.home.mlflow_uri)
     (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")
@@ -206,15 +206,15 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
 
 def test_an_operator_rolls_back_from_a_job(folders: tuple[Folder, Folder]) -> None:
     folder, name = folders[1], model_name("tiny", "short")
-    before = folder.chain.registry.champion(name)
-    previous = folder.chain.registry.previous(name)
+    before = folder.workspace.registry.champion(name)
+    previous = folder.workspace.registry.previous(name)
     assert before is not None
     assert previous is not None, "two sessions were promoted"
     definitions = build_definitions(folder.home, folder.universes)
     config = {"ops": {"tiny_roll_back_champion": {"config": {"horizon": "short", "reason": "it broke"}}}}
     result = definitions.resolve_job_def("tiny_roll_back").execute_in_process(run_config=config)
     assert result.success
-    now = folder.chain.registry.champion(name)
+    now = folder.workspace.registry.champion(name)
     assert now is not None
     assert now.version == previous.version
-    assert folder.chain.registry.history(name)[-1].reason == "it broke"
+    assert folder.workspace.registry.history(name)[-1].reason == "it broke"

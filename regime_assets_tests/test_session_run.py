@@ -10,13 +10,14 @@ import pytest
 
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
-from regime_assets.automation import daily_job, drift_sensor, signal_job
-from regime_assets.catch_up import daily_sensor
 from regime_assets.definitions import build_definitions
+from regime_assets.jobs import daily_job, signal_job
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.partitions import session_partitions
+from regime_assets.sensors.catch_up import daily_sensor
+from regime_assets.sensors.drift import drift_sensor
 from regime_assets.session_run import REFIT_ASSETS, session_assets
 
 UNIVERSE = """\

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 
 from regime_assets.assets.lane import Lane
-from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
+from regime_assets.library.encoders.mlp_vae import VaeSettings
 from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
-from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.vae import VaeSettings
+from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.universe import HORIZONS, load_universe
+from regime_assets.library.workspace import Workspace
 from regime_assets.partitions import session_partitions
 from regime_assets.session_run import refitted, session_assets
 from regime_assets_tests.chain_run import materialize
@@ -52,7 +52,7 @@ macro: {{kind: fred, series: [GBR], features: [GBR], options: {{base_url: "{url}
 """
 
 
-def opened(root: Path, text: str, calendar: str, symbols: list[str]) -> Chain:
+def opened(root: Path, text: str, calendar: str, symbols: list[str]) -> Workspace:
     """A universe file and simulated closes on its calendar: half-years of calm and of turmoil."""
     home, universes, prices = Home(root / "home"), root / "universes", root / "prices"
     universes.mkdir()
@@ -66,40 +66,40 @@ def opened(root: Path, text: str, calendar: str, symbols: list[str]) -> Chain:
     closes = 100.0 * np.cumprod(1.0 + volatility * shocks, axis=0)
     for symbol, column in zip(symbols, closes.T, strict=True):
         pd.DataFrame({"session": sessions, "close": column}).to_csv(prices / f"{symbol}.csv", index=False)
-    return Chain(load_universe(universes / "universe.yaml"), home)
+    return Workspace(load_universe(universes / "universe.yaml"), home)
 
 
-def failures(chain: Chain, session: date, selection: list[str] | None = None) -> list[str]:
+def failures(workspace: Workspace, session: date, selection: list[str] | None = None) -> list[str]:
     """Materialize a session; what failed and why."""
-    universes = chain.home.root.parent / "universes"
-    result = materialize(chain.home, universes, f"{chain.universe.name}_daily", session.isoformat(), selection)
+    universes = workspace.home.root.parent / "universes"
+    result = materialize(workspace.home, universes, f"{workspace.universe.name}_daily", session.isoformat(), selection)
     failed = [event for event in result.all_events if event.is_step_failure]
     return [f"{event.step_key}: {event.step_failure_data.error}" for event in failed]
 
 
-def days(chain: Chain, session: date) -> list[date]:
+def days(workspace: Workspace, session: date) -> list[date]:
     """The sessions of the short window, after a look at both."""
     for horizon in HORIZONS:
-        found = [moment.date() for moment in chain.training_set(horizon, session).sessions]
-        assert found == list(chain.calendar.sessions(found[0], session))
-    return [moment.date() for moment in chain.training_set("short", session).sessions]
+        found = [moment.date() for moment in workspace.training_set(horizon, session).sessions]
+        assert found == list(workspace.calendar.sessions(found[0], session))
+    return [moment.date() for moment in workspace.training_set("short", session).sessions]
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that are hardly trained, which the gate lets serve: whether they are good is not asked here."""
     lenient = GateSettings(drawdown_limit=1.0, turnover_limit=1e9)
-    monkeypatch.setattr(Chain, "design", TINY)
-    monkeypatch.setattr("regime_assets.library.pipeline.backtest.GateSettings", lambda: lenient)
+    monkeypatch.setattr(Workspace, "design", TINY)
+    monkeypatch.setattr("regime_assets.library.steps.backtest_report.GateSettings", lambda: lenient)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_market_that_never_closes_has_a_signal_on_a_sunday(tmp_path: Path) -> None:
     symbols = ["BTC-USD", "ETH-USD", "LTC-USD", "XRP-USD"]
-    chain, sunday = opened(tmp_path, CRYPTO, "24/7", symbols), date(2018, 8, 26)
-    assert failures(chain, sunday) == []
-    assert len(days(chain, sunday)) == 365
-    signal = chain.database.query("SELECT symbol, as_of FROM daily_signal ORDER BY symbol")
+    workspace, sunday = opened(tmp_path, CRYPTO, "24/7", symbols), date(2018, 8, 26)
+    assert failures(workspace, sunday) == []
+    assert len(days(workspace, sunday)) == 365
+    signal = workspace.database.query("SELECT symbol, as_of FROM daily_signal ORDER BY symbol")
     assert list(signal["symbol"]) == symbols
     assert set(signal["as_of"].dt.date) == {sunday}
 
@@ -119,30 +119,30 @@ def test_london_keeps_its_holidays_its_members_its_cadence_and_what_was_publishe
     ]
     with running_server() as server:
         prepare_fred(server, "GBR", vintages)
-        chain = opened(
+        workspace = opened(
             tmp_path, LONDON.format(url=server.base_url), "XLON", ["VOD.L", "HSBA.L", "BP.L", "AZN.L", "ARM.L"]
         )
-        assert failures(chain, tuesday) == []
-        lane = Lane(chain.universe, session_partitions(chain.universe, chain.calendar))
+        assert failures(workspace, tuesday) == []
+        lane = Lane(workspace.universe, session_partitions(workspace.universe, workspace.calendar))
         with dg.DagsterInstance.get() as instance:
-            assets = session_assets(lane, refitted(lane, wednesday, chain.calendar, instance))
+            assets = session_assets(lane, refitted(lane, wednesday, workspace.calendar, instance))
         assert assets
-        assert failures(chain, wednesday, [key.to_user_string() for key in assets]) == []
-    assert tuesday - timedelta(days=1) not in days(chain, tuesday)
-    answered_by_the_champion(chain, tuesday, wednesday)
+        assert failures(workspace, wednesday, [key.to_user_string() for key in assets]) == []
+    assert tuesday - timedelta(days=1) not in days(workspace, tuesday)
+    answered_by_the_champion(workspace, tuesday, wednesday)
     for session, present in ((tuesday, True), (wednesday, False)):
-        assert chain.read_window("short", session).prices["ARM.L"].notna().iloc[-1] == present
-    known = chain.training_set("long", wednesday).features["macro_GBR"]
+        assert workspace.read_window("short", session).prices["ARM.L"].notna().iloc[-1] == present
+    known = workspace.training_set("long", wednesday).features["macro_GBR"]
     assert known.iloc[-1] == pytest.approx(float(vintages[-2].value)), "the last one is published in September"
 
 
-def answered_by_the_champion(chain: Chain, refit: date, held: date) -> None:
+def answered_by_the_champion(workspace: Workspace, refit: date, held: date) -> None:
     """The models of one session answered for the next one, from its own data."""
     for horizon in HORIZONS:
-        log = DeploymentLog(chain.database)
+        log = DeploymentLog(workspace.database)
         first, second = (log.served("london", horizon, session) for session in (refit, held))
         assert first is not None
         assert second is not None
         assert second.bundle_sha256 == first.bundle_sha256
         assert second.inputs_hash != first.inputs_hash
-        assert chain.lineage(horizon).find("vae", held) is None
+        assert workspace.lineage(horizon).find("vae", held) is None

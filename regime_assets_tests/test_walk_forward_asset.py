@@ -10,14 +10,14 @@ import dagster as dg
 import pytest
 
 from regime_assets.definitions import build_definitions
-from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
 from regime_assets.library.home import HOME_VARIABLE
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.pipeline import history
-from regime_assets.library.pipeline.walk_store import SEGMENTS
+from regime_assets.library.research import long_walk
+from regime_assets.library.research.walk_store import SEGMENTS
 from regime_assets.library.universe import load_universe
-from regime_assets_tests.library.pipeline.test_history import LAST, UNIVERSE, quick_chain
+from regime_assets.library.workspace import Workspace
+from regime_assets_tests.library.research.test_long_walk import LAST, UNIVERSE, quick_chain
 
 FIRST = date(2016, 1, 4)
 KEY = dg.AssetKey(["tiny", "short", "walk_forward"])
@@ -25,16 +25,16 @@ pytestmark = pytest.mark.xdist_group("walk_forward_asset")
 
 
 @pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chain:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A small universe with stored prices, whose models are fitted within tenths of a second in the graph as well."""
     (tmp_path / "tiny.yaml").write_text(UNIVERSE)
-    chain = quick_chain(tmp_path)
-    quick: Design = chain.design
-    monkeypatch.setattr(Chain, "design", property(lambda _: quick))
-    monkeypatch.setenv(HOME_VARIABLE, str(chain.home.root))
-    fetched = SampleSource().fetch(chain.universe.instruments, chain.universe.history_start, LAST)
-    chain.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), chain.calendar)
-    return chain
+    workspace = quick_chain(tmp_path)
+    quick: Design = workspace.design
+    monkeypatch.setattr(Workspace, "design", property(lambda _: quick))
+    monkeypatch.setenv(HOME_VARIABLE, str(workspace.home.root))
+    fetched = SampleSource().fetch(workspace.universe.instruments, workspace.universe.history_start, LAST)
+    workspace.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), workspace.calendar)
+    return workspace
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialize(
-    chain: Chain, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST, **config: int
+    workspace: Workspace, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST, **config: int
 ) -> dg.ExecuteInProcessResult:
-    definitions = build_definitions(chain.home, chain.home.root.parent)
+    definitions = build_definitions(workspace.home, workspace.home.root.parent)
     asset = definitions.resolve_assets_def(KEY)
     return dg.materialize(
         [asset],
@@ -64,11 +64,11 @@ def materialize(
     )
 
 
-def test_a_range_is_decided_and_scored_in_one_run(chain: Chain, instance: dg.DagsterInstance) -> None:
-    done = materialize(chain, instance)
+def test_a_range_is_decided_and_scored_in_one_run(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    done = materialize(workspace, instance)
     assert done.success
-    sessions = chain.calendar.sessions(FIRST, LAST)
-    decided = chain.database.query(f"SELECT DISTINCT session FROM {SEGMENTS} ORDER BY session")["session"]
+    sessions = workspace.calendar.sessions(FIRST, LAST)
+    decided = workspace.database.query(f"SELECT DISTINCT session FROM {SEGMENTS} ORDER BY session")["session"]
     assert [day.date() for day in decided] == list(sessions)
     assert len(instance.get_materialized_partitions(KEY)) == len(sessions)
 
@@ -83,36 +83,38 @@ def test_a_range_is_decided_and_scored_in_one_run(chain: Chain, instance: dg.Dag
 
 
 def test_a_run_that_broke_off_is_continued_by_the_next(
-    chain: Chain, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = history.StoredRun.store
+    stored = long_walk.StoredRun.store
     kept: list[date] = []
 
-    def breaks_at_the_fourth(run: history.StoredRun, segment: object) -> None:
+    def breaks_at_the_fourth(run: long_walk.StoredRun, segment: object) -> None:
         if len(kept) == 3:
             raise RuntimeError("the machine went away")
         stored(run, segment)
         kept.append(segment.session.date())
 
-    monkeypatch.setattr(history.StoredRun, "store", breaks_at_the_fourth)
-    assert not materialize(chain, instance).success
+    monkeypatch.setattr(long_walk.StoredRun, "store", breaks_at_the_fourth)
+    assert not materialize(workspace, instance).success
     assert len(kept) == 3
 
     refitted: list[date] = []
 
-    def counted(run: history.StoredRun, segment: object) -> None:
+    def counted(run: long_walk.StoredRun, segment: object) -> None:
         refitted.append(segment.session.date())
         stored(run, segment)
 
-    monkeypatch.setattr(history.StoredRun, "store", counted)
-    assert materialize(chain, instance).success
+    monkeypatch.setattr(long_walk.StoredRun, "store", counted)
+    assert materialize(workspace, instance).success
     assert len(refitted) == 4
     assert min(refitted) > max(kept), "what was stored is not fitted again"
 
 
-def test_a_range_that_begins_before_the_history_suffices_says_so(chain: Chain, instance: dg.DagsterInstance) -> None:
-    (chain.home.root.parent / "tiny.yaml").write_text(UNIVERSE.replace("2012-01-03", "2013-03-01"))
-    late = Chain(load_universe(chain.home.root.parent / "tiny.yaml"), chain.home)
+def test_a_range_that_begins_before_the_history_suffices_says_so(
+    workspace: Workspace, instance: dg.DagsterInstance
+) -> None:
+    (workspace.home.root.parent / "tiny.yaml").write_text(UNIVERSE.replace("2012-01-03", "2013-03-01"))
+    late = Workspace(load_universe(workspace.home.root.parent / "tiny.yaml"), workspace.home)
     refused = materialize(late, instance, date(2015, 1, 2), date(2015, 1, 5))
     assert not refused.success
     failure = refused.failure_data_for_node("tiny__short__walk_forward")

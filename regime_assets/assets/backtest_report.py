@@ -41,12 +41,12 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
-        from regime_assets.library.evaluation.figures import equity_and_drawdown
-        from regime_assets.library.pipeline.backtest import backtest
+        from regime_assets.library.report.figures import equity_and_drawdown
+        from regime_assets.library.steps.backtest_report import backtest
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            done = backtest(chain, lane.horizon, session, log=context.log.info)
+            done = backtest(workspace, lane.horizon, session, log=context.log.info)
             mlflow.log_metrics(done.tracked(f"{lane.horizon}.backtest_report"), step=session.toordinal())
             mlflow.log_artifact(str(done.report), f"{lane.horizon}.backtest_report")
             metadata = figures(done.figures) | {

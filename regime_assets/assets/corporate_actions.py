@@ -30,11 +30,11 @@ def corporate_actions(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.pipeline.ingestion import known_actions
+        from regime_assets.library.steps.raw_prices import known_actions
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            actions = known_actions(chain, session)
+            actions = known_actions(workspace, session)
             counts = actions["kind"].value_counts()
             metadata = figures(
                 {

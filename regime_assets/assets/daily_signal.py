@@ -29,12 +29,12 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
         **lane.declare("daily_signal", kinds={"numpy", "duckdb"}, deps=deps, description=__doc__, metadata=COLUMNS)
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.pipeline.serving import NoChampionError, serve
+        from regime_assets.library.steps.daily_signal import NoChampionError, serve
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
             try:
-                served = serve(chain, session)
+                served = serve(workspace, session)
             except NoChampionError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             metadata = figures(served.figures) | {

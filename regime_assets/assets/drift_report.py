@@ -41,13 +41,13 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.evaluation.figures import drift_bars
-        from regime_assets.library.pipeline.drift import report_drift
-        from regime_assets.library.pipeline.episode_history import episode_history
+        from regime_assets.library.report.figures import drift_bars
+        from regime_assets.library.steps.drift_report import report_drift
+        from regime_assets.library.steps.episode_history import episode_history
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            drift = report_drift(chain, lane.horizon, session)
+            drift = report_drift(workspace, lane.horizon, session)
             metadata: dict[str, Any] = {
                 **figures(drift.figures),
                 EPISODE_METADATA: dg.MetadataValue.text(drift.episode_id or ""),
@@ -55,7 +55,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
                 "status": dg.MetadataValue.text(drift.status),
                 "scores": table(drift.scores),
                 "drift": picture(drift_bars(drift.ratios, 1.0), "statistics against thresholds"),
-                "episodes": table(episode_history(chain, lane.horizon, session)),
+                "episodes": table(episode_history(workspace, lane.horizon, session)),
                 "report": file_link(drift.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

@@ -31,15 +31,15 @@ def facts_asset(lane: Lane, name: str, choice: MacroChoice | FundamentalsChoice,
         retry_policy=SOURCE_RETRIES,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.pipeline.facts import FactsError, known_facts, refresh_facts
+        from regime_assets.library.steps.facts import FactsError, known_facts, refresh_facts
 
-        chain, sessions = data.chain(lane.universe), list(sessions_of(context))
+        workspace, sessions = data.workspace(lane.universe), list(sessions_of(context))
         try:
-            written = refresh_facts(chain, choice, sessions, log=context.log.info)
+            written = refresh_facts(workspace, choice, sessions, log=context.log.info)
         except FactsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         for session in sessions:
-            known = known_facts(chain, choice, session)
+            known = known_facts(workspace, choice, session)
             metadata = figures(known.figures | written._asdict()) | {"latest": table(known.latest)}
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

@@ -14,12 +14,12 @@ from regime_assets.metadata import figures, rules
 from regime_assets.resources import DataHome
 
 if TYPE_CHECKING:
-    from regime_assets.library.chain import Chain
-    from regime_assets.library.pipeline.refits import Refit
     from regime_assets.library.production.lineage import Lineage
+    from regime_assets.library.steps.fits import Refit
+    from regime_assets.library.workspace import Workspace
 
-Fit = Callable[["Chain", Any, date, bool], "Refit[Any]"]
-"""(chain, horizon, session, full_retrain) → the refitted model."""
+Fit = Callable[["Workspace", Any, date, bool], "Refit[Any]"]
+"""(workspace, horizon, session, full_retrain) → the refitted model."""
 
 Pictures = Callable[["Refit[Any]"], Mapping[str, dg.MetadataValue]]
 
@@ -45,10 +45,10 @@ def fitting_asset(
     def asset(
         context: dg.AssetExecutionContext, config: RefitConfig, data: DataHome, mlflow: dg.ResourceParam[Any]
     ) -> None:
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            fitted = fit(chain, lane.horizon, session, config.full_retrain)
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted, mlflow, pictures(fitted))
+            fitted = fit(workspace, lane.horizon, session, config.full_retrain)
+            record_fit(context, lane, workspace.lineage(lane.horizon), fitted, mlflow, pictures(fitted))
 
     return asset
 

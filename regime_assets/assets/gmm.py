@@ -18,8 +18,8 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.chain import Chain
-    from regime_assets.library.pipeline.refits import Refit
+    from regime_assets.library.steps.fits import Refit
+    from regime_assets.library.workspace import Workspace
 
 
 def gmm(lane: Lane) -> dg.AssetsDefinition:
@@ -29,14 +29,14 @@ def gmm(lane: Lane) -> dg.AssetsDefinition:
     )
 
 
-def _fit(chain: "Chain", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.pipeline.refits import refit_regimes
+def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
+    from regime_assets.library.steps.fits import refit_regimes
 
-    return refit_regimes(chain, horizon, session, full_retrain=full_retrain)
+    return refit_regimes(workspace, horizon, session, full_retrain=full_retrain)
 
 
 def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
-    from regime_assets.library.evaluation.figures import latent_map, regime_ribbon
+    from regime_assets.library.report.figures import latent_map, regime_ribbon
 
     path, level = fitted.path, (1 + fitted.training.market_returns).cumprod()
     assert path is not None, "regimes are fitted together with their path"

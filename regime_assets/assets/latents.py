@@ -41,16 +41,16 @@ def latents(lane: Lane) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
         import numpy as np
 
-        from regime_assets.library.evaluation.figures import latent_map
-        from regime_assets.library.pipeline.refits import encode_window
+        from regime_assets.library.report.figures import latent_map
+        from regime_assets.library.steps.fits import encode_window
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            fitted = encode_window(chain, lane.horizon, session)
+            fitted = encode_window(workspace, lane.horizon, session)
             latents, rows = fitted.fit.latents, fitted.fit.to_frame()
-            chain.database.replace_partition(TABLE, chain.key(lane.horizon, session), rows)
+            workspace.database.replace_partition(TABLE, workspace.key(lane.horizon, session), rows)
             shown = latent_map(latents, np.zeros(len(latents), dtype=int), ("all sessions",))
             pictures = {"latent_map": picture(shown, "latents of the window")}
-            record_fit(context, lane, chain.lineage(lane.horizon), fitted, mlflow, pictures)
+            record_fit(context, lane, workspace.lineage(lane.horizon), fitted, mlflow, pictures)
 
     return asset

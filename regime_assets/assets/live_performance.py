@@ -48,13 +48,13 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.evaluation.figures import equity_and_drawdown
-        from regime_assets.library.evaluation.figures_live import live_bands
-        from regime_assets.library.pipeline.live import watch
+        from regime_assets.library.report.figures import equity_and_drawdown
+        from regime_assets.library.report.figures_live import live_bands
+        from regime_assets.library.steps.live_performance import watch
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            seen = watch(chain, lane.horizon, session)
+            seen = watch(workspace, lane.horizon, session)
             metadata: dict[str, Any] = {
                 **figures(seen.figures),
                 ACTION_METADATA: dg.MetadataValue.text(seen.decision.action),
@@ -72,7 +72,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
             if seen.bands is not None:
                 metadata["bands"] = picture(live_bands(seen.bands), "return, turnover and slippage in their bands")
             for kind in ("drift", "backtest"):
-                report = chain.home.report(lane.universe.name, lane.horizon, kind, session)
+                report = workspace.home.report(lane.universe.name, lane.horizon, kind, session)
                 if report.exists():
                     metadata[f"{kind}_report"] = file_link(report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

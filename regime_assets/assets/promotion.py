@@ -25,11 +25,11 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
-        from regime_assets.library.pipeline.promotion import register_and_promote
+        from regime_assets.library.steps.promotion import register_and_promote
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
-            done = register_and_promote(chain, lane.horizon, session, mlflow.active_run().info.run_id)
+            done = register_and_promote(workspace, lane.horizon, session, mlflow.active_run().info.run_id)
             context.log.info(done.summary)
             metadata: dict[str, Any] = {
                 **figures(done.figures),

@@ -39,12 +39,12 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
         retry_policy=SOURCE_RETRIES,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.evaluation.figures import price_coverage
-        from regime_assets.library.pipeline.ingestion import RejectedDataError, ingest
+        from regime_assets.library.report.figures import price_coverage
+        from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
 
-        chain, sessions = data.chain(lane.universe), list(sessions_of(context))
+        workspace, sessions = data.workspace(lane.universe), list(sessions_of(context))
         try:
-            ingested = ingest(chain, sessions, log=context.log.info)
+            ingested = ingest(workspace, sessions, log=context.log.info)
         except RejectedDataError as rejected:
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
         for session in sessions:

@@ -15,8 +15,8 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.chain import Chain
-    from regime_assets.library.pipeline.refits import Refit
+    from regime_assets.library.steps.fits import Refit
+    from regime_assets.library.workspace import Workspace
 
 
 def rl_policy(lane: Lane) -> dg.AssetsDefinition:
@@ -26,13 +26,13 @@ def rl_policy(lane: Lane) -> dg.AssetsDefinition:
     )
 
 
-def _fit(chain: "Chain", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.pipeline.refits import refit_policy
+def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
+    from regime_assets.library.steps.fits import refit_policy
 
-    return refit_policy(chain, horizon, session, full_retrain=full_retrain)
+    return refit_policy(workspace, horizon, session, full_retrain=full_retrain)
 
 
 def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
-    from regime_assets.library.evaluation.figures import reward_curves
+    from regime_assets.library.report.figures import reward_curves
 
     return {"reward_curves": picture(reward_curves(fitted.fit.curves), "reward and entropy while training")}

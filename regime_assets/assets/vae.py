@@ -15,8 +15,8 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.chain import Chain
-    from regime_assets.library.pipeline.refits import Refit
+    from regime_assets.library.steps.fits import Refit
+    from regime_assets.library.workspace import Workspace
 
 
 def vae(lane: Lane) -> dg.AssetsDefinition:
@@ -32,13 +32,13 @@ def vae(lane: Lane) -> dg.AssetsDefinition:
     )
 
 
-def _fit(chain: "Chain", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.pipeline.refits import refit_vae
+def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
+    from regime_assets.library.steps.fits import refit_vae
 
-    return refit_vae(chain, horizon, session, full_retrain=full_retrain)
+    return refit_vae(workspace, horizon, session, full_retrain=full_retrain)
 
 
 def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
-    from regime_assets.library.evaluation.figures import loss_curves
+    from regime_assets.library.report.figures import loss_curves
 
     return {"loss_curves": picture(loss_curves(fitted.fit.curves), "loss, ELBO parts and active units by epoch")}

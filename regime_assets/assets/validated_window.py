@@ -9,7 +9,7 @@ that was known then.
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.library.chain import WINDOWS_TABLE
+from regime_assets.library.workspace import WINDOWS_TABLE
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
@@ -34,21 +34,21 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
         **lane.declare("validated_window", kinds={"duckdb", "numpy"}, deps=deps, description=__doc__, metadata=COLUMNS)
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
-        from regime_assets.library.evaluation.figures import feature_heatmap
+        from regime_assets.library.features.market_risk import cross_section
         from regime_assets.library.market.fact_features import FactFeatureError
         from regime_assets.library.market.window import WindowError
-        from regime_assets.library.models.features import cross_section
+        from regime_assets.library.report.figures import feature_heatmap
 
-        chain = data.chain(lane.universe)
+        workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
             try:
-                window = chain.read_window(lane.horizon, session)
-                training = chain.featured(window)
+                window = workspace.read_window(lane.horizon, session)
+                training = workspace.featured(window)
             except (WindowError, FactFeatureError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            seasoned = cross_section(window.prices, chain.design.features)[-1]
+            seasoned = cross_section(window.prices, workspace.design.features)[-1]
             rows = training.to_frame()
-            chain.database.replace_partition(WINDOWS_TABLE, chain.key(lane.horizon, session), rows)
+            workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(lane.horizon, session), rows)
             metadata = figures(
                 {
                     "dagster/row_count": len(rows),

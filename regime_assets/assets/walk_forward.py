@@ -58,8 +58,8 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
     ) -> None:
         from datetime import date
 
-        from regime_assets.library.evaluation.figures import equity_and_drawdown
-        from regime_assets.library.pipeline.history import HistorySettings, walk_history
+        from regime_assets.library.report.figures import equity_and_drawdown
+        from regime_assets.library.research.long_walk import HistorySettings, walk_history
 
         def progress(number: int, total: int, session: date) -> None:
             if number in (1, total) or number % REFITS_BETWEEN_LOGS == 0:
@@ -75,7 +75,7 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
             config.full_retrain_every,
             embargo=config.embargo,
         )
-        done = walk_history(data.chain(lane.universe), lane.horizon, settings, progress)
+        done = walk_history(data.workspace(lane.universe), lane.horizon, settings, progress)
         tracked = {f"{lane.horizon}.walk_forward.{name}": float(v) for name, v in done.figures.items() if v is not None}
         mlflow.log_metrics(tracked, step=last.toordinal())
         mlflow.log_artifact(str(done.report), f"{lane.horizon}.walk_forward")

@@ -6,12 +6,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-from regime_assets.library.models.features import FeatureSettings
-from regime_assets.library.models.identity import IdentitySettings
-from regime_assets.library.models.mixture import MixtureSettings
-from regime_assets.library.models.persistence import PersistenceSettings
-from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.vae import VaeSettings
+from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.features.market_risk import FeatureSettings
+from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.regimes.identity import IdentitySettings
+from regime_assets.library.regimes.mixture import MixtureSettings
+from regime_assets.library.regimes.persistence import PersistenceSettings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regime_assets.library.alerts.alert import Alert, mail_text, slack_text, webhook_body
-from regime_assets.library.alerts.settings import (
+from regime_assets.library.universe.alert_settings import (
     SLACK_TOKEN,
     SMTP_PASSWORD,
     WEBHOOK_TOKEN,

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from regime_assets.library.alerts.alert import Alert
 from regime_assets.library.alerts.channels import DeliveryError, Send
-from regime_assets.library.alerts.settings import MissingSecretError
+from regime_assets.library.universe.alert_settings import MissingSecretError
 
 FIRST_PAUSE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 3600

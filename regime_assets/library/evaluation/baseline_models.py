@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.models.jump_model import fit_jump_model, online_states, spread_starts
+from regime_assets.library.regimes.jump_model import fit_jump_model, online_states, spread_starts
 
 Series = NDArray[np.float64]
 

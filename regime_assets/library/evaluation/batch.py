@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regime_assets.library.evaluation.metrics import MINIMUM_SESSIONS
-from regime_assets.library.evaluation.scoring import Scored, ScoringError, blocks, score
 from regime_assets.library.evaluation.track_record import SESSIONS_PER_YEAR
+from regime_assets.library.trading.scoring import Scored, ScoringError, blocks, score
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR
-from regime_assets.library.evaluation.scoring import FILL_DELAY
+from regime_assets.library.trading.scoring import FILL_DELAY
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -29,8 +29,8 @@ from regime_assets.library.evaluation.gate_rules import (
     paired_gain,
     superiority_rules,
 )
-from regime_assets.library.evaluation.scoring import Scored
 from regime_assets.library.evaluation.trials import TrialStatistics
+from regime_assets.library.trading.scoring import Scored
 
 Lane = Literal["first", "refresh", "challenge"]
 Outcome = Literal["promote", "hold", "insufficient evidence"]

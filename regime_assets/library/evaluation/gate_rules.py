@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference
 from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR, max_drawdown
-from regime_assets.library.evaluation.scoring import FILL_DELAY, Scored
 from regime_assets.library.evaluation.track_record import expected_maximum_sharpe, probabilistic_sharpe
 from regime_assets.library.evaluation.trials import TrialStatistics
+from regime_assets.library.trading.scoring import FILL_DELAY, Scored
 
 Series = NDArray[np.float64]
 

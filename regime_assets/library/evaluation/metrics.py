@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from regime_assets.library.evaluation.scoring import FILL_DELAY, Scored
 from regime_assets.library.evaluation.track_record import (
     MINIMUM_SESSIONS,
     SESSIONS_PER_YEAR,
@@ -31,6 +30,7 @@ from regime_assets.library.evaluation.track_record import (
     probability_of_overfitting,
     sharpe,
 )
+from regime_assets.library.trading.scoring import FILL_DELAY, Scored
 
 __all__ = [
     "MINIMUM_SESSIONS",

@@ -16,18 +16,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import parts_hash
-from regime_assets.library.chain import Chain
 from regime_assets.library.database import Database
-from regime_assets.library.evaluation.scoring import FILL_DELAY, realised_returns
-from regime_assets.library.evaluation.walk_forward import Segment, WalkForwardSettings, replay, schedule, walk_forward
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.features.training_set import TrainingSet, build_training_set
 from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, read_window, window_weights
-from regime_assets.library.models.determinism import derive_seed
-from regime_assets.library.models.policy_training import train_policy
-from regime_assets.library.models.tape import MarketTape
-from regime_assets.library.models.training_set import TrainingSet, build_training_set
+from regime_assets.library.policies.training import train_policy
+from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
+from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe import HORIZONS, Horizon
+from regime_assets.library.walk import Segment, WalkForwardSettings, replay, schedule, walk_forward
+from regime_assets.library.workspace import Workspace
 
 Array = NDArray[np.float64]
 
@@ -64,30 +64,32 @@ class Proof:
     evidence: str
 
 
-def run_proofs(chain: Chain, end: date, scratch: Path, settings: ProofSettings = ProofSettings()) -> Iterator[Proof]:
+def run_proofs(
+    workspace: Workspace, end: date, scratch: Path, settings: ProofSettings = ProofSettings()
+) -> Iterator[Proof]:
     """Every proof in turn, on the bars that are stored up to `end`.
 
     Args:
         end: a session for which every instrument has a bar.
         scratch: an empty folder for stores of copied and changed bars; the universe's own store is only read.
     """
-    cut = chain.calendar.previous(end, settings.refit_every + settings.refit_every // 2)
-    true = _copied_store(chain, end, cut, scratch / "true.duckdb", lambda bars: bars)
-    changed = _copied_store(chain, end, cut, scratch / "changed.duckdb", lambda bars: _perturbed(bars, cut))
+    cut = workspace.calendar.previous(end, settings.refit_every + settings.refit_every // 2)
+    true = _copied_store(workspace, end, cut, scratch / "true.duckdb", lambda bars: bars)
+    changed = _copied_store(workspace, end, cut, scratch / "changed.duckdb", lambda bars: _perturbed(bars, cut))
     decided: list[pd.DataFrame] = []
     for horizon in HORIZONS:
-        proof, track = future_perturbation(chain, (true, changed), cut, end, horizon, settings)
+        proof, track = future_perturbation(workspace, (true, changed), cut, end, horizon, settings)
         decided.append(track)
         yield proof
-    yield recursive_start(chain, true, end)
-    returns = _history(chain, true, end).traded_returns
-    yield fees_never_help(returns, decided, chain.universe.cost)
-    yield noise_earns_nothing(chain, returns, settings)
-    yield oracle_is_found(chain, returns, settings)
+    yield recursive_start(workspace, true, end)
+    returns = _history(workspace, true, end).traded_returns
+    yield fees_never_help(returns, decided, workspace.universe.cost)
+    yield noise_earns_nothing(workspace, returns, settings)
+    yield oracle_is_found(workspace, returns, settings)
 
 
 def future_perturbation(
-    chain: Chain, stores: tuple[MarketStore, MarketStore], cut: date, end: date, horizon: Horizon,
+    workspace: Workspace, stores: tuple[MarketStore, MarketStore], cut: date, end: date, horizon: Horizon,
     settings: ProofSettings,
 ) -> tuple[Proof, pd.DataFrame]:  # fmt: skip
     """Nothing up to `cut` depends on a bar after it, though everything after it does.
@@ -95,16 +97,16 @@ def future_perturbation(
     Returns:
         The proof, and the decisions on the true bars.
     """
-    shape = chain.window_shape(horizon)
-    windows = [_window(chain, store, horizon, shape, cut).data_hash for store in stores]
-    histories = [_history(chain, store, end) for store in stores]
+    shape = workspace.window_shape(horizon)
+    windows = [_window(workspace, store, horizon, shape, cut).data_hash for store in stores]
+    histories = [_history(workspace, store, end) for store in stores]
     last = pd.Timestamp(cut)
     counts = WalkForwardSettings(settings.refits * settings.refit_every, settings.refit_every)
     runs: list[list[Segment]] = []
     for history in histories:
         steps = schedule(len(history.sessions), counts)
-        name = (chain.universe.name, horizon, "proofs")
-        runs.append(list(replay(history, shape, chain.design, steps, name)))
+        name = (workspace.universe.name, horizon, "proofs")
+        runs.append(list(replay(history, shape, workspace.design, steps, name)))
     tracks = [pd.concat([segment.decided for segment in run]) for run in runs]
     known = [[_hashes(segment) for segment in run if segment.session <= last] for run in runs]
     later = [[_hashes(segment) for segment in run if segment.session > last] for run in runs]
@@ -127,19 +129,21 @@ def future_perturbation(
     return Proof(f"no look-ahead, {horizon}", not (broken or blind), evidence), tracks[0]
 
 
-def recursive_start(chain: Chain, store: MarketStore, end: date) -> Proof:
+def recursive_start(workspace: Workspace, store: MarketStore, end: date) -> Proof:
     """A longer history leaves features past the warm-up as they are, and so does the rolling window's short one."""
-    whole = _history(chain, store, end)
+    whole = _history(workspace, store, end)
     later_by = min(252, len(whole.sessions) // 2)
-    first = chain.calendar.sessions(chain.universe.history_start, end)[later_by]
-    starts = {f"from {first}": _history(chain, store, end, first).features}
-    rolling = _window(chain, store, "short", chain.window_shape("short"), end)
-    starts["of the rolling window"] = build_training_set(rolling, chain.design.features).features
+    first = workspace.calendar.sessions(workspace.universe.history_start, end)[later_by]
+    starts = {f"from {first}": _history(workspace, store, end, first).features}
+    rolling = _window(workspace, store, "short", workspace.window_shape("short"), end)
+    starts["of the rolling window"] = build_training_set(rolling, workspace.design.features).features
     seen: list[str] = []
     for name, features in starts.items():
         common = whole.features.loc[features.index]
         different = int((common.to_numpy() != features.to_numpy()).any(axis=1).sum())
-        seen.append(f"{different} of {len(common)} rows {name} differ from those since {chain.universe.history_start}")
+        seen.append(
+            f"{different} of {len(common)} rows {name} differ from those since {workspace.universe.history_start}"
+        )
     return Proof("features forget the start", all(line.startswith("0 of") for line in seen), "; ".join(seen))
 
 
@@ -171,19 +175,19 @@ def fees_never_help(returns: pd.DataFrame, tracks: list[pd.DataFrame], cost: flo
     return Proof("fees up, profit never up", raised == 0, evidence)
 
 
-def noise_earns_nothing(chain: Chain, returns: pd.DataFrame, settings: ProofSettings) -> Proof:
+def noise_earns_nothing(workspace: Workspace, returns: pd.DataFrame, settings: ProofSettings) -> Proof:
     """Independent returns of mean zero leave nothing significant after costs, to the policy or to its rule."""
     volatility = float(returns.std().mean())
-    shape = chain.window_shape("long")
+    shape = workspace.window_shape("long")
     counts = WalkForwardSettings(settings.noise_sessions, max(settings.noise_sessions // 4, 1), 252)
     nets: dict[str, list[Array]] = {"policy_exposure": [], "rule_exposure": []}
     for number in range(settings.noise_histories):
-        name = (chain.universe.name, "noise", str(number))
-        history = _noise(chain, volatility, 252 + settings.noise_sessions, derive_seed(*name))
-        track = walk_forward(history, shape, chain.design, counts, name)
+        name = (workspace.universe.name, "noise", str(number))
+        history = _noise(workspace, volatility, 252 + settings.noise_sessions, derive_seed(*name))
+        track = walk_forward(history, shape, workspace.design, counts, name)
         market = history.market_returns.loc[track.index].to_numpy()
         for column, net in nets.items():
-            net.append(realised_returns(track[column].to_numpy(), market, chain.universe.cost)[FILL_DELAY:])
+            net.append(realised_returns(track[column].to_numpy(), market, workspace.universe.cost)[FILL_DELAY:])
     z = {column: _z(np.concatenate(net)) for column, net in nets.items()}
     evidence = (
         f"mean net return over its standard error: policy {z['policy_exposure']:+.2f}, rule {z['rule_exposure']:+.2f}, "
@@ -192,7 +196,7 @@ def noise_earns_nothing(chain: Chain, returns: pd.DataFrame, settings: ProofSett
     return Proof("white noise earns nothing", max(z.values()) < settings.noise_z, evidence)
 
 
-def oracle_is_found(chain: Chain, returns: pd.DataFrame, settings: ProofSettings) -> Proof:
+def oracle_is_found(workspace: Workspace, returns: pd.DataFrame, settings: ProofSettings) -> Proof:
     """A policy that is shown the return which its decision will earn uses it on sessions that it was not trained on."""
     earned = returns.to_numpy(dtype=np.float64)[-settings.oracle_sessions :]
     count = len(earned)
@@ -204,12 +208,12 @@ def oracle_is_found(chain: Chain, returns: pd.DataFrame, settings: ProofSettings
     tape = MarketTape(observed.astype(np.float32), rule, earned, base, np.ones(count))
     held = 3 * count // 4
     known = MarketTape(tape.observations[:held], rule[:held], earned[:held], base, np.ones(held))
-    policy = train_policy(known, chain.design.policy, derive_seed(chain.universe.name, "oracle")).model
+    policy = train_policy(known, workspace.design.policy, derive_seed(workspace.universe.name, "oracle")).model
     weights = policy.decide(tape.observations[held:], rule[held:])
-    cost = chain.universe.cost
+    cost = workspace.universe.cost
     ours, rules = (realised_returns(w, earned[held:], cost) for w in (weights, np.outer(rule[held:], base)))
     z = _z((ours - rules)[FILL_DELAY:])
-    gain = chain.universe.sessions_per_year * float((ours - rules).mean())
+    gain = workspace.universe.sessions_per_year * float((ours - rules).mean())
     evidence = (
         f"gain over the rule on {count - held} held-out sessions {gain:+.0%} a year, {z:.1f} standard errors, "
         f"bound {settings.oracle_z:g}"
@@ -218,15 +222,15 @@ def oracle_is_found(chain: Chain, returns: pd.DataFrame, settings: ProofSettings
 
 
 def _copied_store(
-    chain: Chain, end: date, cut: date, path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
+    workspace: Workspace, end: date, cut: date, path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> MarketStore:
     """Bars known as of `end`, changed, in a store of their own.
 
     Actions after `cut` are left out: they rescale all closes before them, which changes last bits and nothing else.
     """
-    universe, calendar = chain.universe, chain.calendar
-    bars = chain.market.bars(end, universe.history_start, end, calendar, universe.instruments)
-    actions = chain.market.actions(cut, universe.history_start, cut, calendar)
+    universe, calendar = workspace.universe, workspace.calendar
+    bars = workspace.market.bars(end, universe.history_start, end, calendar, universe.instruments)
+    actions = workspace.market.actions(cut, universe.history_start, cut, calendar)
     store = MarketStore(Database(path), universe.name)
     store.ingest(Fetched(change(bars), actions, {}), "proofs", calendar.decision_time(end), calendar)
     return store
@@ -242,38 +246,43 @@ def _perturbed(bars: pd.DataFrame, cut: date) -> pd.DataFrame:
 
 
 def _window(
-    chain: Chain, store: MarketStore, name: str, shape: Rolling | Expanding, as_of: date, start: date | None = None
+    workspace: Workspace,
+    store: MarketStore,
+    name: str,
+    shape: Rolling | Expanding,
+    as_of: date,
+    start: date | None = None,
 ) -> Window:
     return read_window(
         store,
-        chain.calendar,
+        workspace.calendar,
         horizon_name=name,
         shape=shape,
         as_of=as_of,
-        symbols=chain.universe.symbols,
-        traded=chain.universe.held,
-        history_start=start or chain.universe.history_start,
-        lookback=chain.design.features.memory_sessions,
-        membership=chain.universe.membership,
+        symbols=workspace.universe.symbols,
+        traded=workspace.universe.held,
+        history_start=start or workspace.universe.history_start,
+        lookback=workspace.design.features.memory_sessions,
+        membership=workspace.universe.membership,
     )
 
 
-def _history(chain: Chain, store: MarketStore, end: date, start: date | None = None) -> TrainingSet:
-    shape = Expanding(chain.universe.windows.long_half_life_sessions)
-    return build_training_set(_window(chain, store, "history", shape, end, start), chain.design.features)
+def _history(workspace: Workspace, store: MarketStore, end: date, start: date | None = None) -> TrainingSet:
+    shape = Expanding(workspace.universe.windows.long_half_life_sessions)
+    return build_training_set(_window(workspace, store, "history", shape, end, start), workspace.design.features)
 
 
-def _noise(chain: Chain, volatility: float, count: int, seed: int) -> TrainingSet:
+def _noise(workspace: Workspace, volatility: float, count: int, seed: int) -> TrainingSet:
     """A market of the universe's instruments without drift, memory or relation."""
-    lookback = chain.design.features.memory_sessions
-    rng, symbols = np.random.default_rng(seed), list(chain.universe.instruments)
+    lookback = workspace.design.features.memory_sessions
+    rng, symbols = np.random.default_rng(seed), list(workspace.universe.instruments)
     returns = np.clip(rng.normal(0.0, volatility, (lookback + count, len(symbols))), -0.5, 0.5)
     sessions = pd.bdate_range("2000-01-03", periods=lookback + count, name="session")
     prices = pd.DataFrame(100.0 * np.cumprod(1.0 + returns, axis=0), sessions, symbols)
-    weights = window_weights(Expanding(chain.universe.windows.long_half_life_sessions), count)
-    held, last = tuple(chain.universe.held), sessions[-1].date()
-    window = Window(chain.universe.name, "noise", last, sessions[lookback:], prices, held, weights, f"noise {seed}")
-    return build_training_set(window, chain.design.features)
+    weights = window_weights(Expanding(workspace.universe.windows.long_half_life_sessions), count)
+    held, last = tuple(workspace.universe.held), sessions[-1].date()
+    window = Window(workspace.universe.name, "noise", last, sessions[lookback:], prices, held, weights, f"noise {seed}")
+    return build_training_set(window, workspace.design.features)
 
 
 def _hashes(segment: Segment) -> dict[str, str]:

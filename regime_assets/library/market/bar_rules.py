@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.findings import Finding, found
-from regime_assets.library.market.membership import Membership
+from regime_assets.library.universe.membership import Membership
 
 PRICES = ("open", "high", "low", "close")
 

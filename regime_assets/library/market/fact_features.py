@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.market.facts import FactsStore
+from regime_assets.library.market.fact_store import FactsStore
 from regime_assets.library.market.sources.fred import LEVEL
 
 if TYPE_CHECKING:

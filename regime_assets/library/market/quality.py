@@ -11,7 +11,7 @@ import pandas as pd
 
 from regime_assets.library.market import bar_rules, move_rules
 from regime_assets.library.market.findings import Finding, QualitySettings, blocking, findings_frame, found
-from regime_assets.library.market.membership import Membership
+from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
     from regime_assets.library.market.window import Window

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.adjustment import Action, AdjustmentError, adjustment_factors
-from regime_assets.library.market.membership import Membership
 from regime_assets.library.market.versions import (
     ACTIONS,
     BARS,
@@ -29,6 +28,7 @@ from regime_assets.library.market.versions import (
     newest_versions,
     retract_version,
 )
+from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
     import duckdb

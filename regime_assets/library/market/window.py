@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.market.membership import Membership
+from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
     from regime_assets.library.market.calendar import TradingCalendar

@@ -26,7 +26,7 @@ from regime_assets.library.monitoring.drift import (
     demand_finite,
     watched_features,
 )
-from regime_assets.library.monitoring.episodes import EpisodeCounter
+from regime_assets.library.monitoring.drift_episodes import EpisodeCounter
 from regime_assets.library.monitoring.wasserstein import rolling_wasserstein
 
 HONEST_YEARS = 10

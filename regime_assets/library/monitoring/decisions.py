@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from regime_assets.library.monitoring.episodes import DriftState
+from regime_assets.library.monitoring.drift_episodes import DriftState
 
 Action = Literal["nothing", "watch", "full retrain", "roll back and alert"]
 

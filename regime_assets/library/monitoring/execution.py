@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.evaluation.scoring import FILL_DELAY, score
 from regime_assets.library.monitoring.calibration import block_days
 from regime_assets.library.monitoring.performance import PerformanceSettings
+from regime_assets.library.trading.scoring import FILL_DELAY, score
 
 COLUMNS = ("turnover", "slippage")
 

@@ -30,9 +30,9 @@ from regime_assets.library.production.champion_pointer import write_file_atomica
 from regime_assets.library.production.manifest import Manifest
 
 if TYPE_CHECKING:
-    from regime_assets.library.models.features import FeatureSettings
-    from regime_assets.library.models.policy import Policy
-    from regime_assets.library.models.regimes import RegimeModel
+    from regime_assets.library.features.market_risk import FeatureSettings
+    from regime_assets.library.policies.policy import Policy
+    from regime_assets.library.regimes.regime_model import RegimeModel
 
 MANIFEST_FILE = "manifest.json"
 COMPONENTS = ("vae", "alignment", "mixture", "persistence", "policy")
@@ -110,13 +110,13 @@ def load_bundle(folder: Path, expected_sha256: str) -> Bundle:
         BundleError: a file is missing, truncated, tampered with or of a foreign format; the message names it.
     """
     content, parts = _read_verified(folder, expected_sha256)
-    from regime_assets.library.models.alignment import Alignment
-    from regime_assets.library.models.features import FeatureSettings
-    from regime_assets.library.models.mixture import Mixture
-    from regime_assets.library.models.persistence import Persistence
-    from regime_assets.library.models.policy import Policy
-    from regime_assets.library.models.regimes import RegimeModel
-    from regime_assets.library.models.vae import Vae
+    from regime_assets.library.encoders.alignment import Alignment
+    from regime_assets.library.encoders.mlp_vae import Vae
+    from regime_assets.library.features.market_risk import FeatureSettings
+    from regime_assets.library.policies.policy import Policy
+    from regime_assets.library.regimes.mixture import Mixture
+    from regime_assets.library.regimes.persistence import Persistence
+    from regime_assets.library.regimes.regime_model import RegimeModel
 
     try:
         return Bundle(

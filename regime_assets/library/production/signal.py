@@ -94,7 +94,7 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
         SignalError: no rows, other columns, unsorted sessions, or a value that is not a finite number.
     """
     _check(bundle, features)
-    from regime_assets.library.models.regimes import observations
+    from regime_assets.library.regimes.regime_model import observations
 
     path = bundle.regimes.infer(features)
     if bundle.manifest.serves == "policy":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regime_assets.library.alerts.channels import DeliveryError, send_by_mail, send_to_slack, send_to_webhook
-from regime_assets.library.alerts.settings import EmailChoice, MissingSecretError, SlackChoice, WebhookChoice
+from regime_assets.library.universe.alert_settings import EmailChoice, MissingSecretError, SlackChoice, WebhookChoice
 from regime_assets_tests.library.alerts.receivers import ALERT, free_port, http_receiver, mail_receiver
 
 HOSTILE = replace(ALERT, reason="<!channel> & <http://evil.example|click>")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from regime_assets.library.alerts.alert import Alert
 from regime_assets.library.alerts.channels import DeliveryError
 from regime_assets.library.alerts.outbox import LONGEST_PAUSE_SECONDS, Delivery, addressed, deliver
-from regime_assets.library.alerts.settings import MissingSecretError
+from regime_assets.library.universe.alert_settings import MissingSecretError
 from regime_assets_tests.library.alerts.receivers import ALERT
 
 

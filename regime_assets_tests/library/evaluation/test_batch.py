@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from regime_assets.library.evaluation.batch import summarise_batch
 from regime_assets.library.evaluation.metrics import summarise
-from regime_assets.library.evaluation.scoring import ScoringError, score
+from regime_assets.library.trading.scoring import ScoringError, score
 
 FIGURES = ("sharpe", "volatility", "cagr", "max_drawdown", "turnover", "exposure")
 

@@ -19,8 +19,8 @@ from regime_assets.library.evaluation.gate import (
     judge_refresh,
 )
 from regime_assets.library.evaluation.gate_rules import Integrity
-from regime_assets.library.evaluation.scoring import Scored, score
 from regime_assets.library.evaluation.trials import TrialStatistics
+from regime_assets.library.trading.scoring import Scored, score
 
 SETTINGS = GateSettings()
 WHOLE = Integrity({"vae": True, "mixture": True, "policy": True}, {"vae": "a", "mixture": "b", "policy": "c"})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regime_assets.library.evaluation import metrics
-from regime_assets.library.evaluation.scoring import score
+from regime_assets.library.trading.scoring import score
 
 SEEDS = [0, 1, 2]
 

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_assets.library.chain import Chain
 from regime_assets.library.design import Design
+from regime_assets.library.encoders.mlp_vae import VaeSettings
 from regime_assets.library.evaluation import proofs
 from regime_assets.library.evaluation.proofs import ProofSettings, fees_never_help, oracle_is_found, run_proofs
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.market.store import MarketStore
-from regime_assets.library.models.policy_settings import PolicySettings
-from regime_assets.library.models.vae import VaeSettings
+from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.universe import load_universe
+from regime_assets.library.workspace import Workspace
 
 UNIVERSE = """\
 name: tiny
@@ -35,14 +35,14 @@ QUICK = ProofSettings(noise_histories=2, noise_sessions=252, oracle_sessions=600
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("universe")
     (folder / "tiny.yaml").write_text(UNIVERSE)
-    chain = Chain(load_universe(folder / "tiny.yaml"), Home(folder / "home"))
-    chain.__dict__["design"] = Design(vae=VAE, policy=PolicySettings(seeds=2, gradient_steps=200, hidden=(16,)))
-    fetched = SampleSource().fetch(chain.universe.instruments, chain.universe.history_start, END)
-    chain.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), chain.calendar)
-    return chain
+    workspace = Workspace(load_universe(folder / "tiny.yaml"), Home(folder / "home"))
+    workspace.__dict__["design"] = Design(vae=VAE, policy=PolicySettings(seeds=2, gradient_steps=200, hidden=(16,)))
+    fetched = SampleSource().fetch(workspace.universe.instruments, workspace.universe.history_start, END)
+    workspace.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), workspace.calendar)
+    return workspace
 
 
 def seen(results: Iterator[proofs.Proof], name: str) -> proofs.Proof:
@@ -50,17 +50,17 @@ def seen(results: Iterator[proofs.Proof], name: str) -> proofs.Proof:
 
 
 @pytest.fixture
-def quick(chain: Chain) -> Chain:
+def quick(workspace: Workspace) -> Workspace:
     """The same universe with a policy that is hardly trained."""
-    untrained = Chain(chain.universe, chain.home)
+    untrained = Workspace(workspace.universe, workspace.home)
     policy = PolicySettings(seeds=2, gradient_steps=20, evidence_z=1e9, hidden=(8,))
     untrained.__dict__["design"] = Design(vae=VAE, policy=policy)
     return untrained
 
 
-def test_every_proof_holds_and_the_store_is_only_read(chain: Chain, tmp_path: Path) -> None:
-    before = chain.database.query("SELECT * FROM bars ORDER BY symbol, session")
-    results = list(run_proofs(chain, END, tmp_path, QUICK))
+def test_every_proof_holds_and_the_store_is_only_read(workspace: Workspace, tmp_path: Path) -> None:
+    before = workspace.database.query("SELECT * FROM bars ORDER BY symbol, session")
+    results = list(run_proofs(workspace, END, tmp_path, QUICK))
     assert [proof.name for proof in results] == [
         "no look-ahead, short",
         "no look-ahead, long",
@@ -70,11 +70,11 @@ def test_every_proof_holds_and_the_store_is_only_read(chain: Chain, tmp_path: Pa
         "an oracle is found",
     ]
     assert not [proof for proof in results if not proof.holds]
-    pd.testing.assert_frame_equal(before, chain.database.query("SELECT * FROM bars ORDER BY symbol, session"))
+    pd.testing.assert_frame_equal(before, workspace.database.query("SELECT * FROM bars ORDER BY symbol, session"))
 
 
 def test_a_feature_that_looks_a_session_ahead_is_caught(
-    quick: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = proofs.build_training_set
 
@@ -89,7 +89,7 @@ def test_a_feature_that_looks_a_session_ahead_is_caught(
 
 
 def test_a_perturbation_that_changes_nothing_proves_nothing(
-    quick: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proofs, "_perturbed", lambda bars, _cut: bars)
     proof = seen(run_proofs(quick, END, tmp_path, QUICK), "no look-ahead, short")
@@ -97,17 +97,17 @@ def test_a_perturbation_that_changes_nothing_proves_nothing(
     assert "did not change" in proof.evidence
 
 
-def test_features_that_remember_the_start_are_caught(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_that_remember_the_start_are_caught(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = proofs.build_training_set
 
     def remembering(*arguments: object) -> object:
         training = honest(*arguments)  # pyright: ignore[reportArgumentType]
         return replace(training, features=training.features.expanding().mean())
 
-    store = MarketStore(chain.database, chain.universe.name)
-    assert proofs.recursive_start(chain, store, END).holds
+    store = MarketStore(workspace.database, workspace.universe.name)
+    assert proofs.recursive_start(workspace, store, END).holds
     monkeypatch.setattr(proofs, "build_training_set", remembering)
-    assert not proofs.recursive_start(chain, store, END).holds
+    assert not proofs.recursive_start(workspace, store, END).holds
 
 
 def test_a_scorer_that_pays_for_trading_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +118,6 @@ def test_a_scorer_that_pays_for_trading_is_caught(monkeypatch: pytest.MonkeyPatc
     assert not fees_never_help(returns, [], 0.0010).holds
 
 
-def test_an_oracle_that_a_policy_may_not_use_is_not_found(quick: Chain) -> None:
+def test_an_oracle_that_a_policy_may_not_use_is_not_found(quick: Workspace) -> None:
     returns = quick.history("long", END).traded_returns
     assert not oracle_is_found(quick, returns, QUICK).holds

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regime_assets.library.database import Database
 from regime_assets.library.market.fact_features import FactFeatureError, fact_features, feature_name, known_values
-from regime_assets.library.market.facts import FactsStore
+from regime_assets.library.market.fact_store import FactsStore
 from regime_assets.library.market.sources.base import FetchedFacts
 from regime_assets_tests.library.market.fixtures import SESSIONS, WEEKDAYS
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import TradingCalendar
-from regime_assets.library.market.membership import Membership
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, WindowError, read_window
+from regime_assets.library.universe.membership import Membership
 from regime_assets_tests.library.market.fixtures import WEEKDAYS, actions, answer, bars
 
 START, AS_OF = date(2021, 1, 4), date(2022, 6, 30)

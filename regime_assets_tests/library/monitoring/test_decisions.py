@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regime_assets.library.monitoring.decisions import MonitoringFigures, decide, decision_table
-from regime_assets.library.monitoring.episodes import DriftState
+from regime_assets.library.monitoring.drift_episodes import DriftState
 
 SESSION, BREACH = date(2020, 3, 2), date(2020, 2, 27)
 CALM = DriftState(SESSION, "calm", None, None, None, False, False, 0, 0, 0, 10)

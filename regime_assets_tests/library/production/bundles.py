@@ -13,17 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
-from regime_assets.library.models.actions import ActionMap
-from regime_assets.library.models.alignment import identity_alignment
-from regime_assets.library.models.features import FeatureSettings, feature_names
-from regime_assets.library.models.mixture import Mixture
-from regime_assets.library.models.networks import Networks
-from regime_assets.library.models.persistence import Persistence
-from regime_assets.library.models.policy import Policy
-from regime_assets.library.models.regimes import RegimeModel
-from regime_assets.library.models.vae import Scaler, Vae, VaeSettings
+from regime_assets.library.encoders.alignment import identity_alignment
+from regime_assets.library.encoders.mlp_vae import Scaler, Vae, VaeSettings
+from regime_assets.library.features.market_risk import FeatureSettings, feature_names
+from regime_assets.library.policies.networks import Networks
+from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.bundle import Bundle
 from regime_assets.library.production.manifest import Manifest
+from regime_assets.library.regimes.mixture import Mixture
+from regime_assets.library.regimes.persistence import Persistence
+from regime_assets.library.regimes.regime_model import RegimeModel
+from regime_assets.library.trading.actions import ActionMap
 
 SESSION = date(2022, 3, 1)
 

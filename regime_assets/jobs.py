@@ -1,0 +1,109 @@
+"""A universe's jobs: the session's run, the signal alone, and what an operator starts by hand."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from regime_assets.assets.lane import Lane
+from regime_assets.library.universe import HORIZONS
+from regime_assets.resources import DataHome
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+FITTED_ASSETS = ("vae", "gmm", "rl_policy")
+
+
+class RollBackConfig(dg.Config):
+    """What to roll back."""
+
+    horizon: Literal["short", "long"] = Field(description="whose champion steps down")
+    reason: str = Field(min_length=1, description="kept in the promotion journal")
+    to: int | None = Field(None, description="an older version that served; the previous champion when left out")
+
+
+class PromoteConfig(dg.Config):
+    """What to promote."""
+
+    horizon: Literal["short", "long"] = Field(description="whose champion is replaced")
+    version: int = Field(ge=1, description="the registered version that shall serve, whatever the gate said")
+    reason: str = Field(min_length=1, description="kept in the promotion journal")
+
+
+class RetentionConfig(dg.Config):
+    """What to keep besides aliased versions and the first of each month."""
+
+    keep_last: int = Field(30, ge=1, description="newest versions of each horizon that are kept")
+    keep_walk_forwards: int = Field(
+        3, ge=0, description="walk-forwards of each horizon, the last asked for, that are kept"
+    )
+
+
+def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
+    """The job that materializes a session's partition of every asset of the universe."""
+    replays = [lane.of(horizon).key("walk_forward") for horizon in HORIZONS]
+    return dg.define_asset_job(
+        f"{lane.universe.name}_daily",
+        selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*replays),
+        partitions_def=lane.partitions,
+        description="Every asset of the universe for one session, in order; a walk-forward is asked for by hand.",
+        tags={"dagster/max_retries": str(lane.universe.schedule.retries)},
+    )
+
+
+def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
+    """The job that lets the champion answer for a session whose refit stopped half-way."""
+    return dg.define_asset_job(
+        f"{lane.universe.name}_signal",
+        selection=dg.AssetSelection.assets(lane.key("daily_signal")),
+        partitions_def=lane.partitions,
+        description="The daily signal alone: the champion answers although a refit was refused.",
+    )
+
+
+def full_retrain(lane: Lane) -> dict[str, Any]:
+    """The run config under which every model of a lane is trained from scratch."""
+    return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in FITTED_ASSETS}}
+
+
+def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
+    """The jobs of one universe."""
+    universe = lane.universe
+
+    @dg.op(name=f"{universe.name}_roll_back_champion")
+    def roll_back_champion(context: dg.OpExecutionContext, config: RollBackConfig, data: DataHome) -> None:
+        from regime_assets.library.steps.promotion import roll_back
+
+        context.log.info(roll_back(data.workspace(universe), config.horizon, config.reason, to=config.to))
+
+    @dg.op(name=f"{universe.name}_promote_version")
+    def promote_version(context: dg.OpExecutionContext, config: PromoteConfig, data: DataHome) -> None:
+        from regime_assets.library.steps.promotion import promote_by_hand
+
+        context.log.info(promote_by_hand(data.workspace(universe), config.horizon, config.version, config.reason))
+
+    @dg.op(name=f"{universe.name}_delete_old_versions")
+    def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
+        from regime_assets.library.steps.promotion import retain
+
+        for line in retain(data.workspace(universe), config.keep_last, config.keep_walk_forwards):
+            context.log.info(line)
+
+    @dg.job(name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again.")
+    def roll_back_job() -> None:
+        roll_back_champion()
+
+    @dg.job(name=f"{universe.name}_promote", description="A registered version serves, whatever the gate said.")
+    def promote_job() -> None:
+        promote_version()
+
+    @dg.job(
+        name=f"{universe.name}_retention",
+        description="Deletes versions that no alias names, older than the last ones, but for each month's first, "
+        "and walk-forwards but the last ones.",
+    )
+    def retention_job() -> None:
+        delete_old_versions()
+
+    return [roll_back_job, promote_job, retention_job]

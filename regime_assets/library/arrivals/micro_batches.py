@@ -1,0 +1,227 @@
+"""Micro-batches: bars that arrive between two daily runs, validated and stored in the same table as those.
+
+A batch may be partial, some symbols of some sessions. It continues what the daily run loaded and never replaces it:
+history, corporate actions and completeness stay the daily run's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from regime_assets.library.market.quality import Finding, blocking, check_bars, findings_frame
+from regime_assets.library.market.quarantine import Refusal
+from regime_assets.library.market.sources import create_source
+from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, History, assemble, no_actions
+from regime_assets.library.market.store import IngestReport
+from regime_assets.library.steps.raw_prices import (
+    HISTORY_SESSIONS,
+    OVERLAP_SESSIONS,
+    RejectedDataError,
+    last_sessions,
+    quality_settings,
+    store_accepted,
+)
+from regime_assets.library.workspace import Workspace
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+class StreamError(Exception):
+    """A batch that is no table of this universe's bars; nothing of it was stored."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What one batch wrote.
+
+    Attributes:
+        sessions: the sessions that it has bars of, ascending.
+        report: new and revised bars.
+        warnings: findings that do not block, one a row.
+    """
+
+    sessions: tuple[date, ...]
+    report: IngestReport
+    warnings: pd.DataFrame
+
+
+def append_bars(workspace: Workspace, frame: pd.DataFrame, source: str, at: datetime) -> Appended:
+    """Validate a batch of streamed bars and store what is new or differs, as known from `at` on.
+
+    Args:
+        workspace: the universe; its history was loaded by `raw_prices`.
+        frame: columns symbol, session (days; text as ISO dates) and the price fields that the universe's source
+            supplies, as traded. A bar of a running session is provisional: the next one that differs revises it.
+        source: who delivered it, kept with each row.
+        at: when it was received, with a time zone.
+
+    Raises:
+        StreamError: a column is missing or unreadable, a symbol is not of this universe or has no history yet, or a
+            session is none of the calendar, lies ahead of `at`, or leaves a gap behind the stored bars.
+        RejectedDataError: the bars broke a blocking rule; findings and bars are kept in quarantine.
+        StoreError: a differing version of a bar became known at or after `at`.
+    """
+    fields = supplied_fields(workspace)
+    bars = _as_bars(frame, fields)
+    strangers = foreign_bars(workspace, bars, at)
+    if strangers:
+        raise StreamError(next(iter(strangers.values())))
+    sessions = tuple(sorted(set(bars["session"].dt.date)))
+    findings = judge(workspace, bars)
+    errors = blocking(findings)
+    if errors:
+        refused = findings_frame(errors)
+        workspace.quarantine.refuse(Refusal(source, sessions[-1], refused, bars), at)
+        shown = "; ".join(error.message for error in errors[:10])
+        raise RejectedDataError(
+            f"{workspace.universe.name}: a batch up to {sessions[-1]} from {source} was refused, nothing of it was "
+            f"stored: {shown}",
+            refused,
+        )
+    report = store_accepted(workspace, as_answer(bars), source, at)
+    return Appended(sessions, report, findings_frame(findings))
+
+
+def read_batch(path: Path) -> pd.DataFrame:
+    """The bars of one CSV or Parquet file, as `append_bars` takes them.
+
+    Raises:
+        StreamError: the file is missing, too large for a batch, or unreadable.
+    """
+    import pyarrow
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise StreamError(f"{path.name}: larger than {MAX_FILE_BYTES >> 20} MB, no batch of bars")
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path, engine="pyarrow")
+        return pd.read_csv(path, dtype={"symbol": str, "session": str})
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise StreamError(f"{path.name}: unreadable ({error})") from error
+
+
+def _as_bars(frame: pd.DataFrame, fields: tuple[str, ...]) -> pd.DataFrame:
+    missing = [name for name in ("symbol", "session", *fields) if name not in frame.columns]
+    if missing:
+        raise StreamError(f"no column {', '.join(missing)}")
+    if frame.empty:
+        raise StreamError("a batch without bars")
+    try:
+        bars = frame[["symbol", "session", *fields]].astype({"symbol": str, **dict.fromkeys(fields, "float64")})
+        if pd.api.types.is_string_dtype(bars["session"]) or bars["session"].dtype == object:
+            bars["session"] = pd.to_datetime(bars["session"].astype(str), format="%Y-%m-%d")
+        bars["session"] = bars["session"].astype("datetime64[ns]")
+    except (TypeError, ValueError) as error:
+        raise StreamError(f"unreadable bars: {error}") from error
+    if bars["session"].isna().any() or (bars["session"] != bars["session"].dt.normalize()).any():
+        raise StreamError("column session has entries that are no days")
+    return bars.reindex(columns=list(BAR_COLUMNS))
+
+
+def supplied_fields(workspace: Workspace) -> tuple[str, ...]:
+    """The price fields that a streamed bar must have: those that the universe's source supplies."""
+    return create_source(workspace.universe.source.kind, workspace.universe.source.options).fields
+
+
+def foreign_bars(workspace: Workspace, bars: pd.DataFrame, at: datetime) -> dict[tuple[str, date], str]:
+    """Which bars do not belong here, and why: not of this universe, no session, ahead of time, behind a gap.
+
+    Args:
+        workspace: the universe.
+        bars: columns symbol and session (days).
+        at: when they were received, with a time zone.
+
+    Returns:
+        (symbol, session) → the reason.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone")
+    newest = workspace.market.newest_sessions()
+    reasons: dict[tuple[str, date], str] = {}
+    for name, rows in bars.groupby("symbol"):
+        symbol = str(name)
+        reached = newest.get(symbol)
+        for day in sorted({moment.date() for moment in rows["session"]}):
+            reason = _foreign(workspace, symbol, day, reached, at)
+            if reason:
+                reasons[symbol, day] = reason
+            elif reached is not None:
+                reached = max(reached, day)
+    return reasons
+
+
+def judge(workspace: Workspace, bars: pd.DataFrame) -> list[Finding]:
+    """What the rules say to the bars that are there; which others should be there is the daily run's question.
+
+    Bars of sessions that lie far apart, such as today's and a correction of last year's, are judged separately, each
+    against the stored sessions before it.
+    """
+    days = sorted({moment.date() for moment in bars["session"]})
+    groups = [[days[0]]]
+    for day in days[1:]:
+        if len(workspace.calendar.sessions(groups[-1][-1], day)) - 2 > OVERLAP_SESSIONS:
+            groups.append([])
+        groups[-1].append(day)
+    findings: list[Finding] = []
+    for group in groups:
+        within = bars["session"].between(pd.Timestamp(group[0]), pd.Timestamp(group[-1]))
+        findings += _judge_together(workspace, bars[within], workspace.calendar.sessions(group[0], group[-1]))
+    return findings
+
+
+def as_answer(bars: pd.DataFrame) -> Fetched:
+    """Streamed bars as the store takes them: an answer without corporate actions."""
+    by_symbol = {
+        str(symbol): History(rows.set_index("session").drop(columns="symbol"), no_actions())
+        for symbol, rows in bars.groupby("symbol")
+    }
+    return assemble(by_symbol, {})
+
+
+def _foreign(workspace: Workspace, symbol: str, day: date, reached: date | None, at: datetime) -> str | None:
+    """Why a bar cannot follow those up to `reached`, the newest of its symbol."""
+    if symbol not in workspace.universe.instruments:
+        return f"{symbol} is no instrument of {workspace.universe.name}"
+    if reached is None:
+        return f"{symbol} has no history yet: materialize raw_prices first"
+    reason = _misplaced(workspace, symbol, day, reached, at)
+    return None if reason is None else f"{symbol} {day}: {reason}"
+
+
+def _misplaced(workspace: Workspace, symbol: str, day: date, reached: date, at: datetime) -> str | None:
+    universe, calendar = workspace.universe, workspace.calendar
+    if not calendar.is_session(day):
+        return f"no session of {calendar.name}"
+    if symbol not in universe.instruments_on(day):
+        return f"it is no member of {universe.name} then"
+    if day > at.astimezone(ZoneInfo(calendar.timezone)).date():
+        return f"lies ahead of {at:%Y-%m-%d %H:%M %Z}"
+    between = len(calendar.sessions(reached, day)) - 2
+    if between > OVERLAP_SESSIONS:
+        return (
+            f"{between} sessions are missing after {reached}; the daily run would not fetch them any more: "
+            "materialize raw_prices first"
+        )
+    return None
+
+
+def _judge_together(workspace: Workspace, bars: pd.DataFrame, sessions: tuple[date, ...]) -> list[Finding]:
+    before = last_sessions(workspace, sessions[0], HISTORY_SESSIONS)[0]
+    calendar, instruments = workspace.calendar, workspace.universe.instruments
+    findings = check_bars(
+        bars,
+        instruments,
+        sessions,
+        supplied_fields(workspace),
+        quality_settings(workspace.universe),
+        history=workspace.universe.membership.of(
+            workspace.market.bars(sessions[-1], before, sessions[0], calendar, instruments)
+        ),
+        actions=workspace.market.actions(sessions[-1], before, sessions[-1], calendar),
+    )
+    return [finding for finding in findings if finding.rule != "complete"]

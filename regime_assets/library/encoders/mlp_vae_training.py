@@ -1,0 +1,240 @@
+"""Fit the autoencoder with torch: from scratch, or from the previous partition's weights.
+
+One thread, an explicit generator and tensors instead of a data loader: the same inputs give the same bits, and a
+daily fine-tune takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.determinism import deterministic
+from regime_assets.library.encoders.mlp_vae import (
+    Vae,
+    VaeError,
+    VaeSettings,
+    Weights,
+    fit_scaler,
+    require_features,
+    to_sequences,
+)
+from regime_assets.library.encoders.mlp_vae_network import Trainer, as_arrays, measure, start_network
+
+Array = NDArray[np.float64]
+Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from
+
+
+@dataclass(frozen=True)
+class VaeFit:
+    """A fitted autoencoder and how it came about.
+
+    Attributes:
+        model: of the best epoch on the validation rows.
+        curves: one row an epoch: epoch, loss, reconstruction (mean squared error of scaled features on training
+            rows), kl (nats), kl_latent_{i}, validation_reconstruction,
+            active_units.
+        figures: what a reader plots over partitions: reconstruction, validation_reconstruction, kl, active_units,
+            kl_latent_{i}, sigma (mean learned), best_epoch, epochs, sessions, validation_sessions, finite (1 or 0) and,
+            with a previous model, previous_validation_reconstruction and validation_ratio.
+        warm_started: whether the previous model's weights were the start.
+    """
+
+    model: Vae
+    curves: pd.DataFrame
+    figures: dict[str, float]
+    warm_started: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What differs between a full retrain and a warm start."""
+
+    epochs: int
+    warm_up_epochs: int
+    learning_rate: float
+
+
+def fit_vae(
+    features: pd.DataFrame,
+    sample_weight: Array,
+    settings: VaeSettings,
+    seed: int,
+    previous: Vae | None,
+    *,
+    full_retrain: bool,
+) -> VaeFit:
+    """Fit the autoencoder to a window.
+
+    Args:
+        features: (T, F), index `session`, ascending.
+        sample_weight: (T,) recency weights with mean 1; rows are drawn in proportion to them.
+        settings: architecture and training.
+        seed: of every random draw.
+        previous: the last accepted model; its weights and its scaler are the start unless `full_retrain`.
+        full_retrain: start from fresh weights and a new scaler; `previous` then only sets the validation ratio.
+
+    Raises:
+        VaeError: too few sessions, unusable features, or a warm start from a model of another shape.
+    """
+    names = tuple(str(column) for column in features.columns)
+    require_features(features, names)
+    if len(features) < settings.fewest_sessions:
+        raise VaeError(f"{len(features)} sessions in the window, at least {settings.fewest_sessions} are needed")
+    start = None if full_retrain else previous
+    if start is not None:
+        _require_same_shape(start, names, settings)
+    scaler = start.scaler if start is not None else fit_scaler(features, sample_weight, settings.clip)
+    roles = validation_split(pd.DatetimeIndex(features.index), settings)
+    sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
+    plan = (
+        _Plan(settings.epochs, settings.warm_up_epochs, settings.learning_rate)
+        if start is None
+        else _Plan(settings.fine_tune_epochs, 0, settings.fine_tune_learning_rate)
+    )
+    with deterministic(seed):
+        weights, curves, best_epoch = _train(
+            sequences, sample_weight, roles, settings, plan=plan, seed=seed, start=start
+        )
+    model = Vae(settings, names, scaler, weights)
+    figures = _figures(model, curves, best_epoch, roles)
+    if previous is not None and previous.feature_names == names:
+        figures |= _compared_to(previous, model, features, roles[0])
+    return VaeFit(model, curves, figures, warm_started=start is not None)
+
+
+def validation_split(sessions: pd.DatetimeIndex, settings: VaeSettings) -> Roles:
+    """Which sessions are held out and which are learned from; purged sessions are neither.
+
+    Blocks are anchored to the calendar, not to the window, so that a session keeps its role in every refit.
+
+    Raises:
+        VaeError: the window has no session in one of the two roles.
+    """
+    days = (sessions - pd.Timestamp("1970-01-01")).days.to_numpy()
+    held_out = (days // settings.validation_block_days) % settings.validation_period == 0
+    reach = settings.purge_sessions + settings.sequence_length - 1
+    near = np.convolve(held_out, np.ones(2 * reach + 1), mode="full")[reach : reach + len(days)] > 0.5
+    learned = ~near
+    if not held_out.any() or not learned.any():
+        raise VaeError(f"{len(days)} sessions leave nothing to learn from or to validate on")
+    return held_out, learned
+
+
+def _require_same_shape(previous: Vae, names: tuple[str, ...], settings: VaeSettings) -> None:
+    if previous.feature_names != names:
+        raise VaeError(f"the previous model reads {list(previous.feature_names)}, the window has {list(names)}")
+    for field in ("sequence_length", "hidden", "n_latents", "clip"):
+        before, now = getattr(previous.settings, field), getattr(settings, field)
+        if before != now:
+            raise VaeError(f"a warm start needs {field} = {before} of the previous model, not {now}")
+
+
+def _train(
+    sequences: Array,
+    sample_weight: Array,
+    roles: Roles,
+    settings: VaeSettings,
+    *,
+    plan: _Plan,
+    seed: int,
+    start: Vae | None,
+) -> tuple[Weights, pd.DataFrame, int]:
+    """The weights of the best epoch, the curves and that epoch's number."""
+    import torch
+
+    held_out, learned = roles
+    generator = torch.Generator().manual_seed(seed)
+    network = start_network(sequences.shape[1] // settings.sequence_length, settings, start, generator)
+    trainer = Trainer(network, settings)
+    rows = torch.from_numpy(sequences[learned].astype(np.float32))
+    validation = torch.from_numpy(sequences[held_out].astype(np.float32))
+    weights = torch.from_numpy(sample_weight[learned].astype(np.float32))
+    steps = plan.epochs * settings.steps_per_epoch
+    draws = torch.multinomial(weights, steps * settings.batch_size, replacement=True, generator=generator)
+    batches = draws.view(steps, settings.batch_size)
+    records: list[dict[str, float]] = []
+    best: tuple[float, int, Weights] = (math.inf, 0, {})
+    for epoch in range(1, plan.epochs + 1):
+        pressure = settings.beta * min(1.0, epoch / (plan.warm_up_epochs + 1))
+        total = 0.0
+        for step in range((epoch - 1) * settings.steps_per_epoch, epoch * settings.steps_per_epoch):
+            rate = plan.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+            noise = torch.randn((settings.batch_size, settings.n_latents), generator=generator)
+            total += trainer.step(rows[batches[step]], noise, pressure, rate)
+        record = measure(trainer.parameters, rows, validation, settings)
+        records.append({"epoch": epoch, "loss": total / settings.steps_per_epoch, **record})
+        if epoch > plan.warm_up_epochs and record["validation_reconstruction"] < best[0]:
+            best = (record["validation_reconstruction"], epoch, as_arrays(trainer.parameters))
+    if not best[2]:  # every epoch diverged: hand the last weights to the rules that refuse them
+        best = (math.inf, plan.epochs, as_arrays(trainer.parameters))
+    return best[2], pd.DataFrame(records), best[1]
+
+
+def _figures(
+    model: Vae, curves: pd.DataFrame, best_epoch: int, roles: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> dict[str, float]:
+    held_out, learned = roles
+    best = curves.loc[curves["epoch"] == best_epoch].iloc[0]
+    finite = all(np.isfinite(array).all() for array in model.weights.values())
+    return {
+        **{str(name): float(value) for name, value in best.items() if name != "epoch"},
+        "sigma": float(np.exp(model.weights["log_sigma"].astype(np.float64)).mean()),
+        "best_epoch": float(best_epoch),
+        "epochs": float(len(curves)),
+        "sessions": float(learned.sum()),
+        "validation_sessions": float(held_out.sum()),
+        "finite": float(finite and math.isfinite(best["reconstruction"])),
+    }
+
+
+def _compared_to(previous: Vae, model: Vae, features: pd.DataFrame, held_out: NDArray[np.bool_]) -> dict[str, float]:
+    """Validation errors of both models in the same units, the previous scaler's."""
+
+    scaler = previous.scaler
+    actual = scaler.apply(features.to_numpy(dtype=np.float64))
+
+    def error(vae: Vae) -> float:
+        return float(np.square((scaler.apply(vae.denoise(features)) - actual)[held_out]).mean())
+
+    before = error(previous)
+    return {"previous_validation_reconstruction": before, "validation_ratio": error(model) / before}
+
+
+def assess_vae(fit: VaeFit, settings: VaeSettings) -> tuple[RuleOutcome, ...]:
+    """Whether the autoencoder has learned something and generalises.
+
+    Rules: `active_units` (posterior collapse) and `finite_reconstruction` block; `validation_error_ratio` blocks
+    when the previous model, on the same validation rows, was much better.
+    """
+    figures = fit.figures
+    active, finite = figures["active_units"], figures["finite"]
+    ratio = figures.get("validation_ratio")
+    outcomes = [
+        RuleOutcome(
+            "active_units",
+            active,
+            f">= {settings.fewest_active_units}",
+            active >= settings.fewest_active_units,
+            blocking=True,
+            detail="fewer is posterior collapse",
+        ),
+        RuleOutcome("finite_reconstruction", finite, "== 1", finite == 1.0, blocking=True),
+    ]
+    if ratio is not None:
+        outcomes.append(
+            RuleOutcome(
+                "validation_error_ratio",
+                ratio,
+                f"<= {settings.largest_validation_ratio:g}",
+                ratio <= settings.largest_validation_ratio,
+                blocking=True,
+                detail="validation reconstruction relative to the previous model on the same sessions",
+            )
+        )
+    return tuple(outcomes)

@@ -1,0 +1,36 @@
+"""What a report compares: the learned policy, its regime rule and the baselines, as weights on the same sessions.
+
+Baselines decide from the whole known history, so that none of them starts cold on the first session of the track.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, baselines
+from regime_assets.library.features.training_set import TrainingSet
+
+__all__ = ["BUY_AND_HOLD", "POLICY", "RULE", "contenders"]
+
+POLICY = "learned policy"
+RULE = "regime rule"
+
+
+def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Weights (T, N) decided on the track's sessions, by contender.
+
+    Args:
+        history: returns from the universe's start on.
+        track: the out-of-sample decisions; index `session`.
+    """
+    symbols = [str(symbol) for symbol in history.traded_returns.columns]
+    base = history.base_weights
+    decided = {
+        POLICY: np.outer(track["policy_exposure"].to_numpy(), base),
+        RULE: np.outer(track["rule_exposure"].to_numpy(), base),
+    }
+    rows = history.sessions.get_indexer(pd.DatetimeIndex(track.index))
+    for name, weights in baselines(history.traded_returns.to_numpy(), base, since=int(rows[0])).items():
+        decided[name] = weights[rows]
+    return {name: pd.DataFrame(weights, index=track.index, columns=symbols) for name, weights in decided.items()}

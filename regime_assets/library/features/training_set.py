@@ -1,0 +1,105 @@
+"""What the models of one session are fitted on: features, returns and recency weights of a window, as one table."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from regime_assets.library.features.market_risk import FeatureSettings, compute_features
+
+if TYPE_CHECKING:
+    from regime_assets.library.market.window import Window
+
+TRADED_PREFIX = "return:"
+FEATURE_PREFIX = "feature:"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A window ready to be fitted on; T sessions ascending, F features, N traded instruments.
+
+    Attributes:
+        features: (T, F), index `session`; row t uses data up to and including session t.
+        traded_returns: (T, N) simple close-to-close returns; what weights are applied to.
+        sample_weight: (T,) recency weights with mean 1.
+        data_hash: identifies the window that the rows came from.
+    """
+
+    features: pd.DataFrame
+    traded_returns: pd.DataFrame
+    sample_weight: NDArray[np.float64]
+    data_hash: str
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The T sessions."""
+        return pd.DatetimeIndex(self.features.index)
+
+    @property
+    def market_returns(self) -> pd.Series:
+        """(T,) return of the traded instruments held in equal parts."""
+        return self.traded_returns.mean(axis=1)
+
+    @property
+    def base_weights(self) -> NDArray[np.float64]:
+        """(N,) weights of full exposure: equal parts."""
+        count = self.traded_returns.shape[1]
+        return np.full(count, 1.0 / count)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One table with a row a session, as it is stored."""
+        frame = pd.concat(
+            [
+                self.features.add_prefix(FEATURE_PREFIX),
+                self.traded_returns.add_prefix(TRADED_PREFIX),
+            ],
+            axis=1,
+        )
+        frame["sample_weight"] = self.sample_weight
+        frame["data_hash"] = self.data_hash
+        return frame.rename_axis("session").reset_index()
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> TrainingSet:
+        """What `to_frame` made; columns that hold nothing belong to other universes of the same table."""
+        table = frame.set_index("session").sort_index().dropna(axis=1, how="all")
+        features = table.loc[:, table.columns.str.startswith(FEATURE_PREFIX)]
+        returns = table.loc[:, table.columns.str.startswith(TRADED_PREFIX)]
+        return cls(
+            features=features.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX)),
+            traded_returns=returns.rename(columns=lambda name: name.removeprefix(TRADED_PREFIX)),
+            sample_weight=table["sample_weight"].to_numpy(dtype=np.float64),
+            data_hash=str(table["data_hash"].iloc[0]),
+        )
+
+    def slice(self, first: int, stop: int, sample_weight: NDArray[np.float64]) -> TrainingSet:
+        """Rows [first, stop) under new weights, which are scaled to mean 1."""
+        return TrainingSet(
+            features=self.features.iloc[first:stop],
+            traded_returns=self.traded_returns.iloc[first:stop],
+            sample_weight=sample_weight / sample_weight.mean(),
+            data_hash=self.data_hash,
+        )
+
+
+def build_training_set(window: Window, settings: FeatureSettings, facts: pd.DataFrame | None = None) -> TrainingSet:
+    """Features and returns of a validated window; rows before the window only warm the features up.
+
+    Args:
+        window: the window.
+        settings: the features of its prices.
+        facts: (T, M) further features of its sessions, behind those of the prices; they become part of the hash.
+    """
+    features = compute_features(window.prices, window.market_returns, window.sessions, settings)
+    if facts is None:
+        return TrainingSet(features, window.traded_returns, window.sample_weight, window.data_hash)
+    digest = hashlib.sha256(window.data_hash.encode())
+    digest.update("\n".join(facts.columns).encode())
+    digest.update(np.ascontiguousarray(facts.to_numpy(dtype=np.float64)).tobytes())
+    both = pd.concat([features, facts], axis=1)
+    return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest())

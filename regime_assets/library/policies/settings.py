@@ -1,0 +1,133 @@
+"""How policies are trained, selected and accepted; every number in one place, without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from regime_assets.library.trading.actions import TradingSettings
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """Updates by one new session at a time instead of fine-tunes over episodes.
+
+    Attributes:
+        gradient_steps: per member and session, each on freshly drawn transitions.
+        newest_share: share of the transitions that play the newest session whose return is known; the others replay
+            earlier ones, by sample weight and `past_share`.
+        learning_rate: Adam's.
+        kl_limit: largest divergence of an update from the policy before it, nats per action; a larger update is
+            scaled back until it is within.
+    """
+
+    gradient_steps: int = 4
+    newest_share: float = 0.5
+    learning_rate: float = 1e-4
+    kl_limit: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.gradient_steps < 1:
+            raise ValueError(f"gradient_steps is {self.gradient_steps}, must be at least 1")
+        if not 0 < self.newest_share < 1:
+            raise ValueError(f"newest_share is {self.newest_share}, must lie between 0 and 1: past ones are replayed")
+        if self.kl_limit <= 0:
+            raise ValueError(f"kl_limit is {self.kl_limit}, must be positive")
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """Training, selection and acceptance of a policy. Defaults: a full retrain of about 6 s and a fine-tune of
+    about 0.6 s of one core (256 episodes, 2,500 sessions).
+
+    Attributes:
+        trading: environment and reward.
+        algorithm: `ppo`, or `dqn` over `levels`.
+        seeds: member networks of a full retrain; they vote by their mean action.
+        gradient_steps: budget of a full retrain per member, rounded up to whole rollouts. Environment steps are not
+            training: 65 k of them in large batches were 160 gradient steps and left policies at their start.
+        fine_tune_gradient_steps: budget of a warm start per member.
+        online: how a warm start learns from the newest session alone; None: it is a fine-tune over episodes.
+        hidden: widths of the hidden layers of actor and critic.
+        learning_rate, fine_tune_learning_rate: Adam's.
+        rollout_sessions: sessions collected per environment between two updates.
+        minibatches, epochs: per update; gradient steps per rollout are their product.
+        discount: per session. Actions move no price, only the cost of the next trade: a short horizon is enough.
+        gae_lambda: of generalised advantage estimation; later sessions' rewards are mostly noise to an action.
+        entropy_bonus: weight of the entropy in PPO's loss.
+        initial_log_std: PPO's exploration in units of the action.
+        levels: DQN's actions in [-1, 1], neutral first (equal values choose the first).
+        replay_sessions: DQN's replay memory, sessions per environment.
+        target_update: DQN's soft update of the target network per session.
+        exploration_rate: DQN's final share of random actions.
+        purge_sessions: sessions left out on both sides of a validation block, beyond the fill delay.
+        evidence_z: the tilt is kept by `max(0, 1 - (evidence_z / z) ** 2)` for z > evidence_z, else dropped, where z
+            is the gain over the rule on validation sessions over its standard error (positive-part shrinkage after
+            James and Stein 1961; 1.645 is one-sided 5 %).
+        sessions_per_year: to annualise.
+        turnover_limit: largest turnover that is accepted, capital traded a year.
+        action_floor: least change of the action in [-1, 1], added up over a year; below it the policy answers every
+            session alike and decides nothing any more.
+        entropy_floor: PPO's exploration below this (nats per action number) has collapsed; -3 is a deviation of .012.
+        kl_limit: largest divergence of a fine-tune from the previous policy, nats per action, that is not warned of.
+    """
+
+    trading: TradingSettings = field(default_factory=TradingSettings)
+    algorithm: Literal["ppo", "dqn"] = "ppo"
+    seeds: int = 5
+    gradient_steps: int = 300
+    fine_tune_gradient_steps: int = 20
+    online: OnlineSettings | None = None
+    hidden: tuple[int, ...] = (32, 32)
+    learning_rate: float = 1e-3
+    fine_tune_learning_rate: float = 3e-4
+    rollout_sessions: int = 32
+    minibatches: int = 4
+    epochs: int = 5
+    discount: float = 0.9
+    gae_lambda: float = 0.5
+    entropy_bonus: float = 0.0
+    initial_log_std: float = 0.0
+    levels: tuple[float, ...] = (0.0, -1.0, 1.0)
+    replay_sessions: int = 200
+    target_update: float = 0.02
+    exploration_rate: float = 0.05
+    purge_sessions: int = 10
+    evidence_z: float = 1.645
+    sessions_per_year: int = 252
+    turnover_limit: float = 25.0
+    action_floor: float = 0.1
+    entropy_floor: float = -3.0
+    kl_limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "seeds",
+            "gradient_steps",
+            "fine_tune_gradient_steps",
+            "rollout_sessions",
+            "minibatches",
+            "epochs",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if self.algorithm == "dqn" and self.trading.action == "weights":
+            raise ValueError("dqn chooses one of the levels of an exposure: action 'weights' needs ppo")
+
+    @property
+    def active_levels(self) -> tuple[float, ...]:
+        """The levels when the algorithm is discrete, none otherwise."""
+        return self.levels if self.algorithm == "dqn" else ()
+
+    def gradient_steps_made(self, *, warm: bool) -> int:
+        """Gradient steps per member, the budget rounded up to whole rollouts."""
+        budget = self.fine_tune_gradient_steps if warm else self.gradient_steps
+        per_rollout = self.minibatches * self.epochs if self.algorithm == "ppo" else 1
+        return math.ceil(budget / per_rollout) * per_rollout
+
+    def environment_steps(self, environments: int, *, warm: bool) -> int:
+        """Environment steps per member that the gradient steps take."""
+        made = self.gradient_steps_made(warm=warm)
+        sessions = made // (self.minibatches * self.epochs) * self.rollout_sessions if self.algorithm == "ppo" else made
+        return sessions * environments

@@ -1,0 +1,131 @@
+"""Regimes as a jump model sees them: two centres and the penalty of a switch, fitted together.
+
+The centres are the means of a path that may not switch at will, so that a border case of a single session moves them
+less than it moves a mixture's components. As a mixture they are two equally likely Gaussians that share the window's
+variances: the difference of their log densities is that of the jump model's losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regime_assets.library.determinism import single_threaded
+from regime_assets.library.regimes.jump_model import JumpFit, fit_jump_model, online_states, spread_starts
+from regime_assets.library.regimes.mixture import Mixture, MixtureError, MixtureSettings, regime_names
+from regime_assets.library.regimes.mixture_fitting import (
+    MixtureFit,
+    Sample,
+    identified,
+    require_fittable,
+    standardise,
+)
+from regime_assets.library.regimes.persistence import (
+    Persistence,
+    PersistenceFit,
+    PersistenceSettings,
+    count_switches,
+    is_near_target,
+    penalties,
+    persistence_figures,
+    target_distance,
+)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Centres under one penalty: how many online switches they make, and the smaller state's share of the path."""
+
+    fit: JumpFit
+    penalty: float
+    switches: int
+    smaller: float
+
+
+def fit_jump_regimes(
+    rows: Array,
+    market_returns: Array,
+    sample_weight: Array,
+    settings: MixtureSettings,
+    persistence: PersistenceSettings,
+    *,
+    previous: tuple[Mixture, Persistence] | None,
+) -> tuple[MixtureFit, PersistenceFit]:
+    """Fit centres and penalty to a window.
+
+    The previous penalty stays while its online states switch about as often as wanted; otherwise every candidate is
+    fitted and the one nearest to the target is taken, among those that leave both regimes enough sessions.
+
+    Args:
+        rows: (T, D) coordinates by ascending session.
+        market_returns: (T,) of the same sessions.
+        sample_weight: (T,) recency weights with mean 1; of the scale of the coordinates and of the regimes' risk.
+        settings: of the mixture; its coordinates, floor and relabelling.
+        persistence: the target of switches.
+        previous: the last accepted regimes in the same coordinates; a start, the penalty, and the regimes' identity.
+
+    Raises:
+        MixtureError: another number of regimes than two, or rows as in `fit_mixture`.
+    """
+    if settings.n_regimes != 2:
+        raise MixtureError(f"mode 'jump' fits two regimes, not {settings.n_regimes}: choose mode 'refit'")
+    before = previous[0] if previous else None
+    require_fittable(rows, settings, before)
+    with single_threaded():
+        sample = standardise(rows, sample_weight)
+        starts = [(before.means - sample.centre) / sample.scale] if before else []
+        chosen = _warm(sample, starts, persistence, settings, previous[1].penalty) if previous else None
+        kept = chosen is not None
+        if chosen is None:
+            starts += spread_starts(sample.rows, _risk(sample, market_returns))
+            chosen = _choose(sample, starts, persistence, settings)
+        mixture = Mixture(
+            names=regime_names(2),
+            means=chosen.fit.centres * sample.scale + sample.centre,
+            covariances=np.stack([np.diag(np.square(sample.scale))] * 2),
+            weights=np.array([0.5, 0.5]),
+            coordinates=settings.coordinates,
+        )
+        value = -chosen.fit.loss / len(rows)
+        fit = identified((mixture, 0, value), rows, market_returns, sample_weight, settings, previous=before)
+        model = Persistence(chosen.penalty, persistence.evidence_weight, 2)
+        figures = persistence_figures(model, fit.model.log_likelihoods(rows)) | {"kept": float(kept)}
+    cold = {"cold": float(before is None)}
+    return MixtureFit(fit.model, fit.figures | cold, fit.permutation), PersistenceFit(model, figures)
+
+
+def _warm(
+    sample: Sample, starts: list[Array], persistence: PersistenceSettings, settings: MixtureSettings, penalty: float
+) -> _Choice | None:
+    """The fit under the previous penalty, where it still does."""
+    found = _fit(sample, starts, penalty)
+    near = is_near_target(found.switches, len(sample.rows), persistence)
+    return found if near and found.smaller >= settings.component_floor else None
+
+
+def _choose(
+    sample: Sample, starts: list[Array], persistence: PersistenceSettings, settings: MixtureSettings
+) -> _Choice:
+    found = [_fit(sample, starts, float(penalty)) for penalty in penalties(persistence)]
+    enough = [one for one in found if one.smaller >= settings.component_floor]
+    # Where no penalty leaves enough, the fullest one goes to the rule that refuses a starved regime.
+    allowed = enough or [max(found, key=lambda one: one.smaller)]
+    return min(allowed, key=lambda one: target_distance(one.switches, len(sample.rows), persistence))
+
+
+def _fit(sample: Sample, starts: list[Array], penalty: float) -> _Choice:
+    fit = fit_jump_model(sample.rows, penalty, starts)
+    switches = count_switches(online_states(sample.rows, fit.centres, penalty))
+    share = float(fit.states.mean())
+    return _Choice(fit, penalty, switches, min(share, 1.0 - share))
+
+
+def _risk(sample: Sample, market_returns: Array) -> Array:
+    """(T,) the coordinates' main direction, turned so that losses rise along it."""
+    main = sample.rows @ np.linalg.eigh(np.cov(sample.rows, rowvar=False))[1][:, -1]
+    losses = np.square(np.minimum(market_returns, 0.0))
+    return main if np.cov(main, losses)[0, 1] >= 0 else -main

@@ -1,0 +1,114 @@
+"""Do two consecutive regime models mean the same? Measured on the sessions of the last year, held against bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.regimes.identity import COMPARED_SESSIONS, IdentitySettings
+
+if TYPE_CHECKING:
+    from regime_assets.library.regimes.regime_model import RegimeFit, RegimeModel
+
+
+@dataclass(frozen=True)
+class StabilitySettings:
+    """What a refit may change and still be the same model.
+
+    Attributes:
+        agreement_warn, agreement_block: smallest share of sessions with equal states. The bound on a refit keeps the
+            latter; a model that breaks it is not what that bound gave.
+        update_step_warn: share of the way to its fitted regimes that a refit went; less is a bound that acted.
+        occupancy_change_warn: largest change of a regime's share of sessions.
+        smallest_weight_block: smallest weight of a mixture component.
+        smallest_separation_warn: Bhattacharyya distance between components, nats; .1 is heavy overlap.
+        switches_warn: largest number of switches a year in the window.
+        audit_agreement_warn: online mixture against its refit.
+    """
+
+    agreement_warn: float = 0.98
+    agreement_block: float = IdentitySettings.floor
+    update_step_warn: float = 1.0
+    occupancy_change_warn: float = 0.05
+    smallest_weight_block: float = 0.08
+    smallest_separation_warn: float = 0.1
+    switches_warn: float = 6.0
+    audit_agreement_warn: float = 0.95
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How far a refitted model differs from its predecessor.
+
+    Attributes:
+        agreement: share of the compared sessions with equal filtered states.
+        ari: adjusted Rand index of the two paths; 0 is chance, and 1 equality. A path of one state has no structure to
+            compare: 1 when both are equal, 0 otherwise.
+        occupancy_change: largest change of a regime's share of the compared sessions.
+        distance: largest root-mean-square move of a regime's mean in standard deviations of that regime.
+        residual: of the new model's alignment.
+    """
+
+    agreement: float
+    ari: float
+    occupancy_change: float
+    distance: float
+    residual: float
+
+
+def compare_regimes(
+    previous: RegimeModel, current: RegimeModel, features: pd.DataFrame, compared_sessions: int = COMPARED_SESSIONS
+) -> Stability:
+    """Compare two models on the last of the features' sessions; the earlier ones bring both filters up to date."""
+    from sklearn.metrics import adjusted_rand_score
+
+    last = slice(-compared_sessions, None)
+    before, now = previous.infer(features).states[last], current.infer(features).states[last]
+    n_regimes = current.mixture.n_regimes
+    shares = [np.bincount(states, minlength=n_regimes) / len(states) for states in (before, now)]
+    gap = current.mixture.means - previous.mixture.means
+    variances = np.diagonal(previous.mixture.covariances, axis1=1, axis2=2)
+    return Stability(
+        agreement=float((before == now).mean()),
+        ari=float(adjusted_rand_score(before, now)),
+        occupancy_change=float(np.abs(shares[1] - shares[0]).max()),
+        distance=float(np.sqrt((np.square(gap) / variances).mean(axis=1)).max()),
+        residual=current.alignment.residual,
+    )
+
+
+def assess_stability(
+    fit: RegimeFit, stability: Stability | None, settings: StabilitySettings
+) -> tuple[RuleOutcome, ...]:
+    """Rules that a regime model has to meet: of itself, and towards its predecessor where there is one."""
+    figures = fit.figures
+    outcomes = [
+        _at_least("smallest_weight", figures["smallest_weight"], settings.smallest_weight_block, blocking=True),
+        _at_least("separation", figures["separation"], settings.smallest_separation_warn),
+        _at_most("switches_per_year", figures["switches_per_year"], settings.switches_warn),
+        _at_least("ordered_by_risk", figures["ordered_by_risk"], 1.0),
+    ]
+    if "audit_agreement" in figures:
+        outcomes.append(_at_least("audit_agreement", figures["audit_agreement"], settings.audit_agreement_warn))
+    if "update_step" in figures:
+        outcomes.append(_at_least("update_step", figures["update_step"], settings.update_step_warn))
+    if stability is not None:
+        agreement = stability.agreement
+        outcomes += [
+            _at_least("agreement", agreement, settings.agreement_warn),
+            _at_least("agreement_floor", agreement, settings.agreement_block, blocking=True),
+            _at_most("occupancy_change", stability.occupancy_change, settings.occupancy_change_warn),
+        ]
+    return tuple(outcomes)
+
+
+def _at_least(rule: str, value: float, bound: float, *, blocking: bool = False) -> RuleOutcome:
+    return RuleOutcome(rule, value, f">= {bound:g}", value >= bound, blocking)
+
+
+def _at_most(rule: str, value: float, bound: float) -> RuleOutcome:
+    return RuleOutcome(rule, value, f"<= {bound:g}", value <= bound, blocking=False)

@@ -1,0 +1,180 @@
+"""The backtest report: one HTML file that opens without a network or scripts, on a phone, in the dark and on paper."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.acceptance import accepted
+from regime_assets.library.report import figures
+from regime_assets.library.report.content import (
+    Fact,
+    Part,
+    RegimeHistory,
+    ReportContent,
+    ReportError,
+    StrategyRow,
+)
+from regime_assets.library.report.figure_style import strategy_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Fact",
+    "Part",
+    "RegimeHistory",
+    "ReportContent",
+    "ReportError",
+    "StrategyRow",
+    "monthly_table",
+    "render_report",
+    "write_report",
+]
+
+TEMPLATE = Path(__file__).with_name("report_template.html")
+
+
+def monthly_table(net: pd.Series) -> pd.DataFrame:
+    """Compounded returns by year (rows) and month (columns 1 to 12), and the year's in the column "year".
+
+    Args:
+        net: simple returns by session. A month of which the series holds a part shows that part; one without
+            sessions is NaN.
+    """
+    sessions = pd.DatetimeIndex(net.index)
+    growth = (1.0 + net).groupby([sessions.year, sessions.month]).prod() - 1.0
+    table = growth.unstack().reindex(columns=range(1, 13))
+    table["year"] = (1.0 + net).groupby(sessions.year).prod() - 1.0
+    return table.rename_axis(index="year", columns="month")
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as HTML.
+
+    Raises:
+        ReportError: there are no notes, or a part is left out without a reason or given with one.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    content.check()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    filters: dict[str, Any] = environment.filters
+    filters |= {"number": _number, "percent": _percent, "strength": _strength, "measured": _measured}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    subject = next(iter(content.net), "")
+    return template.render(
+        content=content,
+        tone=_verdict_tone(content),
+        subject=subject,
+        months=list(monthly_table(content.net[subject]).itertuples()) if subject else [],
+        swatches=_swatches(content),
+        # Markup is safe here: matplotlib escapes the texts of its SVG.
+        pictures={name: Markup(svg.decode()) for name, svg in _pictures(content).items()},
+    )
+
+
+def write_report(content: ReportContent, path: Path) -> None:
+    """Write the report to `path`, which at any time holds the old file or the whole new one.
+
+    Raises:
+        ReportError: as `render_report`.
+    """
+    page = render_report(content).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _pictures(content: ReportContent) -> Mapping[str, bytes]:
+    """The SVG of each figure that there is data for."""
+    drawn: dict[str, bytes] = {}
+    if content.rows:
+        (levels, differences), swatches = _estimates(content), _swatches(content)
+        if levels:
+            drawn["levels"] = figures.estimates(levels, "Sharpe ratio, 95 % interval", swatches, form="svg")
+        if differences:
+            title = f"Sharpe ratio minus that of {content.reference}, 95 % interval"
+            drawn["differences"] = figures.estimates(differences, title, swatches, form="svg")
+    if content.net:
+        drawn["equity"] = figures.equity_and_drawdown(content.net, form="svg")
+        if len(next(iter(content.net.values()))) > content.rolling_window:
+            drawn["rolling"] = figures.rolling_sharpe_with_band(
+                content.net, content.rolling_window, content.sessions_per_year, form="svg"
+            )
+    if content.weights is not None:
+        drawn["weights"] = figures.weights_over_time(content.weights, form="svg")
+    if content.regimes is not None:
+        history, sessions = content.regimes, pd.DatetimeIndex(content.regimes.prices.index)
+        shown = history.states if history.posteriors is None else history.posteriors
+        drawn["ribbon"] = figures.regime_ribbon(sessions, history.prices, shown, history.names, form="svg")
+        drawn["occupancy"] = figures.regime_occupancy(sessions, history.states, history.names, form="svg")
+        if history.latents is not None:
+            drawn["latents"] = figures.latent_map(history.latents, history.states, history.names, form="svg")
+    if content.vae_curves is not None:
+        drawn["vae"] = figures.loss_curves(content.vae_curves, form="svg")
+    if content.policy_curves is not None:
+        drawn["policy"] = figures.reward_curves(content.policy_curves, form="svg")
+    return drawn
+
+
+def _swatches(content: ReportContent) -> dict[str, str]:
+    """The colour of each strategy, the same in pictures and tables."""
+    names = list(content.net) or [row.name for row in content.rows]
+    return {name: strategy_colour(position) for position, name in enumerate(names)}
+
+
+def _estimates(
+    content: ReportContent,
+) -> tuple[dict[str, figures.Estimate], dict[str, figures.Estimate]]:
+    """Sharpe ratios and their differences to the reference with their intervals, of the rows that have them."""
+    levels = {
+        row.name: figures.Estimate(row.summary.sharpe, *row.sharpe_interval)
+        for row in content.rows
+        if row.summary.sharpe is not None and row.sharpe_interval is not None
+    }
+    return levels, {row.name: row.difference for row in content.rows if row.difference is not None}
+
+
+def _verdict_tone(content: ReportContent) -> str:
+    """The class of the verdict's badge: good when every rule passed, bad when one blocks, else neutral."""
+    if not accepted(content.rules):
+        return "bad"
+    return "good" if content.rules and all(rule.passed for rule in content.rules) else "neutral"
+
+
+def _number(value: float | None, digits: int = 2, sign: bool = False) -> str:
+    """A number with a true minus sign, none on a rounded zero; an en dash where there is no number."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    rounded = round(float(value), digits) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''},.{digits}f}".replace("-", "−")
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    """A fraction as a percentage."""
+    return "–" if value is None or not np.isfinite(value) else f"{_number(100.0 * value, digits)} %"
+
+
+def _strength(value: float, full: float) -> str:
+    """The strength of a cell's colour, 0 to 0.7."""
+    return f"{0.7 * min(abs(value) / full, 1.0):.2f}"
+
+
+def _measured(value: float | None) -> str:
+    """A number of unknown scale to four significant digits."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.4g}".replace("-", "−")

@@ -1,0 +1,122 @@
+"""What a walk-forward stores as it goes: its decisions segment by segment, and the newest models to go on from.
+
+A run is identified by everything that its bits depend on: design, settings, window, prices and the library's code.
+Models are written before their segment is committed and removed after the next one was, so that there is always a pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from regime_assets.library.artifact import read_artifact, write_artifact
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.policies.policy import Policy
+from regime_assets.library.production.code_version import code_version
+from regime_assets.library.recipe import FittedModels
+from regime_assets.library.regimes.regime_model import RegimeModel
+from regime_assets.library.universe import Horizon
+from regime_assets.library.walk import Segment, WalkForwardSettings
+from regime_assets.library.workspace import Workspace
+
+SEGMENTS = "walk_forward"
+RUNS = "walk_forward_runs"
+MODEL_KINDS = ("regimes", "policy")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One walk-forward of a universe and horizon, and what of it is stored.
+
+    Attributes:
+        history: features and returns up to the last decided session, as known as of it.
+        settings: with `sessions` counted.
+    """
+
+    workspace: Workspace
+    horizon: Horizon
+    history: TrainingSet
+    settings: WalkForwardSettings
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Everything that the run's bits depend on."""
+        return {
+            "design": self.workspace.design.hash,
+            "settings": json.dumps(asdict(self.settings), sort_keys=True),
+            "window": repr(self.workspace.window_shape(self.horizon)),
+            "data": self.history.data_hash,
+            "code": code_version(),
+        }
+
+    @cached_property
+    def key(self) -> dict[str, object]:
+        """Universe, horizon and the hash of the identity."""
+        text = json.dumps(self.identity, sort_keys=True)
+        run = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return {"universe": self.workspace.universe.name, "horizon": self.horizon, "run": run}
+
+    @property
+    def folder(self) -> Path:
+        """Where the newest models are."""
+        return walk_folder(self.workspace, self.horizon, str(self.key["run"]))
+
+    def begin(self, at: datetime) -> None:
+        """Record what the run is, and when it was asked for last."""
+        self.workspace.database.replace_partition(RUNS, self.key, pd.DataFrame([self.identity | {"asked_at": at}]))
+
+    def segments(self) -> pd.DataFrame:
+        """The stored decisions by session, with the hashes of the models that took them; empty before the first."""
+        return self.workspace.database.read_partition(SEGMENTS, self.key, order_by="session")
+
+    def models(self, segments: pd.DataFrame) -> FittedModels:
+        """The models of the newest of `segments`.
+
+        Raises:
+            ArtifactError: they are not what was stored.
+        """
+        newest = segments.iloc[-1]
+        folder = self.folder / f"{newest['refit_session']:%Y-%m-%d}"
+        regimes, policy = (read_artifact(folder / kind, str(newest[f"{kind}_sha256"])) for kind in MODEL_KINDS)
+        return FittedModels(RegimeModel.from_parts(regimes), Policy.from_parts(policy))
+
+    def store(self, segment: Segment) -> None:
+        """Store one segment, and the models that the next one needs in place of those before."""
+        folder = self.folder / f"{segment.session:%Y-%m-%d}"
+        hashes = {
+            f"{kind}_sha256": write_artifact(folder / kind, getattr(segment.models, kind).to_parts())
+            for kind in MODEL_KINDS
+        }
+        rows = segment.decided.assign(**hashes).reset_index()
+        self.workspace.database.replace_partition(SEGMENTS, self.key | {"refit_session": segment.session}, rows)
+        for earlier in self.folder.iterdir():
+            if earlier != folder:
+                shutil.rmtree(earlier)
+
+
+def walk_folder(workspace: Workspace, horizon: Horizon, run: str) -> Path:
+    """Where the models of a run are kept."""
+    return workspace.home.root / "walk_forward" / workspace.universe.name / horizon / run
+
+
+def forget_runs(workspace: Workspace, horizon: Horizon, keep: int) -> list[str]:
+    """Delete the walk-forwards of a horizon but the `keep` that were asked for last; return what was deleted."""
+    lane: dict[str, object] = {"universe": workspace.universe.name, "horizon": horizon}
+    runs = workspace.database.read_partition(RUNS, lane)
+    if runs.empty:
+        return []
+    forgotten = [str(run) for run in runs.sort_values("asked_at", ascending=False)["run"].iloc[keep:]]
+    for run in forgotten:
+        # The record goes last: a deletion that was cut short is found again by the next one.
+        if (folder := walk_folder(workspace, horizon, run)).exists():
+            shutil.rmtree(folder)
+        for table in (SEGMENTS, RUNS):
+            workspace.database.delete_partition(table, lane | {"run": run})
+    return forgotten

@@ -1,0 +1,207 @@
+"""A session's backtest: the out-of-sample track scored beside the baselines, judged, and reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference, sharpe_interval
+from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE, contenders
+from regime_assets.library.evaluation.gate import GateSettings, ServingChoice, Verdict, choose_serving_policy
+from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
+from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
+from regime_assets.library.evaluation.trials import TrialLedger
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.report.page import write_report
+from regime_assets.library.steps.backtest_content import compose
+from regime_assets.library.steps.gate_evidence import champion_before, judge
+from regime_assets.library.steps.judgement import Judgement, store_judgement
+from regime_assets.library.steps.raw_prices import Log
+from regime_assets.library.steps.track import extend_track
+from regime_assets.library.trading.scoring import Scored, score
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import Workspace
+
+SHOWN_FIGURES = ("sharpe", "max_drawdown", "cagr", "volatility", "turnover", "exposure", "switches_per_year")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One strategy on the out-of-sample sessions.
+
+    Attributes:
+        weights: (T, N) decided.
+        scored: what they earned and cost.
+        summary: every figure.
+        interval: of the Sharpe ratio; None where it cannot be had.
+        difference: paired, to buy & hold; None for buy & hold itself and where it cannot be had.
+    """
+
+    name: str
+    weights: pd.DataFrame
+    scored: Scored
+    summary: PerformanceSummary
+    interval: Interval | None
+    difference: Interval | None
+
+    @property
+    def net(self) -> pd.Series:
+        """(T,) net returns by session."""
+        return pd.Series(self.scored.net, index=self.weights.index)
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The outcome of one session's backtest.
+
+    Attributes:
+        comparisons: every contender by name.
+        serving: whether the learned policy or the regime rule would serve, and why.
+        verdict: the gate's answer.
+        judgement: the same as it was stored.
+        live: what the record promises of the next year, were it promoted; None where it has no ratio.
+        report: the HTML file.
+    """
+
+    comparisons: dict[str, Comparison]
+    serving: ServingChoice
+    verdict: Verdict
+    judgement: Judgement
+    live: LiveInterval | None
+    report: Path
+
+    @property
+    def net(self) -> dict[str, pd.Series]:
+        """Net returns by strategy, the served one first."""
+        served = served_name(self.serving)
+        ordered = [served, *(name for name in self.comparisons if name != served)]
+        return {name: self.comparisons[name].net for name in ordered}
+
+    @property
+    def figures(self) -> dict[str, float | int | None]:
+        """What plots over partitions."""
+        return {**self.judgement.figures, "promote": int(self.verdict.promote)}
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """One row a strategy, as the UI shows it."""
+        return pd.DataFrame([_row(name, item) for name, item in self.comparisons.items()])
+
+    def tracked(self, prefix: str) -> dict[str, float]:
+        """The figures under names for experiment tracking; what could not be measured is left out."""
+        return {f"{prefix}.{name}": float(value) for name, value in self.figures.items() if value is not None}
+
+
+def served_name(serving: ServingChoice) -> str:
+    """The contender that the session's bundle would serve."""
+    return POLICY if serving.serves == "policy" else RULE
+
+
+def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
+    """Carry the out-of-sample track on to `session`, score it, judge the session's models and write the report."""
+    history = workspace.history(horizon, session)
+    track = extend_track(workspace, horizon, session, history, log)
+    seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
+    comparisons = compare(workspace, history, track, seed)
+    settings = GateSettings()
+    serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
+    served = comparisons[served_name(serving)]
+    _record_trial(workspace, horizon, session, served.summary)
+    champion = champion_before(workspace, horizon, session)
+    sessions = pd.DatetimeIndex(track.index)
+    verdict = judge(workspace, horizon, session, history, served.scored, sessions, champion, settings)
+    live = _promise(served, serving, verdict)
+    judgement = Judgement(
+        lane=verdict.lane,
+        outcome=verdict.outcome,
+        reason="; ".join(verdict.reasons) or f"every rule of the {verdict.lane} lane is met",
+        serves=serving.serves,
+        champion_version=champion.version if champion else None,
+        figures=_figures(comparisons, served) | _live_figures(live),
+        rules=(*verdict.rules, *_policy_rules(serving)),
+    )
+    store_judgement(workspace, horizon, session, judgement)
+    path = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
+    result = Backtest(comparisons, serving, verdict, judgement, live, path)
+    write_report(compose(workspace, horizon, session, result, track, history, champion), path)
+    return result
+
+
+def compare(workspace: Workspace, history: TrainingSet, track: pd.DataFrame, seed: int) -> dict[str, Comparison]:
+    """Every contender on the sessions of the track, by the one scorer, under the same costs and delay."""
+    weights = contenders(history, track)
+    returns = history.traded_returns.loc[track.index]
+    yearly = workspace.universe.sessions_per_year
+    scored = {name: score(w.to_numpy(), returns.to_numpy(), workspace.universe.cost) for name, w in weights.items()}
+    reference = scored[BUY_AND_HOLD].net
+    comparisons: dict[str, Comparison] = {}
+    for name, result in scored.items():
+        paired = None
+        if name != BUY_AND_HOLD:
+            paired = sharpe_difference(result.net, reference, seed, periods_per_year=yearly)
+        interval = sharpe_interval(result.net, seed, periods_per_year=yearly)
+        summary = summarise(result, yearly)
+        comparisons[name] = Comparison(name, weights[name], result, summary, interval, paired)
+    return comparisons
+
+
+def _record_trial(workspace: Workspace, horizon: Horizon, session: date, summary: PerformanceSummary) -> None:
+    """Count the design among all that were ever tried; a track without variance has no ratio to record."""
+    if summary.sharpe is not None:
+        ledger = TrialLedger(workspace.database)
+        ledger.record(
+            workspace.universe.name,
+            horizon,
+            session,
+            workspace.design.hash,
+            sharpe=summary.sharpe,
+            n_sessions=summary.sessions,
+        )
+
+
+def _figures(comparisons: dict[str, Comparison], served: Comparison) -> dict[str, float | None]:
+    """Figures of what would serve, of the learned policy and of buy & hold, by flat names."""
+    subjects = {"": served, "policy_": comparisons[POLICY], "buy_and_hold_": comparisons[BUY_AND_HOLD]}
+    figures: dict[str, float | None] = {"out_of_sample_sessions": served.summary.sessions}
+    for prefix, comparison in subjects.items():
+        values = comparison.summary.as_dict()
+        figures |= {f"{prefix}{name}": values[name] for name in SHOWN_FIGURES}
+    return figures
+
+
+def _promise(served: Comparison, serving: ServingChoice, verdict: Verdict) -> LiveInterval | None:
+    """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
+    if served.interval is None:
+        return None
+    selected_by = verdict.gain or (serving.gain if serving.serves == "policy" else None)
+    return live_sharpe_interval(served.interval, selected_by)
+
+
+def _live_figures(live: LiveInterval | None) -> dict[str, float | None]:
+    values = (None, None, None) if live is None else (live.expected, live.low, live.high)
+    return dict(zip(("live_sharpe_expected", "live_sharpe_low", "live_sharpe_high"), values, strict=True))
+
+
+def _row(name: str, item: Comparison) -> dict[str, object]:
+    summary = item.summary
+    return {
+        "strategy": name,
+        "Sharpe": summary.sharpe,
+        "95 %": "" if item.interval is None else f"{item.interval.low:.2f} to {item.interval.high:.2f}",
+        "max drawdown": summary.max_drawdown,
+        "CAGR": summary.cagr,
+        "volatility": summary.volatility,
+        "turnover": summary.turnover,
+        "exposure": summary.exposure,
+        "switches a year": summary.switches_per_year,
+    }
+
+
+def _policy_rules(serving: ServingChoice) -> tuple[RuleOutcome, ...]:
+    """The rules by which the policy may serve; failing them keeps the rule in place and blocks nothing."""
+    return tuple(replace(rule, rule=f"policy_{rule.rule}", blocking=False) for rule in serving.rules)

@@ -1,0 +1,111 @@
+"""The daily signal: what the champions of both horizons decide on a session, combined and logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import pandas as pd
+
+from regime_assets.library.production.bundle import load_bundle
+from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
+from regime_assets.library.production.names import model_name
+from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
+from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
+from regime_assets.library.universe import HORIZONS, Horizon
+from regime_assets.library.workspace import Workspace
+
+TABLE = "daily_signal"
+
+
+class NoChampionError(Exception):
+    """Nothing serves yet: no bundle was ever promoted."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """One session's signal."""
+
+    signal: CombinedSignal
+    champions: dict[Horizon, int]
+
+    @property
+    def regime(self) -> str:
+        """The combined regime and the horizon that it comes from."""
+        return f"{self.signal.regime} ({self.signal.regime_from})"
+
+    @property
+    def figures(self) -> dict[str, float | int | None]:
+        """What plots over partitions."""
+        values: dict[str, float | int | None] = {"exposure": self.signal.exposure}
+        for horizon, signal in self.signal.horizons.items():
+            values[f"{horizon}_exposure"] = signal.exposure
+            values[f"{horizon}_reconstruction_error"] = signal.reconstruction_error
+            values |= {f"{horizon}_probability_{name}": p for name, p in signal.posteriors.items()}
+        return values
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """One row an instrument."""
+        return pd.DataFrame(sorted(self.signal.weights.items()), columns=["symbol", "weight"])
+
+    @property
+    def horizons(self) -> pd.DataFrame:
+        """One row a horizon: who answered and what."""
+        return pd.DataFrame(
+            [
+                {"horizon": name, "version": self.champions[_horizon(name)], "regime": s.regime, "exposure": s.exposure}
+                for name, s in self.signal.horizons.items()
+            ]
+        )
+
+
+def serve(workspace: Workspace, session: date) -> Served:
+    """Score the champions as of `session`, combine their answers, store, log and publish them.
+
+    Raises:
+        NoChampionError: a horizon has no champion as of the session.
+    """
+    signals: dict[str, Signal] = {}
+    versions: dict[Horizon, int] = {}
+    for horizon in HORIZONS:
+        signals[horizon], versions[horizon] = _answer(workspace, horizon, session)
+    combined = combine(signals)
+    rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
+    rows["regime"], rows["exposure"] = combined.regime, combined.exposure
+    workspace.database.replace_partition(TABLE, {"universe": workspace.universe.name, "as_of": session}, rows)
+    published = PublishedSignal(
+        workspace.universe.name, {str(h): v for h, v in versions.items()}, datetime.now(UTC), combined
+    )
+    publish_signal(workspace.home.mlflow_artifacts, published)
+    return Served(combined, versions)
+
+
+def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Signal, int]:
+    name = model_name(workspace.universe.name, horizon)
+    champion = workspace.registry.champion_as_of(name, session)
+    if champion is None:
+        raise NoChampionError(
+            f"{name} has no champion as of {session}: nothing served that session, because no version was promoted "
+            "for it or for an earlier one"
+        )
+    features = workspace.training_set(horizon, session).features
+    signal = score(load_bundle(champion.path, champion.sha256), features)
+    DeploymentLog(workspace.database).record(
+        Deployment(
+            universe=workspace.universe.name,
+            horizon=horizon,
+            model_version=champion.version,
+            bundle_sha256=champion.sha256,
+            inputs_hash=inputs_hash(features),
+            features={str(key): float(value) for key, value in features.iloc[-1].items()},
+            signal=signal,
+            decided_at=datetime.now(UTC),
+            reason=f"champion as of {session}",
+        )
+    )
+    return signal, champion.version
+
+
+def _horizon(name: str) -> Horizon:
+    return "short" if name == "short" else "long"

@@ -1,0 +1,170 @@
+"""Drift of one session: measured against the champion's reference, confirmed into episodes, reported by Evidently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.artifact import read_artifact, write_artifact
+from regime_assets.library.cadence import full_retrain_due
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.market.window import Expanding, Window
+from regime_assets.library.monitoring.calibration import calibrate_thresholds, rules_key
+from regime_assets.library.monitoring.drift import (
+    DriftMeasurement,
+    DriftSettings,
+    DriftThresholds,
+    measure_drift,
+    watched_features,
+)
+from regime_assets.library.monitoring.drift_episodes import DriftState, advance
+from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
+from regime_assets.library.production.bundle import load_bundle
+from regime_assets.library.production.names import model_name
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import Workspace
+
+TABLE = "drift_report"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One session's drift: what was measured, where the episode stands, and what Evidently says."""
+
+    measurement: DriftMeasurement
+    state: DriftState
+    evidently: EvidentlyFigures
+    report: Path
+
+    @property
+    def status(self) -> str:
+        """calm, suspected or drifting."""
+        return self.state.status
+
+    @property
+    def episode_id(self) -> str | None:
+        """The open episode; None while there is none."""
+        return self.state.episode_id
+
+    @property
+    def refresh_requested(self) -> bool:
+        """Whether this session asks for a full refresh."""
+        return self.state.refresh_requested
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What plots over partitions."""
+        own = self.measurement.figures() | {"drifting": float(self.status == "drifting")}
+        return own | {"evidently_default_share": self.evidently.default_share}
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row a feature and window."""
+        return self.measurement.scores
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Largest distance of each feature over its windows, as a multiple of its bound."""
+        return {str(name): float(value) for name, value in self.scores.groupby("feature")["ratio"].max().items()}
+
+
+def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift:
+    """Measure, store and report the drift of one session."""
+    settings = DriftSettings(sessions_per_year=round(workspace.universe.sessions_per_year))
+    window = workspace.read_window(horizon, session, Expanding(workspace.universe.windows.long_half_life_sessions))
+    thresholds = _thresholds(workspace, session, settings)
+    watched = _watched(workspace, horizon, session, window, thresholds)
+    reference, current = _split(workspace, horizon, session, watched, settings)
+    measurement = measure_drift(reference, current, thresholds)
+    before = _previous_state(workspace, horizon, session)
+    retrained = workspace.lineage(horizon).latest_full_retrain("vae", session)
+    state = advance(before, measurement, session, settings, retrained.session if retrained else None)
+    path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
+    figures = write_evidently_report(reference, current, thresholds, path)
+    outcome = RuleOutcome(
+        "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
+        detail=f"{state.status}; largest: {measurement.leading}",
+    )  # fmt: skip
+    workspace.lineage(horizon).record_outcomes("drift_report", session, [outcome])
+    row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
+    workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
+    return Drift(measurement, state, figures, path)
+
+
+def _watched(
+    workspace: Workspace, horizon: Horizon, session: date, window: Window, thresholds: DriftThresholds
+) -> pd.DataFrame:
+    """Features of the watched symbols and, where a champion serves, what it makes of the sessions."""
+    prices = window.standing(workspace.universe.members(session))
+    features = watched_features(prices.pct_change(fill_method=None).iloc[1:], thresholds.forecast)
+    champion = workspace.registry.champion_as_of(model_name(workspace.universe.name, horizon), session)
+    if champion is None:
+        return features
+    bundle = load_bundle(champion.path, champion.sha256)
+    path = bundle.regimes.infer(workspace.featured(window).features)
+    shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
+    for number in range(path.latents.shape[1]):
+        shown[f"latent_{number}"] = path.latents[:, number]
+    for number, name in enumerate(path.names):
+        shown[f"posterior_{name}"] = path.posteriors[:, number]
+    return features.join(shown, how="inner")
+
+
+def _split(
+    workspace: Workspace, horizon: Horizon, session: date, watched: pd.DataFrame, settings: DriftSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sessions that the champion was trained on last, and the newest ones; the two never overlap."""
+    longest = max(settings.windows)
+    champion = workspace.registry.champion_as_of(model_name(workspace.universe.name, horizon), session)
+    end = len(watched) - longest
+    if champion is not None:
+        end = min(end, int(watched.index.searchsorted(pd.Timestamp(champion.session), side="right")))
+    return watched.iloc[max(0, end - settings.reference_sessions) : end], watched.iloc[-longest:]
+
+
+def _thresholds(workspace: Workspace, session: date, settings: DriftSettings) -> DriftThresholds:
+    """The thresholds calibrated on the history before the session's quarter; calibrated once a quarter."""
+    calendar = workspace.calendar
+    first = session
+    while not full_retrain_due("quarterly", first, calendar):
+        first = calendar.previous(first)
+    calibrated = calendar.previous(first)
+    folder = workspace.home.drift_thresholds(workspace.universe.name, calibrated, rules_key(settings))
+    if folder.exists():
+        return DriftThresholds.from_parts(read_artifact(folder))
+    window = workspace.read_window("long", calibrated, Expanding(workspace.universe.windows.long_half_life_sessions))
+    returns = window.standing(workspace.universe.members(calibrated)).pct_change(fill_method=None).iloc[1:]
+    seed = derive_seed(workspace.universe.name, calibrated.isoformat(), "drift_thresholds")
+    thresholds = calibrate_thresholds(returns, settings, seed)
+    write_artifact(folder, thresholds.to_parts())
+    return thresholds
+
+
+def state_of(workspace: Workspace, horizon: Horizon, session: date) -> DriftState | None:
+    """The state after one session; None when its drift report was not materialized."""
+    return _stored_state(workspace, horizon, "as_of = ?", session)
+
+
+def _previous_state(workspace: Workspace, horizon: Horizon, session: date) -> DriftState | None:
+    """The state after the newest session before this one."""
+    return _stored_state(workspace, horizon, "as_of < ? ORDER BY as_of DESC LIMIT 1", session)
+
+
+def _stored_state(workspace: Workspace, horizon: Horizon, condition: str, session: date) -> DriftState | None:
+    if not workspace.database.has_table(TABLE):
+        return None
+    sql = f"SELECT * FROM {TABLE} WHERE universe = ? AND horizon = ? AND {condition}"
+    rows = workspace.database.query(sql, [workspace.universe.name, horizon, session])
+    if rows.empty:
+        return None
+    values: dict[str, Any] = {}
+    for name, value in rows.iloc[0].to_dict().items():
+        values[str(name)] = None if pd.isna(value) else value
+    values["session"] = values["as_of"].date().isoformat()
+    values["sessions_since"] = None if values["sessions_since"] is None else int(values["sessions_since"])
+    return DriftState.from_dict(values)

@@ -1,0 +1,182 @@
+"""A session's new models beside the champion: the evidence that the gate judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.evaluation.gate import (
+    ChallengeEvidence,
+    FirstEvidence,
+    GateSettings,
+    RefreshEvidence,
+    Verdict,
+    judge_challenge,
+    judge_first,
+    judge_refresh,
+)
+from regime_assets.library.evaluation.gate_rules import Integrity
+from regime_assets.library.evaluation.trials import TrialLedger
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.production.alias_moves import PROMOTION_TAG
+from regime_assets.library.production.bundle import Bundle, load_bundle
+from regime_assets.library.production.names import model_name
+from regime_assets.library.recipe import FittedModels, decide
+from regime_assets.library.steps.fits import load_models
+from regime_assets.library.trading.scoring import Scored, realised_returns
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import Workspace
+
+COMPARED_SESSIONS = 252
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What served before a session was judged: its version and its bundle."""
+
+    version: int
+    session: date
+    bundle: Bundle
+
+
+def champion_before(workspace: Workspace, horizon: Horizon, session: date) -> Champion | None:
+    """The champion as of the session before; None when nothing served yet."""
+    name = model_name(workspace.universe.name, horizon)
+    registered = workspace.registry.champion_as_of(name, workspace.calendar.previous(session))
+    if registered is None:
+        return None
+    bundle = load_bundle(registered.path, registered.sha256)
+    return Champion(registered.version, registered.session, bundle)
+
+
+def anchor_before(workspace: Workspace, horizon: Horizon, session: date, fresh_sessions: int) -> Champion | None:
+    """A champion of long ago, frozen: what a line of small refreshes is held against.
+
+    A champion that is replaced nightly leaves hardly a fresh session to be compared on, so that a line could get worse
+    in small steps unseen. The anchor is the newest champion with `fresh_sessions` sessions behind it, or the oldest
+    there is.
+    """
+    name = model_name(workspace.universe.name, horizon)
+    before = [v for v in workspace.registry.versions(name) if PROMOTION_TAG in v.tags and v.session < session]
+    if not before:
+        return None
+    known = workspace.calendar.sessions(workspace.universe.history_start, session)
+    cutoff = known[max(0, len(known) - 1 - fresh_sessions)]
+    old = [version for version in before if version.session <= cutoff]
+    chosen = max(old, key=lambda v: v.session) if old else min(before, key=lambda v: v.session)
+    return Champion(chosen.version, chosen.session, load_bundle(chosen.path, chosen.sha256))
+
+
+def judge(
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    history: TrainingSet,
+    track: Scored,
+    sessions: pd.DatetimeIndex,
+    champion: Champion | None,
+    settings: GateSettings,
+) -> Verdict:
+    """The gate's verdict on a session's models.
+
+    Args:
+        workspace: the universe's stores.
+        horizon: which lane.
+        session: whose models are judged.
+        history: features and returns up to the session.
+        track: the scored out-of-sample track of what the new bundle would serve, over `sessions`.
+        sessions: of the track.
+        champion: what serves so far.
+        settings: the gate's bounds.
+    """
+    integrity = _integrity(workspace, horizon, session)
+    if champion is None:
+        return judge_first(FirstEvidence(integrity, track), settings)
+    seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "gate")
+    if champion.bundle.manifest.settings_hash == workspace.design.hash:
+        refreshed, serving = _compared(workspace, horizon, session, champion)
+        anchor = anchor_before(workspace, horizon, session, settings.minimum_fresh_sessions) or champion
+        fresh = sessions >= pd.Timestamp(anchor.session)
+        evidence = RefreshEvidence(
+            integrity=integrity,
+            track=track,
+            label_agreement=float(np.mean(refreshed["regime"] == serving["regime"])),
+            refreshed_exposure=refreshed[_served(champion)].to_numpy(),
+            champion_exposure=serving[_served(champion)].to_numpy(),
+            refreshed_fresh_net=track.net[fresh],
+            champion_fresh_net=_champion_net(workspace, history, anchor, sessions)[fresh],
+            seed=seed,
+        )
+        return judge_refresh(evidence, settings)
+    fresh = sessions >= pd.Timestamp(champion.session)
+    champion_net = _champion_net(workspace, history, champion, sessions)
+    return _challenge(workspace, horizon, session, integrity, track, fresh, champion_net, seed, settings)
+
+
+def _challenge(
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    integrity: Integrity,
+    track: Scored,
+    fresh: NDArray[np.bool_],
+    champion_net: NDArray[np.float64],
+    seed: int,
+    settings: GateSettings,
+) -> Verdict:
+    """Another design: judged on the sessions that neither design's models had seen when they decided them."""
+    ledger, name, design = TrialLedger(workspace.database), workspace.universe.name, workspace.design.hash
+    looked = ledger.last_look(name, horizon, design, session)
+    evidence = ChallengeEvidence(
+        integrity=integrity,
+        track=Scored(track.net[fresh], track.gross[fresh], track.turnover[fresh], track.exposure[fresh]),
+        champion_net=champion_net[fresh],
+        trials=ledger.statistics(name, horizon, session),
+        sessions_since_look=None
+        if looked is None
+        else len(workspace.calendar.sessions(looked + timedelta(1), session)),
+        alpha_spent=ledger.alpha_spent(name, horizon, session),
+        seed=seed,
+    )
+    verdict = judge_challenge(evidence, settings)
+    if verdict.alpha_spent:
+        ledger.record_look(name, horizon, session, design, verdict.alpha_spent)
+    return verdict
+
+
+def _compared(
+    workspace: Workspace, horizon: Horizon, session: date, champion: Champion
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the new and the serving models say of the newest sessions of one window."""
+    features = workspace.training_set(horizon, session).features
+    first = max(0, len(features) - COMPARED_SESSIONS)
+    serving = FittedModels(champion.bundle.regimes, champion.bundle.policy)
+    return decide(load_models(workspace.lineage(horizon), session), features, first), decide(serving, features, first)
+
+
+def _champion_net(
+    workspace: Workspace, history: TrainingSet, champion: Champion, sessions: pd.DatetimeIndex
+) -> NDArray[np.float64]:
+    """What the champion's decisions on `sessions` earned; only those from its own session on are out of sample."""
+    models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
+    decided = decide(models, history.features, 0).loc[sessions]
+    weights = decided[_served(champion)].to_numpy()[:, None] * history.base_weights
+    return realised_returns(weights, history.traded_returns.loc[sessions].to_numpy(), workspace.universe.cost)
+
+
+def _served(champion: Champion) -> str:
+    return f"{champion.bundle.manifest.serves}_exposure"
+
+
+def _integrity(workspace: Workspace, horizon: Horizon, session: date) -> Integrity:
+    lineage = workspace.lineage(horizon)
+    records = {kind: lineage.require(kind, session) for kind in ("vae", "latents", "gmm", "rl_policy")}
+    return Integrity(
+        accepted={kind: record.accepted for kind, record in records.items()},
+        hashes={kind: record.sha256 for kind, record in records.items()},
+    )

@@ -1,0 +1,82 @@
+"""The gate's answer for one session, stored beside its report, so that promotion acts on exactly what was shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import NotMaterializedError, Workspace
+
+TABLE = "judgements"
+SUBJECT = "promotion"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate said of one session's models.
+
+    Attributes:
+        lane: first, refresh or challenge.
+        outcome: promote, hold or insufficient evidence.
+        reason: why, in one line.
+        serves: whether the learned policy or the regime rule decides.
+        champion_version: the registry version that it was compared with; None when there was no champion.
+        figures: out-of-sample figures.
+        rules: every rule with value, bound and outcome.
+    """
+
+    lane: str
+    outcome: str
+    reason: str
+    serves: str
+    champion_version: int | None
+    figures: dict[str, float | None]
+    rules: tuple[RuleOutcome, ...]
+
+    @property
+    def promote(self) -> bool:
+        """Whether the models may serve."""
+        return self.outcome == "promote"
+
+
+def store_judgement(workspace: Workspace, horizon: Horizon, session: date, judgement: Judgement) -> None:
+    """Store the gate's answer and its rules."""
+    row = {
+        "lane": judgement.lane,
+        "outcome": judgement.outcome,
+        "reason": judgement.reason,
+        "serves": judgement.serves,
+        "champion_version": -1 if judgement.champion_version is None else judgement.champion_version,
+        "figures": json.dumps(judgement.figures, sort_keys=True),
+    }
+    workspace.lineage(horizon).record_outcomes(SUBJECT, session, judgement.rules)
+    workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
+
+
+def read_judgement(workspace: Workspace, horizon: Horizon, session: date) -> Judgement:
+    """The stored answer.
+
+    Raises:
+        NotMaterializedError: the session's backtest report was not materialized.
+    """
+    rows = workspace.database.read_partition(TABLE, workspace.key(horizon, session))
+    if rows.empty:
+        raise NotMaterializedError(
+            f"backtest_report of {workspace.universe.name}/{horizon}, {session} was not materialized"
+        )
+    row = {str(name): value for name, value in rows.iloc[0].to_dict().items()}
+    version = int(row["champion_version"])
+    return Judgement(
+        lane=str(row["lane"]),
+        outcome=str(row["outcome"]),
+        reason=str(row["reason"]),
+        serves=str(row["serves"]),
+        champion_version=None if version < 0 else version,
+        figures=json.loads(row["figures"]),
+        rules=workspace.lineage(horizon).outcomes(SUBJECT, session),
+    )

@@ -1,0 +1,24 @@
+"""A universe of instruments as configuration: one YAML file, validated, with errors that point to the line."""
+
+from regime_assets.library.universe.file import Universe, UniverseError, load_universe, load_universes
+from regime_assets.library.universe.sections import (
+    HORIZONS,
+    FundamentalsChoice,
+    Horizon,
+    KafkaChoice,
+    MacroChoice,
+    StreamChoice,
+)
+
+__all__ = [
+    "HORIZONS",
+    "FundamentalsChoice",
+    "Horizon",
+    "KafkaChoice",
+    "MacroChoice",
+    "StreamChoice",
+    "Universe",
+    "UniverseError",
+    "load_universe",
+    "load_universes",
+]

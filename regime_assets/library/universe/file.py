@@ -1,0 +1,205 @@
+"""A universe of instruments as configuration: one YAML file, validated, with errors that point to the line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+
+from regime_assets.library.universe.alert_settings import AlertChoice
+from regime_assets.library.universe.membership import Membership
+from regime_assets.library.universe.sections import (
+    FundamentalsChoice,
+    MacroChoice,
+    MisplacedError,
+    QualityChoice,
+    RefitChoice,
+    ScheduleChoice,
+    Section,
+    SourceChoice,
+    StreamChoice,
+    Symbol,
+    WalkForwardChoice,
+    Watched,
+    WindowChoice,
+    as_entry,
+)
+
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
+
+CROSS_SECTION = 3
+"""Symbols that features across the section need; with fewer they are other features, and another model."""
+
+
+class UniverseError(Exception):
+    """A universe file is not valid; the message names the file, the line and the rule."""
+
+
+class Universe(Section):
+    """One universe: what is watched, what is traded, and how its models are refitted."""
+
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    description: str = ""
+    owners: tuple[str, ...] = ("team:quant",)
+    source: SourceChoice
+    calendar: str = "XNYS"
+    history_start: date = Field(description="first session whose bars are fetched")
+    first_partition: date = Field(description="first session that can be materialized")
+    last_partition: date | None = Field(None, description="where the data ends; leave out for live data")
+    watched: tuple[Annotated[Watched, BeforeValidator(as_entry)], ...] = Field(
+        alias="symbols", min_length=1, description="instruments whose cross-section is watched"
+    )
+    traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
+    macro: MacroChoice | None = Field(None, description="macro series; without it there is no asset for them")
+    fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
+    stream: StreamChoice | None = Field(None, description="micro-batches; without it there is no job for them")
+    cost_bp: float = Field(10.0, ge=0, le=1000, description="one-way cost of traded notional, basis points")
+    sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
+    windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]
+    refit: RefitChoice = RefitChoice()  # pyright: ignore[reportCallIssue]
+    walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
+    schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
+    quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
+    alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Universe:
+        if self.first_partition <= self.history_start:
+            raise MisplacedError("first_partition must lie after history_start", "first_partition")
+        if self.last_partition is not None and self.last_partition < self.first_partition:
+            raise MisplacedError("last_partition must not lie before first_partition", "last_partition")
+        for field in ("symbols", "traded"):
+            repeated = sorted(_repeated(getattr(self, field)))
+            if repeated:
+                raise MisplacedError(f"{field} names {', '.join(repeated)} more than once", field)
+        return self
+
+    @model_validator(mode="after")
+    def _members_suffice(self) -> Universe:
+        moving = [(place, entry) for place, entry in enumerate(self.watched) if entry.first or entry.last]
+        for place, entry in moving:
+            if entry.symbol in self.held:
+                what = "join" if entry.first else "leave"
+                raise MisplacedError(
+                    f"{entry.symbol} cannot {what}: what is traded is traded on every session", "symbols", place
+                )
+            if entry.last is not None and entry.last < self.history_start:
+                raise MisplacedError(
+                    f"{entry.symbol} leaves before history_start and would never be read", "symbols", place, "to"
+                )
+            if entry.first is not None and self.last_partition is not None and entry.first > self.last_partition:
+                raise MisplacedError(
+                    f"{entry.symbol} joins after last_partition and would never be read", "symbols", place, "from"
+                )
+        needed = min(CROSS_SECTION, len(self.watched))
+        if len(self.watched) - len(moving) < needed:
+            raise MisplacedError(
+                f"at least {needed} of the symbols must always be members: features need a cross-section", "symbols"
+            )
+        return self
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every instrument that is watched on some session."""
+        return tuple(entry.symbol for entry in self.watched)
+
+    @property
+    def membership(self) -> Membership:
+        """When the watched symbols that join or leave are members."""
+        return Membership(
+            {
+                entry.symbol: (entry.first or date.min, entry.last or date.max)
+                for entry in self.watched
+                if entry.first or entry.last
+            }
+        )
+
+    def members(self, session: date) -> tuple[str, ...]:
+        """The instruments that are watched on a session."""
+        return self.membership.members(self.symbols, session, session)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The instruments that are traded."""
+        return self.traded or self.symbols
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Every instrument whose bars are needed on some session, watched ones first."""
+        return tuple(dict.fromkeys((*self.symbols, *self.traded)))
+
+    def instruments_on(self, session: date) -> tuple[str, ...]:
+        """The instruments whose bars are needed on a session, watched ones first."""
+        return tuple(dict.fromkeys((*self.members(session), *self.traded)))
+
+    @property
+    def cost(self) -> float:
+        """One-way cost as a fraction of traded notional."""
+        return self.cost_bp / 10_000
+
+
+def load_universe(path: Path) -> Universe:
+    """Read and validate one universe file.
+
+    Raises:
+        UniverseError: the file is no YAML mapping or breaks a rule; every broken rule is listed with its line.
+    """
+    import yaml
+
+    text = path.read_text()
+    try:
+        # libyaml's loader where PyYAML was built with it: every load of the code location reads every universe.
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise UniverseError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UniverseError(f"{path}: a universe file is a mapping of settings")
+    try:
+        return Universe.model_validate(values)
+    except ValidationError as error:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        problems: list[str] = []
+        for problem in error.errors():
+            place = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "location", ()))
+            name = ".".join(map(str, place)) or "universe"
+            problems.append(f"{path}:{_line_of(root, place)}: {name}: {problem['msg']}")
+        raise UniverseError("\n".join(problems)) from error
+
+
+def load_universes(folders: Iterable[Path]) -> tuple[Universe, ...]:
+    """All universes of `folders`, sorted by file name.
+
+    Raises:
+        UniverseError: a file is not valid, or two files give the same name.
+    """
+    universes: dict[str, Universe] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            universe = load_universe(path)
+            if universe.name in universes:
+                raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
+            universes[universe.name] = universe
+    return tuple(universes.values())
+
+
+def _repeated(values: Sequence[str]) -> set[str]:
+    return {value for value in values if list(values).count(value) > 1}
+
+
+def _line_of(root: Any, location: Sequence[int | str]) -> int:
+    """The line of the deepest YAML node on the way to `location` (a missing key has its parent's line)."""
+    node, line = root, 1
+    for step in location:
+        children: list[Any] = node.value if isinstance(getattr(node, "value", None), list) else []
+        if isinstance(step, int):
+            found = children[step : step + 1]
+        else:
+            found = [value for key, value in children if key.value == step]
+        if not found:
+            return line
+        node = found[0]
+        line = node.start_mark.line + 1
+    return line

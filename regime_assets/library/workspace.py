@@ -1,0 +1,154 @@
+"""The stores of one universe, opened from its configuration and the data folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from regime_assets.library.database import Database
+from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import TradingCalendar, load_calendar
+from regime_assets.library.universe import Horizon, Universe
+
+if TYPE_CHECKING:
+    from regime_assets.library.design import Design
+    from regime_assets.library.features.training_set import TrainingSet
+    from regime_assets.library.market.quarantine import Quarantine
+    from regime_assets.library.market.store import MarketStore
+    from regime_assets.library.market.window import Expanding, Rolling, Window
+    from regime_assets.library.production.lineage import Lineage
+    from regime_assets.library.production.registry import Registry
+
+WINDOWS_TABLE = "validated_window"
+
+
+class NotMaterializedError(Exception):
+    """An earlier part of the chain was not materialized."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One universe's configuration and stores. Opening it reads nothing."""
+
+    universe: Universe
+    home: Home
+
+    @cached_property
+    def calendar(self) -> TradingCalendar:
+        """The universe's sessions, from its history's start on."""
+        return load_calendar(self.universe.calendar, self.universe.history_start, self.home.calendars)
+
+    @cached_property
+    def database(self) -> Database:
+        """The project's DuckDB file."""
+        return Database(self.home.database)
+
+    @cached_property
+    def market(self) -> MarketStore:
+        """Bars and corporate actions, point in time."""
+        from regime_assets.library.market.store import MarketStore
+
+        return MarketStore(self.database, self.universe.name)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """What was refused, and why."""
+        from regime_assets.library.market.quarantine import Quarantine
+
+        return Quarantine(self.database, self.universe.name)
+
+    @cached_property
+    def design(self) -> Design:
+        """How this universe's models are fitted."""
+        from regime_assets.library.design import Design
+        from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
+        from regime_assets.library.trading.actions import TradingSettings
+
+        trading = TradingSettings(cost=self.universe.cost)
+        sessions = round(self.universe.sessions_per_year)
+        online = OnlineSettings() if self.universe.refit.policy_updates == "online" else None
+        return Design(policy=PolicySettings(trading=trading, sessions_per_year=sessions, online=online))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Versions and aliases of the bundles."""
+        from regime_assets.library.production.registry import Registry
+
+        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts, self.home.locks)
+
+    def lineage(self, horizon: Horizon) -> Lineage:
+        """The fitted models of one horizon."""
+        from regime_assets.library.production.lineage import Lineage
+
+        return Lineage(self.database, self.home, self.universe.name, horizon)
+
+    def window_shape(self, horizon: Horizon) -> Rolling | Expanding:
+        """Rolling for the short horizon, expanding with recency weights for the long one."""
+        from regime_assets.library.market.window import Expanding, Rolling
+
+        windows = self.universe.windows
+        if horizon == "short":
+            return Rolling(windows.short_calendar_days)
+        return Expanding(windows.long_half_life_sessions)
+
+    def read_window(self, horizon: Horizon, as_of: date, shape: Rolling | Expanding | None = None) -> Window:
+        """The window of one session from what was known as of it."""
+        from regime_assets.library.market.window import read_window
+
+        return read_window(
+            self.market,
+            self.calendar,
+            horizon_name=horizon,
+            shape=shape or self.window_shape(horizon),
+            as_of=as_of,
+            symbols=self.universe.symbols,
+            traded=self.universe.held,
+            history_start=self.universe.history_start,
+            lookback=self.design.features.memory_sessions,
+            membership=self.universe.membership,
+        )
+
+    def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:
+        """The validated window of one session, as it was stored.
+
+        Raises:
+            NotMaterializedError: it was not materialized.
+        """
+        from regime_assets.library.features.training_set import TrainingSet
+        from regime_assets.library.market.fact_features import fact_feature_names
+
+        frame = self.database.read_partition(WINDOWS_TABLE, self.key(horizon, as_of))
+        if frame.empty:
+            raise NotMaterializedError(
+                f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized"
+            )
+        stored = TrainingSet.from_frame(frame)
+        # Universes share the table, whose columns are in the order in which any of them came to name a fact.
+        facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
+        others = [name for name in stored.features.columns if name not in facts]
+        return replace(stored, features=stored.features[[*others, *facts]])
+
+    def history(self, horizon: Horizon, as_of: date) -> TrainingSet:
+        """Features and returns from the universe's start on, as known as of a session."""
+        from regime_assets.library.market.window import Expanding
+
+        shape = Expanding(self.universe.windows.long_half_life_sessions)
+        return self.featured(self.read_window(horizon, as_of, shape))
+
+    def featured(self, window: Window) -> TrainingSet:
+        """The features and returns of a window, with the facts that the universe names as features.
+
+        Raises:
+            FactFeatureError: such a fact is not known from the window's start on.
+        """
+        from regime_assets.library.features.training_set import build_training_set
+        from regime_assets.library.market.fact_features import read_fact_features
+
+        facts = read_fact_features(self.universe, self.database, self.calendar, window)
+        return build_training_set(window, self.design.features, facts)
+
+    def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
+        """The key columns of one session's rows in the tables of a horizon."""
+        return {"universe": self.universe.name, "horizon": horizon, "as_of": as_of}

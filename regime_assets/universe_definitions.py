@@ -1,0 +1,110 @@
+"""One universe's YAML file becomes one asset chain: two lanes, short and long, between shared prices and signal."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from regime_assets.assets.backtest_report import backtest_report
+from regime_assets.assets.corporate_actions import corporate_actions
+from regime_assets.assets.daily_signal import daily_signal
+from regime_assets.assets.drift_report import drift_report
+from regime_assets.assets.fundamentals import fundamentals
+from regime_assets.assets.gmm import gmm
+from regime_assets.assets.lane import Lane
+from regime_assets.assets.latents import latents
+from regime_assets.assets.live_performance import live_performance
+from regime_assets.assets.macro import macro
+from regime_assets.assets.promotion import promotion
+from regime_assets.assets.raw_prices import raw_prices
+from regime_assets.assets.rl_policy import rl_policy
+from regime_assets.assets.vae import vae
+from regime_assets.assets.validated_window import validated_window
+from regime_assets.assets.walk_forward import walk_forward
+from regime_assets.checks import horizon_checks, universe_checks
+from regime_assets.jobs import daily_job, operator_jobs, signal_job
+from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.universe import HORIZONS, Universe
+from regime_assets.partitions import session_partitions
+from regime_assets.sensors.alerts import alert_sensor
+from regime_assets.sensors.batches import stream_job, stream_sensor
+from regime_assets.sensors.catch_up import daily_schedule, daily_sensor
+from regime_assets.sensors.decisions import decision_sensor
+from regime_assets.sensors.drift import drift_sensor
+from regime_assets.sensors.kafka import kafka_job, kafka_sensor
+
+
+def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
+    """Assets, checks, jobs and sensors of one universe."""
+    calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
+    partitions = session_partitions(universe, calendar)
+    shared = Lane(universe, partitions)
+    lanes = [shared.of(horizon) for horizon in HORIZONS]
+    promotions = [lane.key("promotion") for lane in lanes]
+    refits = [daily_job(shared), signal_job(shared)]
+    jobs = [*refits, *operator_jobs(shared)]
+    stream_jobs, stream_sensors = _streams(shared)
+    names = frozenset(job.name for job in (*jobs, *stream_jobs))
+    return dg.Definitions(
+        assets=[
+            raw_prices(shared),
+            corporate_actions(shared),
+            *_facts_assets(shared),
+            *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
+            daily_signal(shared, [*promotions, *(lane.key("validated_window") for lane in lanes)]),
+            *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
+        ],
+        asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
+        jobs=[*jobs, *stream_jobs],
+        schedules=[daily_schedule(shared, calendar)],
+        sensors=[
+            daily_sensor(shared, calendar, refits),
+            drift_sensor(shared, lanes),
+            decision_sensor(shared, lanes, jobs),
+            *stream_sensors,
+            *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
+        ],
+    )
+
+
+def _streams(shared: Lane) -> tuple[list[dg.JobDefinition], list[dg.SensorDefinition]]:
+    """Jobs and sensors for bars that arrive between two daily runs."""
+    stream = shared.universe.stream
+    jobs: list[dg.JobDefinition] = []
+    sensors: list[dg.SensorDefinition] = []
+    if stream and stream.folder:
+        jobs.append(stream_job(shared, stream.folder))
+        sensors.append(stream_sensor(shared, stream.folder))
+    if stream and stream.kafka:
+        jobs.append(kafka_job(shared, stream.kafka))
+        sensors.append(kafka_sensor(shared, stream.kafka))
+    return jobs, sensors
+
+
+def _facts_assets(shared: Lane) -> list[dg.AssetsDefinition]:
+    """The facts that the universe asks for."""
+    universe = shared.universe
+    return [
+        *([macro(shared, universe.macro)] if universe.macro else []),
+        *([fundamentals(shared, universe.fundamentals)] if universe.fundamentals else []),
+    ]
+
+
+def _read_facts(universe: Universe) -> list[str]:
+    """The assets of facts that models read."""
+    choices = {"macro": universe.macro, "fundamentals": universe.fundamentals}
+    return [name for name, choice in choices.items() if choice and choice.features]
+
+
+def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:
+    return [
+        validated_window(lane, [shared.key(name) for name in ("raw_prices", *_read_facts(shared.universe))]),
+        vae(lane),
+        latents(lane),
+        gmm(lane),
+        rl_policy(lane),
+        backtest_report(lane),
+        promotion(lane),
+        drift_report(lane),
+        walk_forward(lane, shared.key("raw_prices")),
+    ]

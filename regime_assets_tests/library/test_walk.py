@@ -1,0 +1,104 @@
+"""Each session is decided by the newest model before it, on a schedule that can be entered at any step."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_assets.library.artifact import parts_hash
+from regime_assets.library.design import Design
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.market.window import Rolling
+from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.recipe import FittedModels, decide, refit
+from regime_assets.library.walk import (
+    WalkForwardError,
+    WalkForwardSettings,
+    replay,
+    schedule,
+    walk_forward,
+)
+from regime_assets_tests.library.regimes.regime_windows import regime_window
+
+
+def test_every_session_is_decided_once_and_the_oldest_refit_comes_first() -> None:
+    steps = schedule(1000, WalkForwardSettings(sessions=103, refit_every=10))
+    decided = [row for step in steps for row in range(step.position, step.stop)]
+    assert decided == list(range(897, 1000))
+    assert [step.number for step in steps] == list(range(1, 12))
+    assert {step.total for step in steps} == {11}
+
+
+def test_without_cadences_of_their_own_the_policy_follows_each_refit_and_nothing_starts_again() -> None:
+    steps = schedule(1000, WalkForwardSettings(sessions=100, refit_every=10))
+    assert all(step.policy for step in steps)
+    assert [step.number for step in steps if step.full_retrain] == [1]
+
+
+def test_the_policy_waits_for_the_next_refit_of_the_regimes() -> None:
+    steps = schedule(1000, WalkForwardSettings(sessions=100, refit_every=5, policy_every=21))
+    assert [step.position - 900 for step in steps if step.policy] == [0, 25, 50, 75]
+
+
+def test_a_full_retrain_takes_the_policy_along_and_starts_its_count_again() -> None:
+    settings = WalkForwardSettings(sessions=100, refit_every=10, policy_every=30, full_retrain_every=50)
+    steps = schedule(1000, settings)
+    assert [step.position - 900 for step in steps if step.full_retrain] == [0, 50]
+    assert [step.position - 900 for step in steps if step.policy] == [0, 30, 50, 80]
+
+
+def test_the_first_model_is_given_its_training_sessions() -> None:
+    assert schedule(300, WalkForwardSettings(sessions=504, minimum_training=200))[0].position == 200
+    with pytest.raises(WalkForwardError, match="200 sessions of history"):
+        schedule(200, WalkForwardSettings(minimum_training=200))
+
+
+def test_a_cadence_below_its_least_is_refused() -> None:
+    with pytest.raises(WalkForwardError, match="refit_every is 0"):
+        WalkForwardSettings(refit_every=0)
+
+
+def test_an_embargo_lies_between_what_is_trained_on_and_what_is_decided() -> None:
+    steps = schedule(300, WalkForwardSettings(sessions=504, refit_every=10, minimum_training=200, embargo=7))
+    assert steps[0].position == 207
+    assert {step.position - step.newest for step in steps} == {7}
+
+    window = regime_window(330)
+    generator = np.random.default_rng(0)
+    returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
+    other = window.features.copy()
+    other.iloc[264:270] += generator.normal(size=other.iloc[264:270].shape)
+    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
+    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+
+    def first_models(features: pd.DataFrame, embargo: int) -> str:
+        history = TrainingSet(features, returns, window.sample_weight, "made up")
+        counts = WalkForwardSettings(60, 60, 200, embargo=embargo)
+        segment = next(replay(history, Rolling(3650), design, schedule(330, counts), ("made", "up")))
+        assert segment.decided["model_session"].iloc[0] == history.sessions[270 - embargo]
+        return parts_hash(segment.models.regimes.to_parts())
+
+    assert first_models(window.features, 7) == first_models(other, 7), "the embargoed sessions were not seen"
+    assert first_models(window.features, 0) != first_models(other, 0)
+
+
+def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another() -> None:
+    window = regime_window(330)
+    returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
+    history = TrainingSet(window.features, returns, window.sample_weight, "made up")
+    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
+    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+    track = walk_forward(history, Rolling(3650), design, WalkForwardSettings(60, 30, 200), ("made", "up"))
+
+    models: FittedModels | None = None
+    for position in (270, 300):
+        seen = history.slice(0, position + 1, np.ones(position + 1))
+        day = f"{history.sessions[position]:%Y-%m-%d}"
+        models = refit(
+            seen, models, design, lambda asset, day=day: derive_seed("made", "up", day, asset), full_retrain=not models
+        )
+        decided = decide(models, history.features.iloc[: position + 30], position)
+        pd.testing.assert_frame_equal(
+            track.loc[decided.index, decided.columns], decided, check_exact=True, check_names=False, check_freq=False
+        )

@@ -1,0 +1,266 @@
+"""After days without power: missed sessions run one by one, oldest first, and data that fails pauses them."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from regime_assets.assets.lane import Lane
+from regime_assets.jobs import daily_job, signal_job
+from regime_assets.library.database import Database
+from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.universe import load_universe
+from regime_assets.partitions import session_partitions
+from regime_assets.sensors.catch_up import SENSOR_GRACE, daily_schedule, daily_sensor, due_sessions
+
+UNIVERSE = """\
+name: tiny
+source: {kind: sample}
+history_start: 2015-01-02
+first_partition: 2019-01-02
+symbols: [AAPL, MSFT, JPM]
+traded: [SP500]
+schedule: {catch_up_sessions: 5}
+"""
+NEW_YORK = ZoneInfo("America/New_York")
+LANES = [("short",), ("long",)]
+
+
+class Machine:
+    """One universe on one instance, with a clock that the test sets."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        (folder / "tiny.yaml").write_text(UNIVERSE)
+        universe = load_universe(folder / "tiny.yaml")
+        self.calendar = load_calendar("XNYS", universe.history_start, folder)
+        self.lane = Lane(universe, session_partitions(universe, self.calendar))
+        self.now = datetime(2022, 12, 29, 1, 0, tzinfo=NEW_YORK)
+        self.jobs = [daily_job(self.lane), signal_job(self.lane)]
+        self.instance = instance
+
+    def tick(self) -> dg.RunRequest | str:
+        """The request, or why there is none; the sensor is made anew each time, as after a restart."""
+        sensor = daily_sensor(self.lane, self.calendar, self.jobs, lambda: self.now)
+        context = dg.build_sensor_context(instance=self.instance)
+        result = sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return result.skip_message or ""
+        assert isinstance(result, dg.RunRequest)
+        return result
+
+    def scheduled(self) -> dg.RunRequest | str:
+        """What the schedule's tick at this time asks for, or why it asks for nothing."""
+        schedule = daily_schedule(self.lane, self.calendar)
+        context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=self.now)
+        result = schedule(context)
+        if isinstance(result, dg.SkipReason):
+            return result.skip_message or ""
+        assert isinstance(result, dg.RunRequest)
+        return result
+
+    def request(self) -> tuple[str, str]:
+        """Job and session of the request that the tick makes."""
+        result = self.tick()
+        assert isinstance(result, dg.RunRequest), result
+        return str(result.job_name), str(result.partition_key)
+
+    def materialize(self, session: str, *path: str) -> None:
+        self.instance.report_runless_asset_event(dg.AssetMaterialization(["tiny", *path], partition=session))
+
+    def run(self, failing: str | None = None) -> str:
+        """Carry out what the tick asks for; `failing` is the step that fails. Returns the session."""
+        result = self.tick()
+        assert isinstance(result, dg.RunRequest), result
+
+        @dg.op(name=f"tiny__{failing}" if failing else "tiny__daily_signal")
+        def step() -> None:
+            if failing:
+                raise ValueError("broken")
+
+        @dg.job(name=result.job_name)
+        def job() -> None:
+            step()
+
+        session = str(result.partition_key)
+        tags = {**result.tags, "dagster/partition": session}
+        job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
+        if failing != "raw_prices":
+            for lane in LANES:
+                self.materialize(session, *lane, "validated_window")
+        if not failing:
+            self.materialize(session, "daily_signal")
+        return session
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with dg.instance_for_test() as instance:
+        yield Machine(tmp_path, instance)
+
+
+@pytest.mark.parametrize(
+    ("now", "newest"),
+    [
+        (datetime(2022, 12, 24, 0, 29, tzinfo=NEW_YORK), date(2022, 12, 22)),
+        (datetime(2022, 12, 24, 0, 30, tzinfo=NEW_YORK), date(2022, 12, 23)),
+        (datetime(2022, 12, 24, 5, 30, tzinfo=UTC), date(2022, 12, 23)),
+        (datetime(2022, 12, 27, 12, 0, tzinfo=NEW_YORK), date(2022, 12, 23)),
+        (datetime(2022, 12, 28, 0, 30, tzinfo=NEW_YORK), date(2022, 12, 27)),
+    ],
+)
+def test_a_session_is_due_after_the_exchanges_midnight(machine: Machine, now: datetime, newest: date) -> None:
+    assert due_sessions(machine.lane, machine.calendar, now)[-1] == newest
+
+
+def test_a_new_universe_begins_with_the_newest_session(machine: Machine) -> None:
+    assert machine.request() == ("tiny_daily", "2022-12-28")
+
+
+def test_missed_sessions_are_made_up_for_oldest_first_each_after_the_other(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    done = [machine.run() for _ in range(3)]
+    assert done == ["2022-12-23", "2022-12-27", "2022-12-28"]
+    assert machine.tick() == "every session up to 2022-12-28 is done"
+
+
+def test_the_schedule_asks_for_the_session_that_has_just_ended_in_the_exchanges_time(machine: Machine) -> None:
+    schedule = daily_schedule(machine.lane, machine.calendar)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 0 * * *", "America/New_York")
+    machine.now = datetime(2022, 12, 29, 0, 30, tzinfo=NEW_YORK)
+    machine.materialize("2022-12-27", "daily_signal")
+    asked = machine.scheduled()
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2022-12-28"
+    assert machine.tick() == "every session up to 2022-12-27 is done", "the sensor leaves it some minutes"
+    machine.now += SENSOR_GRACE
+    assert machine.request() == ("tiny_daily", "2022-12-28")
+    machine.run()
+    assert machine.scheduled() == "every session up to 2022-12-28 is done"
+
+
+def test_the_schedule_begins_with_the_oldest_missed_session_and_leaves_the_rest_to_the_sensor(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    asked = machine.scheduled()
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2022-12-23"
+    machine.run(failing="long__vae")
+    assert machine.scheduled() == "tiny_daily_sensor lets the champion answer for 2022-12-23"
+    assert [machine.run() for _ in range(3)] == ["2022-12-23", "2022-12-27", "2022-12-28"]
+
+
+def test_nothing_is_asked_for_while_a_run_of_the_universe_goes_on(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+
+    @dg.job(name="tiny_daily")
+    def job() -> None: ...
+
+    run = machine.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "2022-12-23"}
+    )
+    assert machine.tick() == f"2022-12-23 is under way (run {run.run_id})"
+
+
+def test_a_walk_forward_holds_up_no_session(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+
+    def started(*names: str) -> None:
+        selection = frozenset(dg.AssetKey(["tiny", "long", name]) for name in names)
+        run = dg.DagsterRun("__ASSET_JOB", asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+        machine.instance.add_run(run)
+
+    started("walk_forward")
+    assert machine.request() == ("tiny_daily", "2022-12-23")
+    started("walk_forward", "vae")
+    assert "is under way" in str(machine.tick())
+
+
+def test_asking_again_before_the_run_exists_uses_the_same_run_key(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    first, second = machine.tick(), machine.tick()
+    assert isinstance(first, dg.RunRequest)
+    assert isinstance(second, dg.RunRequest)
+    assert first.run_key == second.run_key, "Dagster runs a run key once"
+
+
+def test_only_the_newest_missed_sessions_are_made_up_for(machine: Machine) -> None:
+    machine.materialize("2022-06-01", "daily_signal")
+    assert machine.request() == ("tiny_daily", "2022-12-21")
+
+
+def test_data_that_fails_pauses_and_the_tick_names_it(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="raw_prices")
+    for _ in range(3):
+        message = machine.tick()
+        assert isinstance(message, str)
+        assert message.startswith("paused at 2022-12-23: tiny/raw_prices failed (run ")
+
+
+def test_it_goes_on_when_the_asset_is_repaired(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="raw_prices")
+    assert isinstance(machine.tick(), str)
+    machine.materialize("2022-12-23", "raw_prices")
+    assert [machine.run() for _ in range(3)] == ["2022-12-23", "2022-12-27", "2022-12-28"]
+
+
+def test_a_repair_that_fails_again_pauses_again(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="raw_prices")
+    machine.materialize("2022-12-23", "raw_prices")
+    machine.run(failing="raw_prices")
+    assert isinstance(machine.tick(), str)
+
+
+def test_what_failed_gets_one_more_try_when_another_session_has_ended(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="raw_prices")
+    machine.now += timedelta(days=1)
+    assert machine.run(failing="raw_prices") == "2022-12-23"
+    assert isinstance(machine.tick(), str)
+
+
+def test_a_refit_that_fails_leaves_the_answer_to_the_champion_and_goes_on(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="long__vae")
+    assert machine.request() == ("tiny_signal", "2022-12-23")
+    machine.run()
+    assert machine.request() == ("tiny_daily", "2022-12-27")
+
+
+def test_a_champion_that_cannot_answer_pauses(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="long__vae")
+    machine.run(failing="daily_signal")
+    message = machine.tick()
+    assert isinstance(message, str)
+    assert "paused at 2022-12-23: tiny/long/vae, tiny/daily_signal failed" in message
+
+
+def test_a_run_that_dagster_tries_again_is_waited_for(machine: Machine) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+    machine.run(failing="raw_prices")
+    (run,) = machine.instance.get_runs()
+    machine.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    message = machine.tick()
+    assert isinstance(message, str)
+    assert "is tried again by itself" in message
+
+
+def test_where_the_data_ends_it_says_so(machine: Machine) -> None:
+    ending = machine.lane.universe.model_copy(update={"last_partition": date(2022, 12, 28)})
+    machine.lane = Lane(ending, machine.lane.partitions)
+    machine.now = datetime(2026, 11, 20, 1, 0, tzinfo=NEW_YORK)
+    machine.materialize("2022-12-28", "daily_signal")
+    assert machine.tick() == "every session up to 2022-12-28 is done, where the data of tiny ends"
+
+
+def test_a_tick_never_opens_the_database(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Database) -> None:
+        raise AssertionError(f"{self.path} was opened")
+
+    monkeypatch.setattr(Database, "connect", refuse)
+    assert machine.request() == ("tiny_daily", "2022-12-28")

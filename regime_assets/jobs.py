@@ -85,7 +85,7 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
 
     @dg.op(name=f"{universe.name}_delete_old_versions")
     def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
-        from regime_assets.library.steps.promotion import retain
+        from regime_assets.library.retention import retain
 
         for line in retain(data.workspace(universe), config.keep_last, config.keep_walk_forwards):
             context.log.info(line)

@@ -66,8 +66,8 @@ def _proofs(options: argparse.Namespace) -> int:
     from pandas import DataFrame
     from rich.console import Console
 
-    from regime_assets.library.evaluation.proofs import Proof, run_proofs
     from regime_assets.library.research.long_walk import newest_complete_session
+    from regime_assets.library.research.proofs import Proof, run_proofs
 
     console, workspace, seen = Console(), open_workspace(options.universe), list[Proof]()
     with tempfile.TemporaryDirectory() as scratch:

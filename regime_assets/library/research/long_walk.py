@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from regime_assets.library.determinism import derive_seed
+from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.report.page import write_report
 from regime_assets.library.research.walk_report import compose_walk, table_row
 from regime_assets.library.research.walk_store import MODEL_KINDS, StoredRun
-from regime_assets.library.steps.backtest_report import Comparison, compare
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import WalkForwardError, WalkForwardSettings, replay
 from regime_assets.library.walk import schedule as schedule_of
@@ -99,7 +99,7 @@ def walk_history(
     run = open_run(workspace, horizon, settings)
     track = carry_out(run, on_refit)
     seed = derive_seed(workspace.universe.name, horizon, str(run.key["run"]), "walk_forward")
-    comparisons = compare(workspace, run.history, track, seed)
+    comparisons = compare(run.history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
     last = track.index[-1].date()
     path = workspace.home.report(workspace.universe.name, horizon, "walk-forward", last)
     write_report(compose_walk(run, track, comparisons, last), path)

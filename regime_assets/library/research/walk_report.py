@@ -7,12 +7,12 @@ from datetime import date
 
 import pandas as pd
 
+from regime_assets.library.evaluation.comparison import Comparison
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.report.page import Fact, RegimeHistory, ReportContent
 from regime_assets.library.research.walk_store import StoredRun
 from regime_assets.library.steps.backtest_content import strategy_row
-from regime_assets.library.steps.backtest_report import Comparison
 
 
 def table_row(item: Comparison) -> dict[str, str]:

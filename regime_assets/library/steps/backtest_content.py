@@ -18,7 +18,8 @@ from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
-    from regime_assets.library.steps.backtest_report import Backtest, Comparison
+    from regime_assets.library.evaluation.comparison import Comparison
+    from regime_assets.library.steps.backtest_report import Backtest
     from regime_assets.library.steps.gate_evidence import Champion
 
 ROLLING_SESSIONS = 126

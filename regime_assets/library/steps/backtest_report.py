@@ -10,49 +10,22 @@ import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference, sharpe_interval
-from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE, contenders
+from regime_assets.library.evaluation.comparison import Comparison, compare
+from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.gate import GateSettings, ServingChoice, Verdict, choose_serving_policy
 from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
-from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
+from regime_assets.library.evaluation.metrics import PerformanceSummary
 from regime_assets.library.evaluation.trials import TrialLedger
-from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.gate_evidence import champion_before, judge
 from regime_assets.library.steps.judgement import Judgement, store_judgement
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.steps.track import extend_track
-from regime_assets.library.trading.scoring import Scored, score
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
 SHOWN_FIGURES = ("sharpe", "max_drawdown", "cagr", "volatility", "turnover", "exposure", "switches_per_year")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One strategy on the out-of-sample sessions.
-
-    Attributes:
-        weights: (T, N) decided.
-        scored: what they earned and cost.
-        summary: every figure.
-        interval: of the Sharpe ratio; None where it cannot be had.
-        difference: paired, to buy & hold; None for buy & hold itself and where it cannot be had.
-    """
-
-    name: str
-    weights: pd.DataFrame
-    scored: Scored
-    summary: PerformanceSummary
-    interval: Interval | None
-    difference: Interval | None
-
-    @property
-    def net(self) -> pd.Series:
-        """(T,) net returns by session."""
-        return pd.Series(self.scored.net, index=self.weights.index)
 
 
 @dataclass(frozen=True)
@@ -107,7 +80,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
     seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
-    comparisons = compare(workspace, history, track, seed)
+    comparisons = compare(history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
     settings = GateSettings()
     serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
     served = comparisons[served_name(serving)]
@@ -130,24 +103,6 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     result = Backtest(comparisons, serving, verdict, judgement, live, path)
     write_report(compose(workspace, horizon, session, result, track, history, champion), path)
     return result
-
-
-def compare(workspace: Workspace, history: TrainingSet, track: pd.DataFrame, seed: int) -> dict[str, Comparison]:
-    """Every contender on the sessions of the track, by the one scorer, under the same costs and delay."""
-    weights = contenders(history, track)
-    returns = history.traded_returns.loc[track.index]
-    yearly = workspace.universe.sessions_per_year
-    scored = {name: score(w.to_numpy(), returns.to_numpy(), workspace.universe.cost) for name, w in weights.items()}
-    reference = scored[BUY_AND_HOLD].net
-    comparisons: dict[str, Comparison] = {}
-    for name, result in scored.items():
-        paired = None
-        if name != BUY_AND_HOLD:
-            paired = sharpe_difference(result.net, reference, seed, periods_per_year=yearly)
-        interval = sharpe_interval(result.net, seed, periods_per_year=yearly)
-        summary = summarise(result, yearly)
-        comparisons[name] = Comparison(name, weights[name], result, summary, interval, paired)
-    return comparisons
 
 
 def _record_trial(workspace: Workspace, horizon: Horizon, session: date, summary: PerformanceSummary) -> None:

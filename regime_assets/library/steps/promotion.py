@@ -14,10 +14,9 @@ from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry import NO_CHAMPION, PromotionRefusedError
-from regime_assets.library.research.walk_store import forget_runs
 from regime_assets.library.steps.fits import load_regimes
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, read_judgement
-from regime_assets.library.universe import HORIZONS, Horizon
+from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
 KINDS = ("vae", "latents", "gmm", "rl_policy")
@@ -136,15 +135,3 @@ def promote_by_hand(workspace: Workspace, horizon: Horizon, version: int, reason
     broken = [o.rule for o in workspace.lineage(horizon).outcomes(SUBJECT, now.session) if o.blocking and not o.passed]
     verdict = now.tags.get("verdict", "nothing") + (f", rules not met: {', '.join(broken)}" if broken else "")
     return f"{name}: version {now.version} of {now.session} serves; the gate had said: {verdict}"
-
-
-def retain(workspace: Workspace, keep_last: int, keep_walk_forwards: int) -> list[str]:
-    """Delete old versions and walk-forwards of both horizons; return what was deleted, two lines a horizon."""
-    lines: list[str] = []
-    for horizon in HORIZONS:
-        name = model_name(workspace.universe.name, horizon)
-        deleted = workspace.registry.retention(name, keep_last)
-        lines.append(f"{name}: deleted versions {', '.join(map(str, deleted)) or 'none'}")
-        forgotten = forget_runs(workspace, horizon, keep_walk_forwards)
-        lines.append(f"{name}: deleted walk-forwards {', '.join(forgotten) or 'none'}")
-    return lines

@@ -20,7 +20,7 @@ from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run, walk_history
 from regime_assets.library.research.walk_store import RUNS, SEGMENTS, walk_folder
-from regime_assets.library.steps.promotion import retain
+from regime_assets.library.retention import retain
 from regime_assets.library.universe import load_universe
 from regime_assets.library.walk import WalkForwardError
 from regime_assets.library.workspace import Workspace

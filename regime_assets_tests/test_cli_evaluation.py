@@ -10,9 +10,9 @@ import pytest
 
 from regime_assets.cli import main
 from regime_assets.definitions import UNIVERSES_VARIABLE
-from regime_assets.library.evaluation import proofs
 from regime_assets.library.home import HOME_VARIABLE
 from regime_assets.library.market.sources.sample import SampleSource
+from regime_assets.library.research import proofs
 from regime_assets.library.research.proofs import Proof
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.library.research.test_long_walk import LAST, UNIVERSE, quick_chain

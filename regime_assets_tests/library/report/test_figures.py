@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regime_assets.library.evaluation import figures
+from regime_assets.library.report import figures
 from regime_assets.library.report.figure_style import INK, PAPER, regime_colours, thinned
 
 LARGEST_PICTURE = 60_000

@@ -11,11 +11,11 @@ import pytest
 
 from regime_assets.library.design import Design
 from regime_assets.library.encoders.mlp_vae import VaeSettings
-from regime_assets.library.evaluation import proofs
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.research import proofs
 from regime_assets.library.research.proofs import ProofSettings, fees_never_help, oracle_is_found, run_proofs
 from regime_assets.library.universe import load_universe
 from regime_assets.library.workspace import Workspace

@@ -6,9 +6,9 @@ import pytest
 
 from regime_assets.library.encoders.mlp_vae import to_sequences
 from regime_assets.library.policies.networks import Networks
-from regime_assets.library.production import onnx_networks
 from regime_assets.library.production.bundle import Bundle
 from regime_assets.library.production.signal import score
+from regime_assets.library.serving import onnx_networks
 from regime_assets.library.serving.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
 from regime_assets_tests.library.production.bundles import random_bundle, random_features
 

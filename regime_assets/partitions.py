@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
@@ -10,7 +10,9 @@ from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import Universe
 
 
-def session_partitions(universe: Universe, calendar: TradingCalendar) -> dg.DailyPartitionsDefinition:
+def session_partitions(
+    universe: Universe, calendar: TradingCalendar, now: datetime | None = None
+) -> dg.DailyPartitionsDefinition:
     """Daily partitions in the exchange's time zone; a session's partition exists from the following midnight on."""
     last = universe.last_partition or calendar.all_sessions[-1]
     exclusions: list[str | datetime] = [
@@ -19,15 +21,23 @@ def session_partitions(universe: Universe, calendar: TradingCalendar) -> dg.Dail
     closed = sorted((day + 1) % 7 for day in calendar.closed_weekdays)  # cron counts from Sunday
     if closed:
         exclusions.insert(0, f"0 0 * * {','.join(map(str, closed))}")
-    end = None if universe.last_partition is None else calendar_day_after(universe.last_partition)
+    day_after_last = None if universe.last_partition is None else universe.last_partition + timedelta(days=1)
+    past_the_end = 0 if day_after_last is None else _count_since(day_after_last, now, exclusions, calendar.timezone)
     return dg.DailyPartitionsDefinition(
         start_date=universe.first_partition.isoformat(),
-        end_date=end,
+        end_date=None if day_after_last is None else day_after_last.isoformat(),
         timezone=calendar.timezone,
         exclusions=exclusions or None,
+        end_offset=-past_the_end,
     )
 
 
-def calendar_day_after(day: date) -> str:
-    """The ISO date after `day`: Dagster's `end_date` is exclusive."""
-    return date.fromordinal(day.toordinal() + 1).isoformat()
+def _count_since(first: date, now: datetime | None, exclusions: list[str | datetime], timezone: str) -> int:
+    """How many partitions lie between the end of a finished set and now.
+
+    Dagster 1.13 lists the newest partitions, which the UI plots, from today backwards without looking at `end_date`
+    (`TimeWindowPartitionsDefinition.get_paginated_partition_keys`). A negative `end_offset` of this many takes the
+    list back to where the data end, and changes nothing else: the last partition is the earlier of the two ends.
+    """
+    since = dg.DailyPartitionsDefinition(first.isoformat(), timezone=timezone, exclusions=exclusions or None)
+    return len(since.get_partition_keys(current_time=now))

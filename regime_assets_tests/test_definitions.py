@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import PartitionLoadingContext
+from dagster._core.definitions.temporal_context import TemporalContext
 
 from regime_assets.checks import BAR_RULES, MODEL_RULES, WINDOW_RULES
 from regime_assets.definitions import SHIPPED_UNIVERSES, build_definitions
@@ -75,6 +77,17 @@ def test_partitions_are_the_sessions_of_the_exchange(definitions: dg.Definitions
     assert len([key for key in keys if key.startswith("2019")]) == 252
 
 
+def test_the_newest_partitions_that_the_ui_asks_for_are_the_newest_with_data(definitions: dg.Definitions) -> None:
+    partitions = definitions.resolve_asset_graph().get(dg.AssetKey(["us_large_cap", "raw_prices"])).partitions_def
+    assert partitions is not None
+    now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
+    context = PartitionLoadingContext(temporal_context=now, dynamic_partitions_store=None)
+    newest = partitions.get_paginated_partition_keys(context, limit=120, ascending=False)
+    assert list(newest.results) == partitions.get_partition_keys()[:-121:-1]
+    before = partitions.get_paginated_partition_keys(context, limit=2, ascending=False, cursor=newest.cursor)
+    assert list(before.results[:2]) == partitions.get_partition_keys()[-121:-123:-1]
+
+
 def test_backfills_run_in_chunks_on_the_whole_chain_and_a_walk_forward_in_one_run(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.materializable_asset_keys:
@@ -131,7 +144,8 @@ def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path, path
 
     universe = load_universe(path)
     calendar = load_calendar(universe.calendar, universe.history_start, tmp_path, today=date(2026, 6, 1))
-    keys = session_partitions(universe, calendar).get_partition_keys(current_time=datetime(2026, 6, 1))
+    now = datetime(2026, 6, 1)
+    keys = session_partitions(universe, calendar, now).get_partition_keys(current_time=now)
     sessions = calendar.sessions(universe.first_partition, universe.last_partition or date(2026, 5, 31))
     assert keys == [session.isoformat() for session in sessions]
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from regime_assets.definitions import build_definitions, universes_folder
 from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import Universe, load_universes
@@ -90,7 +91,7 @@ def _universe(name: str) -> Universe:
 
 def _sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
     calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
-    last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
+    last = universe.last_partition or date.fromordinal(clock.today(calendar.timezone).toordinal() - 1)
     available = calendar.sessions(first or universe.first_partition, last)
     chosen = available[:count] if first else available[-count:]
     if len(chosen) < count:

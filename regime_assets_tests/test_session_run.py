@@ -12,6 +12,7 @@ from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.definitions import build_definitions
 from regime_assets.jobs import daily_job, signal_job
+from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, load_universe
@@ -62,9 +63,10 @@ def asked(folder: Path, lane: Lane, instance: dg.DagsterInstance, session: date)
     instance.report_runless_asset_event(answered)
     morning = datetime(session.year, session.month, session.day, 1, tzinfo=ZoneInfo(calendar.timezone))
     jobs = [daily_job(lane), signal_job(lane)]
-    sensor = daily_sensor(lane, calendar, jobs, lambda: morning + timedelta(days=1))
+    sensor = daily_sensor(lane, calendar, jobs)
     definitions = build_definitions(Home(folder), folder)
-    tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))
+    with clock.at(morning + timedelta(days=1)):
+        tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))
     (request,) = tick.run_requests or ()
     assert request.partition_key == session.isoformat()
     return None if request.asset_selection is None else {key.to_user_string() for key in request.asset_selection}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from regime_assets.cli import data, registry, research, running
+from regime_assets.library.clock import clock, parsed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.now is not None:
+            clock.set_to(parsed(options.now))
         return options.command(options)
     except Exception as error:
         if not type(error).__module__.startswith("regime_assets."):
@@ -29,4 +32,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for group in (running, registry, data, research):
         group.add_commands(commands)
+    for command in commands.choices.values():
+        command.add_argument("--now", metavar="MOMENT", help="live at this moment, such as 2024-06-28T18:30-04:00")
     return parser

@@ -6,7 +6,6 @@ their cursor past a run whose alert could not be sent, which is why this is not 
 """
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from regime_assets.assets.live_performance import (
     OCCASION_METADATA,
     REASON_METADATA,
 )
+from regime_assets.library.clock import clock
 from regime_assets.library.universe.alert_settings import AlertChoice
 from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 
@@ -85,7 +85,7 @@ def alert_sensor(
                 *_decisions(instance, lanes, choice.ui, heard),
             ]
             waiting.extend(addressed(alerts, send))
-        done = deliver(waiting, send, time.time, BUDGET_SECONDS)
+        done = deliver(waiting, send, lambda: clock.system_now().timestamp(), BUDGET_SECONDS)
         for delivery in done.delivered:
             context.log.info(f"told {delivery.channel}: {delivery.alert.subject}")
         for delivery in done.failed:
@@ -131,7 +131,7 @@ def _failures(
             heard.failures = record.storage_id
             continue
         is_noted = WILL_RETRY_TAG in run.tags or not instance.run_retries_enabled
-        if not is_noted and time.time() - record.timestamp < RETRY_TAG_SECONDS:
+        if not is_noted and clock.system_now().timestamp() - record.timestamp < RETRY_TAG_SECONDS:
             return  # Dagster notes whether it tries again right after the event: the next tick knows
         heard.failures = record.storage_id
         if run.tags.get(WILL_RETRY_TAG) != "true":

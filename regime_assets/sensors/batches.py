@@ -6,14 +6,13 @@ finds the bars stored.
 
 import hashlib
 import json
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from regime_assets.assets.lane import DUCKDB_POOL, Lane
+from regime_assets.library.clock import clock
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
 from regime_assets.sensors.event_log import starts_on
@@ -47,7 +46,7 @@ def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
                 if Path(name).name != name:
                     raise StreamError("a file lies in the stream's folder itself")
                 batch = read_batch(folder / name)
-                appended = append_bars(workspace, batch, f"stream:{name}", datetime.now(UTC))
+                appended = append_bars(workspace, batch, f"stream:{name}", clock.now())
             except (StreamError, RejectedDataError, StoreError) as error:
                 refused.append(f"{name}: {error}")
                 continue
@@ -98,7 +97,7 @@ def stream_sensor(lane: Lane, folder: Path) -> dg.SensorDefinition:
 
 def _settled(folder: Path) -> dict[str, int]:
     """Name → time of the last change of the files that nobody seems to be writing any more."""
-    latest = time.time_ns() - SETTLED_NANOSECONDS
+    latest = int(clock.system_now().timestamp() * 1e9) - SETTLED_NANOSECONDS
     found = {
         path.name: path.stat().st_mtime_ns
         for path in folder.iterdir()

@@ -8,14 +8,15 @@ on where it stopped. A session is done when the champion has answered for it. A 
 refit: the champion answers, later sessions start from the last accepted models. Data that fails pauses the rest.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from regime_assets.assets.lane import Lane
+from regime_assets.library.clock import clock
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
 from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
@@ -49,7 +50,7 @@ def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefiniti
         description="The partition of the session that has just ended; where some were missed, of the oldest of them.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        asked = next_request(context.instance, lane, calendar, context.scheduled_execution_time)
+        asked = next_request(context.instance, lane, calendar, clock.shown_at(context.scheduled_execution_time))
         if isinstance(asked, dg.RunRequest) and asked.job_name != job:
             return dg.SkipReason(
                 f"{lane.universe.name}_daily_sensor lets the champion answer for {asked.partition_key}"
@@ -63,7 +64,6 @@ def daily_sensor(
     lane: Lane,
     calendar: TradingCalendar,
     jobs: Sequence["ExecutableDefinition"],
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> dg.SensorDefinition:
     """Asks for the oldest session that is due and not done, when nothing of the universe runs."""
 
@@ -76,7 +76,7 @@ def daily_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
-        return next_request(context.instance, lane, calendar, clock() - SENSOR_GRACE)
+        return next_request(context.instance, lane, calendar, clock.now() - SENSOR_GRACE)
 
     return sensor
 

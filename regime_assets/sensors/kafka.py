@@ -5,11 +5,11 @@ beside the bars, so asking twice stores nothing twice. It materializes nothing: 
 """
 
 import json
-from datetime import UTC, datetime
 
 import dagster as dg
 
 from regime_assets.assets.lane import DUCKDB_POOL, Lane
+from regime_assets.library.clock import clock
 from regime_assets.library.universe import KafkaChoice
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
@@ -71,7 +71,7 @@ def kafka_sensor(lane: Lane, choice: KafkaChoice) -> dg.SensorDefinition:
         ends = waiting_messages(choice, name)
         if ends is None:
             return dg.SkipReason(f"no new message in {choice.topic}")
-        asked = json.dumps({"ends": ends, "hour": f"{datetime.now(UTC):%Y-%m-%dT%H}"}, sort_keys=True)
+        asked = json.dumps({"ends": ends, "hour": f"{clock.now():%Y-%m-%dT%H}"}, sort_keys=True)
         if asked == context.cursor:
             return dg.SkipReason(f"a run for these messages of {choice.topic} was asked for within this hour")
         request = dg.RunRequest(run_key=f"kafka:{name}:{choice.topic}:{asked}")

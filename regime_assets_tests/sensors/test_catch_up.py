@@ -10,6 +10,7 @@ import pytest
 
 from regime_assets.assets.lane import Lane
 from regime_assets.jobs import daily_job, signal_job
+from regime_assets.library.clock import clock
 from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import load_universe
@@ -43,9 +44,9 @@ class Machine:
 
     def tick(self) -> dg.RunRequest | str:
         """The request, or why there is none; the sensor is made anew each time, as after a restart."""
-        sensor = daily_sensor(self.lane, self.calendar, self.jobs, lambda: self.now)
-        context = dg.build_sensor_context(instance=self.instance)
-        result = sensor(context)
+        sensor = daily_sensor(self.lane, self.calendar, self.jobs)
+        with clock.at(self.now):
+            result = sensor(dg.build_sensor_context(instance=self.instance))
         if isinstance(result, dg.SkipReason):
             return result.skip_message or ""
         assert isinstance(result, dg.RunRequest)

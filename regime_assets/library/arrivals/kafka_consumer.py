@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from regime_assets.library.arrivals.kafka_bars import MOST_BYTES, StreamedBar, as_bar, as_frame, settle
 from regime_assets.library.arrivals.kafka_topic import Position, Record, Topic, open_topic
 from regime_assets.library.arrivals.micro_batches import StreamError, as_answer, supplied_fields
+from regime_assets.library.clock import clock
 from regime_assets.library.market.findings import Finding, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.store import IngestReport
@@ -116,7 +117,7 @@ def _store(
     known: Mapping[int, int],
     reached: Mapping[int, int],
 ) -> Drained:
-    at, fields, bars, refusals = datetime.now(UTC), supplied_fields(workspace), list[StreamedBar](), list(lost)
+    at, fields, bars, refusals = clock.now(), supplied_fields(workspace), list[StreamedBar](), list(lost)
     for record in records:
         try:
             bars.append(as_bar(record, fields))

@@ -19,6 +19,8 @@ from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from regime_assets.library.clock import clock
+
 DECISION_TIME = time(6, 0)
 """Exchange-local time, on the calendar day after a session, at which that session's decision is taken."""
 
@@ -115,7 +117,7 @@ def load_calendar(name: str, start: date, cache_folder: Path, today: date | None
     Raises:
         CalendarError: the name is unknown, or the exchange's calendar does not reach back to `start`.
     """
-    today = today or datetime.now(UTC).date()
+    today = today or clock.now().date()
     release = version("exchange_calendars")
     cached = cache_folder / f"{quote(name, safe='')}-{start.isoformat()}-{release}.json"
     calendar = _read_cached(cached)

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from regime_assets.library.artifact import (
     read_artifact,
     write_artifact,
 )
+from regime_assets.library.clock import clock
 from regime_assets.library.production.champion_pointer import write_file_atomically
 from regime_assets.library.production.manifest import Manifest
 
@@ -91,7 +91,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     envelope = {
         "format": _FORMAT,
         "sha256": sha256,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": clock.now().isoformat(timespec="seconds"),
         "content": content,
     }
     text = json.dumps(envelope, sort_keys=True, indent=1, allow_nan=False)

@@ -12,9 +12,11 @@ import json
 import os
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from regime_assets.library.clock import clock
 
 Kind = Literal["promotion", "roll_back"]
 Outcome = Literal["completed", "abandoned"]
@@ -59,7 +61,7 @@ class Move:
     reason: str
     verdict: str
     identifier: str = field(default_factory=lambda: uuid.uuid4().hex)
-    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began_at: datetime = field(default_factory=clock.now)
     outcome: Outcome | None = None
 
 
@@ -87,7 +89,7 @@ class PromotionJournal:
 
     def end(self, identifier: str, outcome: Outcome) -> None:
         """Record durably how the move ended."""
-        self._append({"event": "end", "id": identifier, "outcome": outcome, "at": datetime.now(UTC).isoformat()})
+        self._append({"event": "end", "id": identifier, "outcome": outcome, "at": clock.now().isoformat()})
 
     def moves(self) -> list[Move]:
         """Every move, oldest first.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from regime_assets.library.clock import clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ def track_fit(
         "seed": str(record.seed),
         "accepted": str(record.accepted),
     }
-    now = int(time.time() * 1000)
+    now = int(clock.system_now().timestamp() * 1000)
     metrics = [Metric(key, float(value), now, 0) for key, value in figures.items() if math.isfinite(value)]
     if curves is not None:
         metrics += [Metric(key, value, now, step) for key, value, step in _points(curves)]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
+from regime_assets.library.clock import clock
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
@@ -134,7 +135,7 @@ def open_run(workspace: Workspace, horizon: Horizon, settings: HistorySettings) 
 def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
     """Carry out the refits of a run that are not stored yet; return its whole track."""
     workspace = run.workspace
-    run.begin(datetime.now(UTC))
+    run.begin(clock.now())
     stored = run.segments()
     done = 0 if stored.empty else int(stored["refit_session"].nunique())
     segments = replay(

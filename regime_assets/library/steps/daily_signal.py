@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pandas as pd
 
+from regime_assets.library.clock import clock
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
@@ -75,7 +76,7 @@ def serve(workspace: Workspace, session: date) -> Served:
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
     workspace.database.replace_partition(TABLE, {"universe": workspace.universe.name, "as_of": session}, rows)
     published = PublishedSignal(
-        workspace.universe.name, {str(h): v for h, v in versions.items()}, datetime.now(UTC), combined
+        workspace.universe.name, {str(h): v for h, v in versions.items()}, clock.now(), combined
     )
     publish_signal(workspace.home.mlflow_artifacts, published)
     return Served(combined, versions)
@@ -100,7 +101,7 @@ def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Sign
             inputs_hash=inputs_hash(features),
             features={str(key): float(value) for key, value in features.iloc[-1].items()},
             signal=signal,
-            decided_at=datetime.now(UTC),
+            decided_at=clock.now(),
             reason=f"champion as of {session}",
         )
     )

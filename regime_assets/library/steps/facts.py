@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pandas as pd
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.fact_store import FactsReport, FactsStore, LastAsked, Question
 from regime_assets.library.market.sources import create_facts_source
 from regime_assets.library.universe import FundamentalsChoice, MacroChoice
@@ -59,7 +60,7 @@ def refresh_facts(workspace: Workspace, choice: FactsChoice, sessions: Sequence[
         SourceError: the source as a whole failed; what earlier parts brought is stored.
     """
     source, store = create_facts_source(choice.kind, choice.options), facts_store(workspace, choice)
-    subjects, now = subjects_of(workspace, choice), datetime.now(UTC)
+    subjects, now = subjects_of(workspace, choice), clock.now()
     first = workspace.universe.history_start - timedelta(days=LEAD_DAYS)
     request = json.dumps({"first": first.isoformat(), "options": choice.options}, sort_keys=True, default=str)
     since = _published_since(store.last_asked(request), subjects, now.date())
@@ -72,7 +73,7 @@ def refresh_facts(workspace: Workspace, choice: FactsChoice, sessions: Sequence[
             f"{source.name}: {start + 1} to {start + len(part)} of {len(subjects)}: "
             f"{len(part) - len(asked)} whole from {first}, {len(asked)} for what is new: {', '.join(part)}"
         )
-        fetched_at = datetime.now(UTC)
+        fetched_at = clock.now()
         fetched = source.fetch_facts(part, first, fetched_at.date(), asked)
         question = Question(request, {subject: since[subject] for subject in part})
         report = store.ingest(fetched, fetched_at, answered_until, question)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.clock import clock
 from regime_assets.library.market.quality import (
     Finding,
     QualitySettings,
@@ -106,7 +107,7 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
     for symbols, first, last in wanted:
         asked += len(symbols)
         log(f"{source.name}: {asked} of {count} symbols, {first} to {last}: fetching {', '.join(symbols)}")
-        fetched_at = datetime.now(UTC)
+        fetched_at = clock.now()
         fetched = source.fetch(symbols, first, last)
         try:
             found = _validated(workspace, source, fetched, symbols, first, last, fetched_at)

@@ -7,13 +7,14 @@ The endpoint TIME_SERIES_DAILY_ADJUSTED needs a paid key. Errors arrive with HTT
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.sources.base import (
     DIVIDEND,
     PRICE_FIELDS,
@@ -102,7 +103,7 @@ class AlphaVantageSource:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unavailable(f"malformed answer ({type(error).__name__}: {quoted(error, key)})") from None
         # The newest bar moves until the session is over, and the answer does not say whether it is.
-        before_today = bars.index < pd.Timestamp(datetime.now(zone).date())
+        before_today = bars.index < pd.Timestamp(clock.today(zone.key))
         bars = bars[before_today].loc[pd.Timestamp(first) : pd.Timestamp(last)]
         if bars.empty:
             raise SymbolError(f"{VENDOR} has no completed session from {first} to {last}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.sources.base import (
     DIVIDEND,
     PRICE_FIELDS,
@@ -115,7 +116,7 @@ class YahooSource:
                 repair=False,
                 timeout=self._pacing.timeout_seconds,
             )
-            newest = _newest_complete(ticker, frame, pd.Timestamp.now(tz="UTC"))
+            newest = _newest_complete(ticker, frame, pd.Timestamp(clock.now()))
         except exceptions.YFRateLimitError:
             raise Unavailable("rate limited (HTTP 429)") from None
         except exceptions.YFTickerMissingError as error:

@@ -38,13 +38,20 @@ BAR_RULES = {
     "positive": Rule("prices, split ratios and dividends are above zero", "block"),
     "ordered": Rule("the high is the highest and the low the lowest price of its bar", "block"),
     "stale_session": Rule("a session is not a copy of the one before", "block"),
-    "unit_jump": Rule("no jump by the factor of a unit; blocks when corroborated", "block"),
-    "unapplied_split": Rule("no jump by a split ratio that known actions leave; blocks when corroborated", "block"),
+    "unit_jump": Rule("no jump by the factor of a unit", "block"),
+    "largest_move": Rule("no session multiplies a price by 5 or leaves a fifteenth of it", "block"),
+    "unapplied_split": Rule(
+        "no move that an unreported split explains better than news; blocks from even odds on", "block"
+    ),
+    "unpaid_dividend": Rule(
+        "a price gives up the dividend that goes ex; blocks from odds of 2 to 1 that it did not", "block"
+    ),
     "outlier": Rule("returns lie within 8 MADs of 60 sessions or within 8 %", "warn"),
     "stale": Rule("bars do not repeat", "warn"),
     "spike_and_back": Rule("a large move is not undone by the next session", "warn"),
     "zero_volume": Rule("something was traded", "warn"),
     "large_dividend": Rule("dividends of at most 20 % of the price", "warn"),
+    "dividend_unit": Rule("a dividend is not a hundred times those before it, nor a hundredth", "warn"),
     "revisions": Rule("no price of an earlier session changed since its last decision, beyond 0.1 %", "warn"),
 }
 WINDOW_RULES = {

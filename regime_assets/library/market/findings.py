@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
+from types import MappingProxyType
 from typing import Literal
 
 import pandas as pd
 
 Severity = Literal["error", "warn"]
+
+
+SPLIT_RATIOS: Mapping[float, float] = MappingProxyType(
+    {2.0: 0.28, 1.5: 0.14, 3.0: 0.1, 1.25: 0.09, 4.0: 0.06, 5.0: 0.06, 10.0: 0.06, 4 / 3: 0.04}
+    | dict.fromkeys((1.2, 5 / 3, 2.5, 6.0, 7.0, 8.0, 20.0), 0.02)
+    | dict.fromkeys((15.0, 25.0, 30.0, 40.0, 50.0, 100.0), 0.005)
+)
+"""Usual ratios of splits with their shares; the rest is any other ratio."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +32,22 @@ class QualitySettings:
         mad_sessions: sessions before the return over which the deviation is taken.
         unit_factor: factor of a unit mistake; 100 is pence for pounds.
         unit_tolerance: relative distance from that factor that a move may have.
-        split_ratios: ratios (new shares for one old) in which listed shares are split. 5:4 and 4:3 are left out:
-            moves of a fifth or a quarter are too common to be told from them.
-        split_tolerance: relative distance from a split ratio that a move may have.
-        usual_volume: volume, or turnover in cash, up to this multiple of its recent median is usual; a session that
-            halves a share's price for real multiplies it.
-        volume_sessions: sessions before over which that median is taken.
-        market_move: with a median move of the other symbols beyond this, they do not speak against a real move.
+        largest_rise: gross return from which on no news explains a session. Listed companies have quadrupled in one.
+        largest_fall: the same downwards; Washington Mutual fell to 1/11 of its price on its last day.
+        smallest_split: ratio of two closes from which on a split is looked for.
+        split_ratios: usual ratios (new shares for one old, or the other way round), each with its share of all splits.
+        split_chance: chance that a session of an instrument has a split that its source does not report: one split in
+            1,000 sessions, one in ten of them unreported.
+        split_odds: odds (see `move_odds`) from which on an unreported split blocks.
+        split_odds_of_closes: the same where closes alone are known. Lower, since turnover and opening cannot speak for
+            a split there, and one that passes stays wrong for good, while a real move is accepted with a line.
+        dividend_odds: odds from which on a dividend that the price did not give up blocks.
+        small_dividend: share of the price below which a dividend is lost in an ordinary session.
+        worth_a_look: share of the odds that block from which on a finding warns.
         stale_bars: identical bars in a row, volume included, from which on they are stale.
         stale_closes: the same where a source gives closes only; closes repeat by chance.
         stale_share: share of the symbols that repeat their bar from which on the whole session is a copy.
+        stale_fewest_closes: symbols that must repeat where closes alone are known: two of four do by chance.
         reversal: a spike is undone when the move over both sessions is below this share of the first.
         large_dividend: dividend, as a share of the close before, that is worth a look.
         revision: relative change of a stored price from which on a revision is worth a look.
@@ -44,14 +59,20 @@ class QualitySettings:
     mad_sessions: int = 60
     unit_factor: float = 100.0
     unit_tolerance: float = 0.25
-    split_ratios: tuple[float, ...] = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0)
-    split_tolerance: float = 0.12
-    usual_volume: float = 3.0
-    volume_sessions: int = 20
-    market_move: float = 0.10
+    largest_rise: float = 5.0
+    largest_fall: float = 1.0 / 15.0
+    smallest_split: float = 1.15
+    split_ratios: Mapping[float, float] = field(default_factory=lambda: SPLIT_RATIOS)
+    split_chance: float = 1e-4
+    split_odds: float = 1.0
+    split_odds_of_closes: float = 0.4
+    dividend_odds: float = 2.0
+    small_dividend: float = 0.02
+    worth_a_look: float = 0.05
     stale_bars: int = 2
     stale_closes: int = 4
     stale_share: float = 0.5
+    stale_fewest_closes: int = 3
     reversal: float = 0.2
     large_dividend: float = 0.20
     revision: float = 0.001
@@ -108,7 +129,7 @@ def blocking(findings: Sequence[Finding]) -> list[Finding]:
 
 def findings_frame(findings: Sequence[Finding]) -> pd.DataFrame:
     """One row for each finding, columns as `Finding`'s attributes; errors first."""
-    columns = [field.name for field in fields(Finding)]
+    columns = [column.name for column in fields(Finding)]
     ordered = sorted(findings, key=lambda f: (f.severity, f.rule, f.symbol, f.session or date.min))
     frame = pd.DataFrame([asdict(finding) for finding in ordered], columns=columns)
     return frame.assign(session=pd.to_datetime(frame["session"]), value=frame["value"].astype("float64"))

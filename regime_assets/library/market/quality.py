@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.market import bar_rules, move_rules
+from regime_assets.library.market import action_rules, bar_rules, move_rules
 from regime_assets.library.market.findings import Finding, QualitySettings, blocking, findings_frame, found
+from regime_assets.library.market.panel import make_panel
 from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ RULES = {
     "positive": "prices, split ratios and dividends above zero, volume not below",
     "ordered": "high not below, low not above the bar's other prices",
     "stale_session": "a session is not a copy of the one before",
-    "unit_jump": "no jump by the factor of a unit; blocks when volume or market are as usual",
-    "unapplied_split": "no jump by a split ratio that known actions leave; blocks when turnover in cash is as usual",
+    "unit_jump": "no jump by the factor of a unit",
+    "largest_move": "no session multiplies a price by 5 or leaves a fifteenth of it",
+    "unapplied_split": "no move that an unreported split explains better than news; blocks from even odds on",
+    "unpaid_dividend": "a price gives up the dividend that goes ex; blocks from odds of 2 to 1 that it did not",
     "stale": "bars do not repeat",
     "outlier": "returns within 8 median absolute deviations of 60 sessions, or 8 %",
     "spike_and_back": "a large move is not undone by the next session",
     "zero_volume": "something was traded",
     "large_dividend": "dividends of at most 20 % of the price",
+    "dividend_unit": "a dividend is not a hundred times, or a hundredth of, those before it",
     "revisions": "a price that was stored does not change by more than 0.1 %",
     "enough_sessions": "a window holds enough sessions",
     "constant": "no price stands still for a whole window",
@@ -84,7 +88,7 @@ def check_bars(
     thresholds = settings or QualitySettings()
     known = NO_ACTIONS if actions is None else actions
     dated = bars.assign(session=pd.to_datetime(bars["session"]))
-    panel = move_rules.make_panel(dated, symbols, sessions, fields, history=history, actions=known)
+    panel = make_panel(dated, symbols, sessions, fields, history=history, actions=known)
     return [
         *bar_rules.complete(dated, symbols, sessions, membership or Membership()),
         *bar_rules.unique(dated),
@@ -92,10 +96,13 @@ def check_bars(
         *bar_rules.positive(dated, fields),
         *bar_rules.ordered(dated, fields),
         *bar_rules.action_values(known),
-        *move_rules.jumps(panel, thresholds),
+        *move_rules.impossible_moves(panel, thresholds),
+        *action_rules.unapplied_splits(panel, thresholds),
+        *action_rules.unpaid_dividends(panel, thresholds),
+        *action_rules.dividend_units(panel, thresholds),
         *move_rules.copies(panel, thresholds),
         *move_rules.outliers(panel, thresholds),
-        *move_rules.volumes_and_dividends(panel, thresholds),
+        *move_rules.zero_volumes(panel),
     ]
 
 
@@ -120,9 +127,7 @@ def check_window(
     days = [moment.date() for moment in prices.index]
     long = prices.set_axis(symbols, axis=1).melt(ignore_index=False, var_name="symbol", value_name="close")
     bars = members.of(long.rename_axis("session").reset_index())
-    panel = move_rules.make_panel(
-        bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS
-    )
+    panel = make_panel(bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS)
     findings = [
         *bar_rules.unique(bars),
         *bar_rules.finite(bars, ("close",)),

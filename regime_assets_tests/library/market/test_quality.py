@@ -10,15 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.market.detection_table import (
-    ALL_FIELDS,
-    CLOSE_ONLY,
-    FAULTS,
-    check,
-    detection_table,
-    markdown,
-    simulate,
-)
 from regime_assets.library.market.quality import (
     RULES,
     Finding,
@@ -30,6 +21,7 @@ from regime_assets.library.market.quality import (
 )
 from regime_assets.library.market.window import Window
 from regime_assets_tests.library.market.fixtures import SESSIONS, actions, bars
+from regime_assets_tests.library.market.planted_faults import ALL_FIELDS, CLOSE_ONLY, FAULTS, check, simulate
 
 CALM = [100.0 + 0.5 * (-1) ** n + 0.1 * n for n in range(len(SESSIONS))]
 
@@ -55,7 +47,14 @@ BLOCKED = {
     "one close x 100": "unit_jump",
     "pounds for pence from now on (x 0.01)": "unit_jump",
     "split 2:1 not reported": "unapplied_split",
-    "split 1:8 not reported": "unapplied_split",
+    "split 1:8 not reported": "largest_move",
+    "split 13:5 not reported": "unapplied_split",
+    "split 190:1 not reported": "largest_move",
+    "close x 12, one bar": "largest_move",
+    "close x 1,000,000, one bar": "largest_move",
+    "dividend of 193 % never paid": "unpaid_dividend",
+    "dividend of 40 % never paid": "unpaid_dividend",
+    "dividend of 8 % never paid": "unpaid_dividend",
     "split 2:1 reported, prices adjusted already": "unapplied_split",
     "whole session repeated": "stale_session",
     "dividend negative": "positive",
@@ -63,8 +62,8 @@ BLOCKED = {
 WARNED = {
     "bar repeated once": "stale",
     "volume zero": "zero_volume",
-    "close 25 % too high, one bar": "outlier",
-    "dividend of 40 % never paid": "large_dividend",
+    "close 12 % too high, one bar": "outlier",
+    "no fault: dividend of 45 %, paid": "large_dividend",
     "no fault: falls by half, volume x 12": "outlier",
     "stored bar comes again 1 % higher": "revisions",
 }
@@ -88,10 +87,10 @@ def test_what_may_be_real_only_warns(fault: str, rule: str) -> None:
         assert rule in rules(found, "warn")
 
 
-def test_a_split_without_volume_to_compare_only_warns() -> None:
-    found = check(FAULTS["split 2:1 not reported"](simulate(0)), CLOSE_ONLY)
-    assert blocking(found) == []
-    assert "unapplied_split" in rules(found, "warn")
+@pytest.mark.parametrize("fault", ["split 3:2 not reported", "split 13:5 not reported", "split 10:1 not reported"])
+def test_a_split_blocks_where_closes_alone_are_known(fault: str) -> None:
+    found = check(FAULTS[fault](simulate(0)), CLOSE_ONLY)
+    assert "unapplied_split" in rules(found, "error")
 
 
 def test_a_reported_split_is_no_jump() -> None:
@@ -156,14 +155,6 @@ def test_findings_become_a_frame_with_errors_first() -> None:
     assert frame["severity"].is_monotonic_increasing
     assert set(frame["rule"]) <= set(RULES)
     assert findings_frame([]).columns.tolist() == frame.columns.tolist()
-
-
-def test_the_detection_table_has_a_row_for_each_fault() -> None:
-    table = detection_table(plants=1)
-    assert table["planted"].tolist() == list(FAULTS)
-    clean = table[table["planted"].str.startswith("no fault")]
-    assert set(clean["all fields: error"]) | set(clean["close only: error"]) == {"0%"}
-    assert markdown(table).count("\n") == len(FAULTS) + 1
 
 
 def window(prices: pd.DataFrame, weight: np.ndarray | None = None) -> Window:

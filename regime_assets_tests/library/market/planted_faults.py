@@ -1,6 +1,4 @@
-"""What the data checks catch and what they miss, measured on planted faults.
-
-    python -m regime_assets.library.market.detection_table
+"""Faults planted into simulated bars, for the tests and for `benchmarks/data_rules.py`.
 
 Simulated bars of 20 correlated shares (returns of Student's t with 4 degrees of freedom and wandering volatility,
 volume that grows with the move) are spoiled at one place at a time and checked as one week of bars behind 80
@@ -9,8 +7,6 @@ sessions of history, once with all fields and once as a source of closes alone w
 
 from __future__ import annotations
 
-import argparse
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,7 +14,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.market.quality import NO_ACTIONS, RULES, Finding, QualitySettings, check_bars
+from regime_assets.library.market.quality import NO_ACTIONS, Finding, QualitySettings, check_bars
 from regime_assets.library.market.revision_rules import revised_prices, revisions
 
 ALL_FIELDS = ("open", "high", "low", "close", "volume")
@@ -129,6 +125,18 @@ def _acted(kind: str, share: float) -> Plant:
     return plant
 
 
+def _paid(share: float) -> Plant:
+    """A dividend of this share of the price that the price gave up."""
+
+    def plant(sample: Sample) -> Sample:
+        price = float(sample.bars.loc[_at(sample), "close"].iloc[0])
+        fallen = _scaled(1.0 - share, onwards=True)(sample)
+        row = {"symbol": [sample.symbol], "ex_session": [sample.planted], "kind": "dividend", "value": [share * price]}
+        return replace(fallen, actions=pd.DataFrame(row))
+
+    return plant
+
+
 def _swapped(sample: Sample) -> Sample:
     bars, rows = sample.bars.copy(), _at(sample)
     bars.loc[rows, ["high", "low"]] = bars.loc[rows, ["low", "high"]].to_numpy()
@@ -187,6 +195,9 @@ FAULTS: dict[str, Plant] = {
     "pounds for pence from now on (x 0.01)": _scaled(0.01, onwards=True),
     "split 2:1 not reported": _scaled(1 / 2, 2.0, onwards=True),
     "split 3:2 not reported": _scaled(2 / 3, 1.5, onwards=True),
+    "split 5:4 not reported": _scaled(4 / 5, 1.25, onwards=True),
+    "split 13:5 not reported": _scaled(5 / 13, 2.6, onwards=True),
+    "split 190:1 not reported": _scaled(1 / 190, 190.0, onwards=True),
     "split 10:1 not reported": _scaled(1 / 10, 10.0, onwards=True),
     "split 1:8 not reported": _scaled(8.0, 1 / 8, onwards=True),
     "split 2:1 reported, prices adjusted already": _acted("split", 2.0),
@@ -196,13 +207,19 @@ FAULTS: dict[str, Plant] = {
     "whole session repeated": _copied(lambda sample: sample.symbols, 1),
     "volume zero": _set("volume", 0.0),
     "close 25 % too high, one bar": _scaled(1.25),
+    "close 12 % too high, one bar": _scaled(1.12),
     "close 3 % too high, one bar": _scaled(1.03),
+    "close x 12, one bar": _scaled(12.0),
+    "close x 1,000,000, one bar": _scaled(1e6),
+    "dividend of 193 % never paid": _acted("dividend", 1.93),
+    "dividend of 8 % never paid": _acted("dividend", 0.08),
     "dividend of 40 % never paid": _acted("dividend", 0.40),
     "dividend negative": _acted("dividend", -0.01),
     "dividend of 1 % not reported": _scaled(0.99, onwards=True),
     "stored bar comes again 1 % higher": _revised(1.01),
     "stored bar comes again 0.05 % higher": _revised(1.0005),
     "no fault": lambda sample: sample,
+    "no fault: dividend of 45 %, paid": _paid(0.45),
     "no fault: falls by half, volume x 12": _fallen(0.5, 12.0),
     "no fault: falls by a third, volume x 8": _fallen(1 / 3, 8.0),
 }
@@ -219,47 +236,3 @@ def check(sample: Sample, fields: Sequence[str]) -> list[Finding]:
         return findings
     settings = QualitySettings()
     return [*findings, *revisions(revised_prices(sample.stored, bars, fields, settings), settings)]
-
-
-def detection_table(plants: int) -> pd.DataFrame:
-    """For each fault and set of fields, the share of plants that was blocked, warned of only, and missed.
-
-    A clean sample's own findings (outliers of the simulation) do not count for the fault.
-    """
-    rows: list[dict[str, object]] = []
-    for fault, plant in FAULTS.items():
-        row: dict[str, object] = {"planted": fault}
-        for fields, label in ((ALL_FIELDS, "all fields"), (CLOSE_ONLY, "close only")):
-            outcome, rules = Counter[str](), Counter[str]()
-            for seed in range(plants):
-                clean = simulate(seed)
-                known = {(f.rule, f.symbol, f.session, f.severity) for f in check(clean, fields)}
-                caught = [
-                    f for f in check(plant(clean), fields) if (f.rule, f.symbol, f.session, f.severity) not in known
-                ]
-                severities = {finding.severity for finding in caught}
-                outcome["error" if "error" in severities else "warn" if severities else "missed"] += 1
-                rules.update(sorted({finding.rule for finding in caught}, key=list(RULES).index))
-            for name in ("error", "warn", "missed"):
-                row[f"{label}: {name}"] = f"{outcome[name] / plants:.0%}"
-            named = [f"{rule} {count / plants:.0%}" for rule, count in rules.most_common(3)]
-            row[f"{label}: by"] = ", ".join(named)
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """The table as markdown."""
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description="What the data checks catch, as a markdown table.")
-    parser.add_argument("--plants", type=int, default=50, help="places at which each fault is planted")
-    print(markdown(detection_table(parser.parse_args().plants)))
-
-
-if __name__ == "__main__":
-    main()

@@ -29,9 +29,11 @@ from drift import (
 from drift_markets import Floats, changes, combine, simulate
 from numpy.typing import NDArray
 
-from regime_assets.library.encoders.mlp_vae import Vae, VaeSettings
+from regime_assets.library.encoders.mlp_vae import Vae
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.features.market_risk import FeatureSettings, compute_features
+from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.features.market_risk import compute_features
+from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.monitoring import calibration, surprise
 from regime_assets.library.monitoring.drift import BUDGET_WEIGHTS, watched_features
 from regime_assets.library.monitoring.wasserstein import rolling_wasserstein

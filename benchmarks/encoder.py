@@ -22,11 +22,11 @@ import regimes as walked
 import torch
 from torch import nn
 
-from regime_assets.library.encoders.mlp_vae import VaeSettings, fit_scaler, to_sequences
+from regime_assets.library.encoders.mlp_vae import fit_scaler, to_sequences
 from regime_assets.library.encoders.mlp_vae_training import validation_split
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
-from regime_assets.library.regimes.mixture import MixtureSettings
-from regime_assets.library.regimes.persistence import PersistenceSettings
+from regime_assets.library.regimes.settings import MixtureSettings, PersistenceSettings
 
 SETTINGS = VaeSettings()
 

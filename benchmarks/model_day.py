@@ -23,9 +23,10 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae import VaeSettings, to_sequences
+from regime_assets.library.encoders.mlp_vae import to_sequences
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.evaluation.gate import GateSettings, RefreshEvidence, judge_refresh
+from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.evaluation.gate import RefreshEvidence, judge_refresh
 from regime_assets.library.evaluation.gate_rules import Integrity
 from regime_assets.library.features.market_risk import compute_features
 from regime_assets.library.features.training_set import TrainingSet
@@ -33,6 +34,7 @@ from regime_assets.library.policies.training import train_policy
 from regime_assets.library.recipe import FittedModels, build_tape, decide
 from regime_assets.library.regimes.regime_model import compare_regimes, fit_regimes
 from regime_assets.library.trading.scoring import score
+from regime_assets.library.universe.gate_settings import GateSettings
 
 SIZES = {"20x365d": (20, 252), "500x10y": (500, 2520)}
 REPEATS = 3

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from regimes import COST, Market, read_market  # pyright: ignore[reportMissingImports]
 
 from regime_assets.library.determinism import derive_seed, deterministic
-from regime_assets.library.encoders.mlp_vae import VaeSettings
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.evaluation.baselines import (
     BaselineSettings,
     moving_average_exposure,
@@ -40,10 +40,8 @@ from regime_assets.library.policies.policy import Policy
 from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.policies.training import PolicyFit, train_policy
 from regime_assets.library.policies.validation import purged_folds
-from regime_assets.library.regimes.identity import IdentitySettings
-from regime_assets.library.regimes.mixture import MixtureSettings
-from regime_assets.library.regimes.persistence import PersistenceSettings
 from regime_assets.library.regimes.regime_model import RegimeModel, fit_regimes, observations
+from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
 from regime_assets.library.trading.scoring import score
 from regime_assets.library.trading.tape import MarketTape
 

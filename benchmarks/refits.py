@@ -19,12 +19,11 @@ import numpy as np
 import regimes as walked
 
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.mlp_vae import Vae, VaeSettings
+from regime_assets.library.encoders.mlp_vae import Vae
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.regimes.identity import IdentitySettings
-from regime_assets.library.regimes.mixture import MixtureSettings
-from regime_assets.library.regimes.persistence import PersistenceSettings
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, fit_regimes
+from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
 from regime_assets.library.universe import HORIZONS, Horizon
 
 FREE = IdentitySettings(floor=0.0)

@@ -23,16 +23,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.mlp_vae import Scaler, VaeSettings, fit_scaler
+from regime_assets.library.encoders.mlp_vae import Scaler, fit_scaler
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.evaluation.bootstrap import sharpe_difference
 from regime_assets.library.evaluation.metrics import summarise
-from regime_assets.library.features.market_risk import FeatureSettings, compute_features
+from regime_assets.library.features.market_risk import compute_features
+from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.regimes.identity import IdentitySettings
-from regime_assets.library.regimes.mixture import MixtureSettings, downside_moments
-from regime_assets.library.regimes.persistence import PersistenceSettings, fit_persistence
+from regime_assets.library.regimes.mixture import downside_moments
+from regime_assets.library.regimes.persistence import fit_persistence
 from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, coordinates_of, fit_regimes
+from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
 from regime_assets.library.trading.scoring import Scored, score
 
 Array = NDArray[np.float64]

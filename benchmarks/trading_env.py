@@ -35,8 +35,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from regime_assets.library.policies.tensor_ppo import TensorPPO
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.env import TradingVecEnv
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 
 SESSIONS, INSTRUMENTS, OBSERVATIONS = 2500, 20, 8

@@ -10,13 +10,13 @@ import pytest
 
 from regime_assets.assets.lane import Lane
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae import VaeSettings
-from regime_assets.library.evaluation.gate import GateSettings
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.universe import HORIZONS, load_universe
+from regime_assets.library.universe.gate_settings import GateSettings
 from regime_assets.library.workspace import Workspace
 from regime_assets.partitions import session_partitions
 from regime_assets.session_run import refitted, session_assets

@@ -6,12 +6,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-from regime_assets.library.encoders.mlp_vae import VaeSettings
-from regime_assets.library.features.market_risk import FeatureSettings
+from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.policies.settings import PolicySettings
-from regime_assets.library.regimes.identity import IdentitySettings
-from regime_assets.library.regimes.mixture import MixtureSettings
-from regime_assets.library.regimes.persistence import PersistenceSettings
+from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
 
 
 @dataclass(frozen=True)

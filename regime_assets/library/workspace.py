@@ -64,7 +64,7 @@ class Workspace:
         """How this universe's models are fitted."""
         from regime_assets.library.design import Design
         from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
-        from regime_assets.library.trading.actions import TradingSettings
+        from regime_assets.library.trading.settings import TradingSettings
 
         trading = TradingSettings(cost=self.universe.cost)
         sessions = round(self.universe.sessions_per_year)

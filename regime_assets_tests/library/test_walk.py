@@ -7,7 +7,7 @@ import pytest
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.design import Design
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Rolling
 from regime_assets.library.policies.settings import PolicySettings

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
+from regime_assets.library.encoders.settings import VaeSettings
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]
@@ -24,59 +25,6 @@ Weights = dict[str, NDArray[np.float32]]
 
 class VaeError(Exception):
     """Features that cannot be encoded or learned from; the message names them."""
-
-
-@dataclass(frozen=True)
-class VaeSettings:
-    """Architecture and training of the autoencoder.
-
-    An epoch is a fixed number of optimiser steps on batches drawn in proportion to the sessions' weights, so that a
-    window of one year and one of thirty years get the same training.
-
-    Attributes:
-        sequence_length: feature rows (sessions) that one encoding reads.
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
-        n_latents: L.
-        beta: weight of the KL term after its warm-up.
-        warm_up_epochs: over which the KL term's weight rises from 0 in a full retrain.
-        free_bits: nats per latent below which the KL term stops pressing (Kingma et al. 2016).
-        epochs, fine_tune_epochs: of a full retrain, of a daily warm start.
-        learning_rate, fine_tune_learning_rate: of Adam at the start; both fall to a twentieth along a cosine.
-        steps_per_epoch, batch_size: optimiser steps and rows a step.
-        shrink, perturb: warm-start weights are multiplied by `shrink` and get Gaussian noise of `perturb` times
-            a fresh weight's standard deviation (Ash and Adams 2020, "On warm-starting neural network training").
-        clip: scaled features are cut at this many robust standard deviations.
-        validation_block_days, validation_period: one calendar-anchored block of so many days in every so many is
-            held out; a session is always in the same role, so that a warm start never learned its validation rows.
-        purge_sessions: left out on either side of a block, besides `sequence_length`.
-        fewest_sessions: shortest window that is fitted.
-        fewest_active_units, active_unit_variance: latents whose means vary by more than this over the window
-            count as active (Burda et al. 2016); fewer is posterior collapse.
-        largest_validation_ratio: acceptable validation error relative to the previous model's on the same rows.
-    """
-
-    sequence_length: int = 5
-    hidden: tuple[int, ...] = (32, 32)
-    n_latents: int = 3
-    beta: float = 1.0
-    warm_up_epochs: int = 15
-    free_bits: float = 0.1
-    epochs: int = 40
-    fine_tune_epochs: int = 8
-    learning_rate: float = 4e-3
-    fine_tune_learning_rate: float = 5e-4
-    steps_per_epoch: int = 25
-    batch_size: int = 256
-    shrink: float = 0.999
-    perturb: float = 0.002
-    clip: float = 3.0
-    validation_block_days: int = 28
-    validation_period: int = 8
-    purge_sessions: int = 5
-    fewest_sessions: int = 120
-    fewest_active_units: int = 2
-    active_unit_variance: float = 0.01
-    largest_validation_ratio: float = 2.0
 
 
 @dataclass(frozen=True)

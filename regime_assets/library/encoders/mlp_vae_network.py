@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regime_assets.library.encoders.mlp_vae import Vae, VaeSettings, Weights
+from regime_assets.library.encoders.mlp_vae import Vae, Weights
+from regime_assets.library.encoders.settings import VaeSettings
 
 if TYPE_CHECKING:
     import torch

@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.determinism import deterministic
-from regime_assets.library.encoders.mlp_vae import (
-    Vae,
-    VaeError,
-    VaeSettings,
-    Weights,
-    fit_scaler,
-    require_features,
-    to_sequences,
-)
+from regime_assets.library.encoders.mlp_vae import Vae, VaeError, Weights, fit_scaler, require_features, to_sequences
 from regime_assets.library.encoders.mlp_vae_network import Trainer, as_arrays, measure, start_network
+from regime_assets.library.encoders.settings import VaeSettings
 
 Array = NDArray[np.float64]
 Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.evaluation.track_record import SESSIONS_PER_YEAR, expected_maximum_sharpe
+from regime_assets.library.universe.gate_settings import GateSettings
 
 Array = NDArray[np.float64]
 

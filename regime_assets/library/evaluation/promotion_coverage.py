@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.evaluation.gate_simulation import (
     PATIENCE,
     SimulationSettings,
@@ -24,6 +23,7 @@ from regime_assets.library.evaluation.gate_simulation import (
 )
 from regime_assets.library.evaluation.live_interval import AHEAD, half_width, shrunk_gain
 from regime_assets.library.evaluation.track_record import SESSIONS_PER_YEAR
+from regime_assets.library.universe.gate_settings import GateSettings
 
 Array = NDArray[np.float64]
 

@@ -16,11 +16,11 @@ always consisted of that row's cross-section.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from regime_assets.library.features.settings import FeatureSettings
 
 Array = NDArray[np.float64]
 
@@ -31,43 +31,6 @@ RETURN_FLOOR = 1e-4  # one basis point a day: keeps logarithms and ratios finite
 
 class FeatureError(Exception):
     """The prices do not allow the features asked for; the message names the session and symbol."""
-
-
-@dataclass(frozen=True)
-class FeatureSettings:
-    """Which windows the features look at; all lengths in sessions.
-
-    Attributes:
-        half_lives: of the exponential downside deviations and Sortino ratios.
-        fast_volatility_sessions: numerator of the volatility ratio.
-        slow_volatility_sessions: its denominator.
-        drawdown_sessions: the window whose highest close a drawdown is measured from (one year).
-        trend_sessions: the moving average of trend and breadth (the field's 200 days).
-        correlation_sessions: the window of the implied average correlation.
-        dispersion_half_life: of the exponential mean of cross-sectional dispersion.
-        memory_sessions: returns that a feature row may look at; five half-lives of the slowest kernel.
-    """
-
-    half_lives: tuple[int, ...] = (5, 20, 60)
-    fast_volatility_sessions: int = 5
-    slow_volatility_sessions: int = 60
-    drawdown_sessions: int = 252
-    trend_sessions: int = 200
-    correlation_sessions: int = 60
-    dispersion_half_life: int = 20
-    memory_sessions: int = 300
-
-    def __post_init__(self) -> None:
-        longest = max(
-            self.fast_volatility_sessions,
-            self.slow_volatility_sessions,
-            self.drawdown_sessions,
-            self.trend_sessions,
-            self.correlation_sessions,
-            *self.half_lives,
-        )
-        if longest > self.memory_sessions:
-            raise FeatureError(f"memory_sessions is {self.memory_sessions} but a feature looks back {longest} sessions")
 
 
 def feature_names(settings: FeatureSettings, n_symbols: int) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.features.market_risk import FeatureSettings, compute_features
+from regime_assets.library.features.market_risk import compute_features
+from regime_assets.library.features.settings import FeatureSettings
 
 if TYPE_CHECKING:
     from regime_assets.library.market.window import Window

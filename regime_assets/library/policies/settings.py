@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
-from regime_assets.library.trading.actions import TradingSettings
+from pydantic.dataclasses import dataclass
+
+from regime_assets.library.settings import STRICT
+from regime_assets.library.trading.settings import TradingSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class OnlineSettings:
     """Updates by one new session at a time instead of fine-tunes over episodes.
 
@@ -36,7 +39,7 @@ class OnlineSettings:
             raise ValueError(f"kl_limit is {self.kl_limit}, must be positive")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class PolicySettings:
     """Training, selection and acceptance of a policy. Defaults: a full retrain of about 6 s and a fine-tune of
     about 0.6 s of one core (256 episodes, 2,500 sessions).

@@ -30,7 +30,7 @@ from regime_assets.library.production.champion_pointer import write_file_atomica
 from regime_assets.library.production.manifest import Manifest
 
 if TYPE_CHECKING:
-    from regime_assets.library.features.market_risk import FeatureSettings
+    from regime_assets.library.features.settings import FeatureSettings
     from regime_assets.library.policies.policy import Policy
     from regime_assets.library.regimes.regime_model import RegimeModel
 
@@ -112,7 +112,7 @@ def load_bundle(folder: Path, expected_sha256: str) -> Bundle:
     content, parts = _read_verified(folder, expected_sha256)
     from regime_assets.library.encoders.alignment import Alignment
     from regime_assets.library.encoders.mlp_vae import Vae
-    from regime_assets.library.features.market_risk import FeatureSettings
+    from regime_assets.library.features.settings import FeatureSettings
     from regime_assets.library.policies.policy import Policy
     from regime_assets.library.regimes.mixture import Mixture
     from regime_assets.library.regimes.persistence import Persistence

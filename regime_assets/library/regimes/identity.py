@@ -18,23 +18,10 @@ from numpy.typing import NDArray
 
 from regime_assets.library.regimes.mixture import Mixture
 from regime_assets.library.regimes.persistence import Persistence
+from regime_assets.library.regimes.settings import IdentitySettings
 
 Array = NDArray[np.float64]
 COMPARED_SESSIONS = 252  # one year
-
-
-@dataclass(frozen=True)
-class IdentitySettings:
-    """How much one refit may change.
-
-    Attributes:
-        floor: smallest share of the last year's sessions that keep their state. The gate asks for as much, so that a
-            refit of yesterday's champion can replace it. One floor holds for warm refits and for full retrains.
-        halvings: how often the way to the new regimes is halved before the predecessor's are taken.
-    """
-
-    floor: float = 0.95
-    halvings: int = 4
 
 
 @dataclass(frozen=True)

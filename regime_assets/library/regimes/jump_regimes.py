@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regime_assets.library.determinism import single_threaded
 from regime_assets.library.regimes.jump_model import JumpFit, fit_jump_model, online_states, spread_starts
-from regime_assets.library.regimes.mixture import Mixture, MixtureError, MixtureSettings, regime_names
+from regime_assets.library.regimes.mixture import Mixture, MixtureError, regime_names
 from regime_assets.library.regimes.mixture_fitting import (
     MixtureFit,
     Sample,
@@ -25,13 +25,13 @@ from regime_assets.library.regimes.mixture_fitting import (
 from regime_assets.library.regimes.persistence import (
     Persistence,
     PersistenceFit,
-    PersistenceSettings,
     count_switches,
     is_near_target,
     penalties,
     persistence_figures,
     target_distance,
 )
+from regime_assets.library.regimes.settings import MixtureSettings, PersistenceSettings
 
 Array = NDArray[np.float64]
 

@@ -7,56 +7,19 @@ retrains agree there in .93 of sessions against .77 in latent coordinates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
+from regime_assets.library.regimes.settings import Coordinates
 
 Array = NDArray[np.float64]
-Coordinates = Literal["decoded", "latent"]
-Mode = Literal["jump", "refit", "online", "buffer"]
 
 
 class MixtureError(Exception):
     """Rows that no mixture can be fitted to, or that it cannot judge."""
-
-
-@dataclass(frozen=True)
-class MixtureSettings:
-    """What is mixed and how it is refitted.
-
-    Attributes:
-        n_regimes: K; two are more stable than three on one index.
-        coordinates: 'decoded' (denoised features) or 'latent' (aligned latents).
-        mode: 'jump' (centres of a path with a penalty for switches; two regimes), 'refit' (expectation
-            maximisation on the weighted window), 'online' (stepwise EM on the sessions that are new) or 'buffer' (refit
-            on the most recent rows). The settings from `covariance` to `buffer_sessions` are of the last three, but
-            for `component_floor`.
-        covariance: 'diag' or 'full'. Decoded features lie near a surface of the latents' dimension, where full
-            covariances are nearly singular.
-        noise_variance: added to every variance, as a share of the coordinate's own variance in the window: about
-            what the decoder leaves unexplained (.23 to .32 over long windows). Less makes regimes follow noise: at
-            .05 the states of consecutive short windows of January 2018 agreed in .95, at .3 in .99 of sessions.
-        component_floor: smallest weight of a component that still counts as a regime.
-        starts: k-means starts of a cold fit.
-        online_half_life: sessions after which an observation counts half, in mode 'online'.
-        buffer_sessions: rows of mode 'buffer'.
-        relabel_ratio: regimes exchange their names only when the calmer one's downside second moment exceeds the
-            other's by this factor, so that a tie does not flip them from day to day.
-    """
-
-    n_regimes: int = 2
-    coordinates: Coordinates = "decoded"
-    mode: Mode = "jump"
-    covariance: Literal["diag", "full"] = "diag"
-    noise_variance: float = 0.3
-    component_floor: float = 0.08
-    starts: int = 8
-    online_half_life: int = 126
-    buffer_sessions: int = 504
-    relabel_ratio: float = 1.25
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.determinism import single_threaded
-from regime_assets.library.regimes.mixture import (
-    Mixture,
-    MixtureError,
-    MixtureSettings,
-    downside_moments,
-    normalise,
-    regime_names,
-)
+from regime_assets.library.regimes.mixture import Mixture, MixtureError, downside_moments, normalise, regime_names
+from regime_assets.library.regimes.settings import MixtureSettings
 
 Array = NDArray[np.float64]
 

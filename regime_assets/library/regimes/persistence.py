@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
+from regime_assets.library.regimes.settings import PersistenceSettings
 
 Array = NDArray[np.float64]
 SESSIONS_PER_YEAR = 252
@@ -30,27 +31,6 @@ class Filtered(NamedTuple):
 
     posteriors: Array
     states: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class PersistenceSettings:
-    """How often the regime may change.
-
-    Attributes:
-        target_switches_per_year: in-window, from which the penalty is chosen; what the regimes are asked to keep.
-        tolerance: the previous penalty is kept while its in-window switches differ from the target by no more than
-            this share of it, or by two. At 1.0 a penalty of the year 2000 was never chosen anew.
-        evidence_weight: what a nat counts in the posterior; below 1 because consecutive sessions' features overlap and
-            are no independent evidence. It changes no state.
-        largest_penalty: upper end of the penalties tried, in nats; above it a crash is recognised weeks late.
-        candidates: how many penalties are tried, spaced geometrically.
-    """
-
-    target_switches_per_year: float = 1.5
-    tolerance: float = 0.4
-    evidence_weight: float = 0.1
-    largest_penalty: float = 400.0
-    candidates: int = 24
 
 
 @dataclass(frozen=True)

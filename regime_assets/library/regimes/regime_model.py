@@ -16,26 +16,22 @@ from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder, encode_window
 from regime_assets.library.encoders.mlp_vae import Vae
-from regime_assets.library.regimes.identity import IdentitySettings, Segmentation, bounded_update
+from regime_assets.library.regimes.identity import Segmentation, bounded_update
 from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
-from regime_assets.library.regimes.mixture import Coordinates, Mixture, MixtureSettings
+from regime_assets.library.regimes.mixture import Mixture
 from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture, mixture_figures
 from regime_assets.library.regimes.persistence import (
     SESSIONS_PER_YEAR,
     Filtered,
     Persistence,
     PersistenceFit,
-    PersistenceSettings,
     count_switches,
     fit_persistence,
     persistence_figures,
 )
-from regime_assets.library.regimes.stability import (
-    Stability,
-    StabilitySettings,
-    assess_stability,
-    compare_regimes,
-)
+from regime_assets.library.regimes.settings import Coordinates, IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.stability import Stability, assess_stability, compare_regimes
+from regime_assets.library.universe.gate_settings import StabilitySettings
 
 __all__ = [
     "RegimeFit",

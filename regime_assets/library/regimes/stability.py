@@ -9,35 +9,11 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.regimes.identity import COMPARED_SESSIONS, IdentitySettings
+from regime_assets.library.regimes.identity import COMPARED_SESSIONS
+from regime_assets.library.universe.gate_settings import StabilitySettings
 
 if TYPE_CHECKING:
     from regime_assets.library.regimes.regime_model import RegimeFit, RegimeModel
-
-
-@dataclass(frozen=True)
-class StabilitySettings:
-    """What a refit may change and still be the same model.
-
-    Attributes:
-        agreement_warn, agreement_block: smallest share of sessions with equal states. The bound on a refit keeps the
-            latter; a model that breaks it is not what that bound gave.
-        update_step_warn: share of the way to its fitted regimes that a refit went; less is a bound that acted.
-        occupancy_change_warn: largest change of a regime's share of sessions.
-        smallest_weight_block: smallest weight of a mixture component.
-        smallest_separation_warn: Bhattacharyya distance between components, nats; .1 is heavy overlap.
-        switches_warn: largest number of switches a year in the window.
-        audit_agreement_warn: online mixture against its refit.
-    """
-
-    agreement_warn: float = 0.98
-    agreement_block: float = IdentitySettings.floor
-    update_step_warn: float = 1.0
-    occupancy_change_warn: float = 0.05
-    smallest_weight_block: float = 0.08
-    smallest_separation_warn: float = 0.1
-    switches_warn: float = 6.0
-    audit_agreement_warn: float = 0.95
 
 
 @dataclass(frozen=True)

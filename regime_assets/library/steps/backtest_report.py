@@ -12,7 +12,7 @@ from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
-from regime_assets.library.evaluation.gate import GateSettings, ServingChoice, Verdict, choose_serving_policy
+from regime_assets.library.evaluation.gate import ServingChoice, Verdict, choose_serving_policy
 from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.metrics import PerformanceSummary
 from regime_assets.library.evaluation.trials import TrialLedger
@@ -81,7 +81,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     track = extend_track(workspace, horizon, session, history, log)
     seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
     comparisons = compare(history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
-    settings = GateSettings()
+    settings = workspace.universe.gate
     serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
     served = comparisons[served_name(serving)]
     _record_trial(workspace, horizon, session, served.summary)

@@ -19,9 +19,9 @@ from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.lineage import Lineage, ModelRecord
 from regime_assets.library.recipe import FittedModels, build_tape
-from regime_assets.library.regimes.mixture import MixtureSettings
 from regime_assets.library.regimes.regime_model import RegimeFit, RegimeModel, RegimePath, fit_regimes
-from regime_assets.library.regimes.stability import StabilitySettings, assess_stability, compare_regimes
+from regime_assets.library.regimes.settings import MixtureSettings
+from regime_assets.library.regimes.stability import assess_stability, compare_regimes
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -104,7 +104,7 @@ def refit_regimes(workspace: Workspace, horizon: Horizon, session: date, *, full
     )
     stability = compare_regimes(previous, fit.model, training.features) if previous else None
     record = _describe("gmm", session, seed, training, parent, fit.figures)
-    outcomes = assess_stability(fit, stability, StabilitySettings())
+    outcomes = assess_stability(fit, stability, workspace.universe.stability)
     return Refit(fit, record, outcomes, training, fit.model.infer(training.features))
 
 

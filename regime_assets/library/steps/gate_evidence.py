@@ -13,7 +13,6 @@ from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.gate import (
     ChallengeEvidence,
     FirstEvidence,
-    GateSettings,
     RefreshEvidence,
     Verdict,
     judge_challenge,
@@ -30,6 +29,7 @@ from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.fits import load_models
 from regime_assets.library.trading.scoring import Scored, realised_returns
 from regime_assets.library.universe import Horizon
+from regime_assets.library.universe.gate_settings import GateSettings
 from regime_assets.library.workspace import Workspace
 
 COMPARED_SESSIONS = 252

@@ -18,9 +18,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from regime_assets.library.trading.actions import ActionMap, TradingSettings
+from regime_assets.library.trading.actions import ActionMap
 from regime_assets.library.trading.episodes import EpisodeSampler, Segment
 from regime_assets.library.trading.scoring import FILL_DELAY
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 
 RUIN = -0.99

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.scoring import FILL_DELAY
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 
 Segment = tuple[int, int]

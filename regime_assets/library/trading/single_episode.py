@@ -12,9 +12,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.env import TradingVecEnv
 from regime_assets.library.trading.episodes import Segment
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 
 

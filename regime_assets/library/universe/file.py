@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from regime_assets.library.universe.alert_settings import AlertChoice
+from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
 from regime_assets.library.universe.sections import (
     FundamentalsChoice,
@@ -63,6 +64,8 @@ class Universe(Section):
     walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
     schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
+    gate: GateSettings = Field(GateSettings(), description="bounds of the gate's rules")
+    stability: StabilitySettings = Field(StabilitySettings(), description="bounds of a refit's regimes")
     alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
 
     @model_validator(mode="after")

@@ -10,7 +10,6 @@ import pytest
 from regime_assets.library.evaluation.gate import (
     ChallengeEvidence,
     FirstEvidence,
-    GateSettings,
     RefreshEvidence,
     Verdict,
     choose_serving_policy,
@@ -21,6 +20,7 @@ from regime_assets.library.evaluation.gate import (
 from regime_assets.library.evaluation.gate_rules import Integrity
 from regime_assets.library.evaluation.trials import TrialStatistics
 from regime_assets.library.trading.scoring import Scored, score
+from regime_assets.library.universe.gate_settings import GateSettings
 
 SETTINGS = GateSettings()
 WHOLE = Integrity({"vae": True, "mixture": True, "policy": True}, {"vae": "a", "mixture": "b", "policy": "c"})

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from regime_assets.library.evaluation.bootstrap import sharpe_difference
-from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.evaluation.gate_simulation import (
     PATIENCE,
     SimulationSettings,
@@ -18,6 +17,7 @@ from regime_assets.library.evaluation.gate_simulation import (
     luck_boundaries,
     refresh_passes,
 )
+from regime_assets.library.universe.gate_settings import GateSettings
 
 SMALL = SimulationSettings(paths=150)
 YEARS = 4 * 252

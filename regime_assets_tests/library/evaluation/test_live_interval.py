@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regime_assets.library.evaluation.bootstrap import Interval
-from regime_assets.library.evaluation.gate import GateSettings
 from regime_assets.library.evaluation.gate_simulation import SimulationSettings
 from regime_assets.library.evaluation.live_interval import live_sharpe_interval, shrunk_gain
 from regime_assets.library.evaluation.promotion_coverage import coverage
+from regime_assets.library.universe.gate_settings import GateSettings
 
 RECORD = Interval(1.0, 0.2, 1.8, 0.95, 0.4, 5.0, 756)
 

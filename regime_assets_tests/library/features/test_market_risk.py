@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.features.market_risk import (
-    FeatureError,
-    FeatureSettings,
-    compute_features,
-    cross_section,
-    feature_names,
-)
+from regime_assets.library.features.market_risk import FeatureError, compute_features, cross_section, feature_names
+from regime_assets.library.features.settings import FeatureSettings
 
 SETTINGS = FeatureSettings(
     half_lives=(3, 8),
@@ -183,5 +178,5 @@ def test_sessions_without_prices_and_unsorted_prices_are_refused() -> None:
 
 
 def test_a_memory_shorter_than_a_window_is_refused() -> None:
-    with pytest.raises(FeatureError, match="looks back 23 sessions"):
+    with pytest.raises(ValueError, match="looks back 23 sessions"):
         dataclasses.replace(SETTINGS, memory_sessions=20)

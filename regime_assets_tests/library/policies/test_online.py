@@ -12,8 +12,8 @@ from regime_assets.library.home import Home
 from regime_assets.library.policies.online import one_step_settings, replay_weights
 from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
 from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.episodes import EpisodeSampler, decidable
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe import load_universes
 from regime_assets.library.workspace import Workspace

@@ -11,8 +11,9 @@ from torch import nn
 
 from regime_assets.library.determinism import deterministic
 from regime_assets.library.policies.tensor_ppo import TensorPPO
-from regime_assets.library.trading.actions import ActionKind, TradingSettings
+from regime_assets.library.trading.actions import ActionKind
 from regime_assets.library.trading.env import TradingVecEnv
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets_tests.library.trading.trading_tapes import noise_tape
 
 LAYOUT: dict[str, Any] = {"n_steps": 24, "batch_size": 200, "n_epochs": 3, "gamma": 0.9, "ent_coef": 0.01}

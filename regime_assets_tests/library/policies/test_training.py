@@ -20,9 +20,9 @@ from regime_assets.library.policies.validation import (
     kept_share,
     purged_folds,
 )
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.episodes import EpisodeError
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
 from regime_assets_tests.library.trading.trading_tapes import noise_tape, oracle_tape
 

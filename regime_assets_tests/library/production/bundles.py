@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
 from regime_assets.library.encoders.alignment import identity_alignment
-from regime_assets.library.encoders.mlp_vae import Scaler, Vae, VaeSettings
-from regime_assets.library.features.market_risk import FeatureSettings, feature_names
+from regime_assets.library.encoders.mlp_vae import Scaler, Vae
+from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.features.market_risk import feature_names
+from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.policies.networks import Networks
 from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.bundle import Bundle

@@ -8,15 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.regimes.identity import (
-    COMPARED_SESSIONS,
-    IdentitySettings,
-    Segmentation,
-    between,
-    bounded_update,
-)
+from regime_assets.library.regimes.identity import COMPARED_SESSIONS, Segmentation, between, bounded_update
 from regime_assets.library.regimes.mixture import Mixture, regime_names
 from regime_assets.library.regimes.persistence import Persistence
+from regime_assets.library.regimes.settings import IdentitySettings
+from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 
 ROWS = np.random.default_rng(0).normal(size=(600, 2)).cumsum(axis=0) / 12
 BOUND = IdentitySettings()
@@ -89,3 +85,7 @@ def test_half_way_is_half_way_and_the_penalty_is_in_proportion() -> None:
     half = between(segmentation(0.0, 1.0), segmentation(2.0, 4.0), 0.5)
     np.testing.assert_allclose(half.mixture.means, segmentation(1.0).mixture.means)
     assert half.persistence.penalty == 2.0
+
+
+def test_the_bound_keeps_the_agreement_that_stability_and_gate_ask_for() -> None:
+    assert IdentitySettings().floor == StabilitySettings().agreement_block == GateSettings().label_agreement

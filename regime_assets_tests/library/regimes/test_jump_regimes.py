@@ -9,9 +9,10 @@ import pytest
 
 from regime_assets.library.regimes.jump_model import online_states
 from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
-from regime_assets.library.regimes.mixture import Mixture, MixtureError, MixtureSettings
+from regime_assets.library.regimes.mixture import Mixture, MixtureError
 from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture
-from regime_assets.library.regimes.persistence import Persistence, PersistenceFit, PersistenceSettings
+from regime_assets.library.regimes.persistence import Persistence, PersistenceFit
+from regime_assets.library.regimes.settings import MixtureSettings, PersistenceSettings
 from regime_assets_tests.library.regimes.regime_windows import regime_window
 
 WINDOW = regime_window(1000, run=170)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from regime_assets.library.artifact import parts_hash
-from regime_assets.library.regimes.mixture import Mixture, MixtureError, MixtureSettings, regime_names
+from regime_assets.library.regimes.mixture import Mixture, MixtureError, regime_names
 from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture, match_components
+from regime_assets.library.regimes.settings import MixtureSettings
 
 Array = NDArray[np.float64]
 SETTINGS = MixtureSettings(mode="refit", noise_variance=0.01, starts=3)

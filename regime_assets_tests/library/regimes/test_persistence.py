@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from regime_assets.library.regimes.persistence import (
-    Persistence,
-    PersistenceError,
-    PersistenceSettings,
-    count_switches,
-    fit_persistence,
-)
+from regime_assets.library.regimes.persistence import Persistence, PersistenceError, count_switches, fit_persistence
+from regime_assets.library.regimes.settings import PersistenceSettings
 
 Array = NDArray[np.float64]
 

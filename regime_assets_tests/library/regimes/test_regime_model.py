@@ -13,19 +13,17 @@ from hypothesis import strategies as st
 from regime_assets.library.acceptance import accepted
 from regime_assets.library.artifact import parts_hash, read_artifact, write_artifact
 from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.regimes.identity import IdentitySettings
-from regime_assets.library.regimes.mixture import MixtureSettings
-from regime_assets.library.regimes.persistence import PersistenceSettings
 from regime_assets.library.regimes.regime_model import (
     RegimeFit,
     RegimeModel,
-    StabilitySettings,
     assess_stability,
     compare_regimes,
     fit_regimes,
     observation_names,
     observations,
 )
+from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.universe.gate_settings import StabilitySettings
 from regime_assets_tests.library.regimes.regime_windows import QUICK, RegimeWindow, regime_window
 
 WINDOW = regime_window()

@@ -14,7 +14,7 @@ import pytest
 
 from regime_assets.library.artifact import ArtifactError
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.policies.settings import PolicySettings

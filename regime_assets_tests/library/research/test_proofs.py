@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae import VaeSettings
+from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.market.store import MarketStore

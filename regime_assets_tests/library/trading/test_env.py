@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.trading.actions import ActionMap, TradingSettings
+from regime_assets.library.trading.actions import ActionMap
 from regime_assets.library.trading.env import TradingVecEnv
 from regime_assets.library.trading.episodes import EpisodeError, EpisodeSampler
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape, TapeError
 from regime_assets_tests.library.trading.trading_tapes import noise_tape
 

@@ -8,8 +8,8 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from regime_assets.library.trading.actions import TradingSettings
 from regime_assets.library.trading.env import TradingVecEnv
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.single_episode import SingleEpisode
 from regime_assets_tests.library.trading.trading_tapes import noise_tape
 

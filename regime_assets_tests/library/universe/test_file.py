@@ -151,3 +151,25 @@ def test_a_symbol_is_a_member_from_the_day_on_which_it_joins(tmp_path: Path) -> 
 def test_a_membership_that_cannot_be_kept_is_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:
     with pytest.raises(UniverseError, match=words):
         load_universe(written(tmp_path, LEAVING.replace(*change)))
+
+
+def test_the_bounds_of_gate_and_stability_are_set_in_the_file(tmp_path: Path) -> None:
+    bounds = "gate: {minimum_fresh_sessions: 60}\nstability: {agreement_warn: 0.9}\n"
+    universe = load_universe(written(tmp_path, VALID + bounds))
+    assert (universe.gate.minimum_fresh_sessions, universe.gate.challenge_sessions) == (60, 504)
+    assert (universe.stability.agreement_warn, universe.stability.agreement_block) == (0.9, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("gate:\n  turnover: 3\n", "gate.turnover"),
+        ("gate:\n  boundary_z: often\n", "gate.boundary_z"),
+        ("stability:\n  agreement: 1\n", "stability.agreement"),
+    ],
+)
+def test_a_bound_that_does_not_exist_or_is_no_number_points_to_its_line(
+    tmp_path: Path, section: str, words: str
+) -> None:
+    with pytest.raises(UniverseError, match=rf"tiny.yaml:10: {words}"):
+        load_universe(written(tmp_path, VALID + section))

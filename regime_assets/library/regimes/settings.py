@@ -1,0 +1,83 @@
+"""Settings of the regime models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from regime_assets.library.settings import STRICT
+
+Coordinates = Literal["decoded", "latent"]
+Mode = Literal["jump", "refit", "online", "buffer"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class MixtureSettings:
+    """What is mixed and how it is refitted.
+
+    Attributes:
+        n_regimes: K; two are more stable than three on one index.
+        coordinates: 'decoded' (denoised features) or 'latent' (aligned latents).
+        mode: 'jump' (centres of a path with a penalty for switches; two regimes), 'refit' (expectation
+            maximisation on the weighted window), 'online' (stepwise EM on the sessions that are new) or 'buffer' (refit
+            on the most recent rows). The settings from `covariance` to `buffer_sessions` are of the last three, but
+            for `component_floor`.
+        covariance: 'diag' or 'full'. Decoded features lie near a surface of the latents' dimension, where full
+            covariances are nearly singular.
+        noise_variance: added to every variance, as a share of the coordinate's own variance in the window: about
+            what the decoder leaves unexplained (.23 to .32 over long windows). Less makes regimes follow noise: at
+            .05 the states of consecutive short windows of January 2018 agreed in .95, at .3 in .99 of sessions.
+        component_floor: smallest weight of a component that still counts as a regime.
+        starts: k-means starts of a cold fit.
+        online_half_life: sessions after which an observation counts half, in mode 'online'.
+        buffer_sessions: rows of mode 'buffer'.
+        relabel_ratio: regimes exchange their names only when the calmer one's downside second moment exceeds the
+            other's by this factor, so that a tie does not flip them from day to day.
+    """
+
+    n_regimes: int = 2
+    coordinates: Coordinates = "decoded"
+    mode: Mode = "jump"
+    covariance: Literal["diag", "full"] = "diag"
+    noise_variance: float = 0.3
+    component_floor: float = 0.08
+    starts: int = 8
+    online_half_life: int = 126
+    buffer_sessions: int = 504
+    relabel_ratio: float = 1.25
+
+
+@dataclass(frozen=True, config=STRICT)
+class PersistenceSettings:
+    """How often the regime may change.
+
+    Attributes:
+        target_switches_per_year: in-window, from which the penalty is chosen; what the regimes are asked to keep.
+        tolerance: the previous penalty is kept while its in-window switches differ from the target by no more than
+            this share of it, or by two. At 1.0 a penalty of the year 2000 was never chosen anew.
+        evidence_weight: what a nat counts in the posterior; below 1 because consecutive sessions' features overlap and
+            are no independent evidence. It changes no state.
+        largest_penalty: upper end of the penalties tried, in nats; above it a crash is recognised weeks late.
+        candidates: how many penalties are tried, spaced geometrically.
+    """
+
+    target_switches_per_year: float = 1.5
+    tolerance: float = 0.4
+    evidence_weight: float = 0.1
+    largest_penalty: float = 400.0
+    candidates: int = 24
+
+
+@dataclass(frozen=True, config=STRICT)
+class IdentitySettings:
+    """How much one refit may change.
+
+    Attributes:
+        floor: smallest share of the last year's sessions that keep their state. The gate asks for as much, so that a
+            refit of yesterday's champion can replace it. One floor holds for warm refits and for full retrains.
+        halvings: how often the way to the new regimes is halved before the predecessor's are taken.
+    """
+
+    floor: float = 0.95
+    halvings: int = 4

@@ -1,0 +1,81 @@
+"""The bounds of the gate's rules and of a regime model's stability: `gate:` and `stability:` of a universe file."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+from pydantic.dataclasses import dataclass
+
+from regime_assets.library.settings import STRICT
+
+
+@dataclass(frozen=True, config=STRICT)
+class GateSettings:
+    """Bounds of the rules. Ratios are annualised; fractions are of wealth.
+
+    Attributes:
+        label_agreement: least share of the last year's sessions with the champion's regime (warm refits: .996).
+        exposure_change: largest mean |difference of exposure| to the champion.
+        comparison_sessions: sessions over which exposures are compared.
+        drawdown_limit: deepest drawdown of the out-of-sample track.
+        turnover_limit: notional traded a year, one way, in multiples of wealth.
+        exposure_limit: largest exposure of any session.
+        minimum_fresh_sessions: fresh sessions from which non-inferiority is judged.
+        non_inferiority_margin: Sharpe ratio that a refresh may lose on them.
+        non_inferiority_confidence: one-sided confidence that it loses no more.
+        challenge_sessions: paired out-of-sample sessions before the first look at a challenger.
+        look_interval: sessions between two looks at one challenger.
+        boundary_z: gain over its standard error that a look demands. 2.07 keeps 5 % over a year of quarterly looks
+            and finds a gain of 0.5 within three years in 51 %; 1.75 in 64 %, at 0.02 false promotions a year.
+        alpha_per_year: error probability that all looks of a year may spend together; a bound on the expected
+            false promotions a year, however many challengers there are.
+        deflated_minimum: least probability that the gain exceeds what the best of all trials would show by luck.
+            One half: the estimate itself exceeds it.
+        serving_boundary_z: as `boundary_z`, for the nightly choice between the learned policy and its rule.
+    """
+
+    label_agreement: float = 0.95
+    exposure_change: float = 0.10
+    comparison_sessions: int = 252
+    drawdown_limit: float = 0.35
+    turnover_limit: float = 12.0
+    exposure_limit: float = 1.0
+    minimum_fresh_sessions: int = 126
+    non_inferiority_margin: float = 0.5
+    non_inferiority_confidence: float = 0.80
+    challenge_sessions: int = 504
+    look_interval: int = 63
+    boundary_z: float = 1.75
+    alpha_per_year: float = 0.25
+    deflated_minimum: float = 0.5
+    serving_boundary_z: float = 2.5
+
+    @property
+    def look_alpha(self) -> float:
+        """Error probability that one look spends."""
+        return 1.0 - NormalDist().cdf(self.boundary_z)
+
+
+@dataclass(frozen=True, config=STRICT)
+class StabilitySettings:
+    """What a refit may change and still be the same model.
+
+    Attributes:
+        agreement_warn, agreement_block: smallest share of sessions with equal states. The bound on a refit keeps the
+            latter; a model that breaks it is not what that bound gave.
+        update_step_warn: share of the way to its fitted regimes that a refit went; less is a bound that acted.
+        occupancy_change_warn: largest change of a regime's share of sessions.
+        smallest_weight_block: smallest weight of a mixture component.
+        smallest_separation_warn: Bhattacharyya distance between components, nats; .1 is heavy overlap.
+        switches_warn: largest number of switches a year in the window.
+        audit_agreement_warn: online mixture against its refit.
+    """
+
+    agreement_warn: float = 0.98
+    agreement_block: float = 0.95
+    update_step_warn: float = 1.0
+    occupancy_change_warn: float = 0.05
+    smallest_weight_block: float = 0.08
+    smallest_separation_warn: float = 0.1
+    switches_warn: float = 6.0
+    audit_agreement_warn: float = 0.95

@@ -153,9 +153,11 @@ def measure(size: str) -> None:
     path = fitted.regimes.infer(today.features)
     policy, cpu_policy = timed(lambda: train_policy(build_tape(today, path), design.policy, 2, old_policy))
 
+    symbols = [str(symbol) for symbol in returns.columns]
+
     def gate() -> str:
         tracks = [
-            decide(models, today.features, 0)["policy_exposure"].to_numpy()
+            decide(models, today.features, 0, symbols)["policy_exposure"].to_numpy()
             for models in (FittedModels(fitted.regimes, policy.model), FittedModels(old, old_policy))
         ]
         new, champion = (score(track, today.market_returns.to_numpy(), COST) for track in tracks)

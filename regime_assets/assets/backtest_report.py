@@ -24,6 +24,8 @@ COLUMNS = column_schema(
         "risk_off": ("DOUBLE", "filtered posterior of the most turbulent regime"),
         "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
         "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
+        "rule_weights": ("VARCHAR", "the rule's weights by instrument, a JSON object"),
+        "policy_weights": ("VARCHAR", "the policy's weights by instrument, a JSON object"),
     }
 )
 

@@ -25,6 +25,8 @@ COLUMNS = column_schema(
         "regime": ("BIGINT", "0 is the calmest"),
         "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
         "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
+        "rule_weights": ("VARCHAR", "the rule's weights by instrument, a JSON object"),
+        "policy_weights": ("VARCHAR", "the policy's weights by instrument, a JSON object"),
     }
 )
 REFITS_BETWEEN_LOGS = 20

@@ -5,7 +5,7 @@ The walk-forward engine and the proofs use it; the assets call the same function
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +16,7 @@ from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.policies.policy import Policy
 from regime_assets.library.policies.training import train_policy
 from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath, fit_regimes, observations
+from regime_assets.library.trading.decided import weight_columns
 from regime_assets.library.trading.tape import MarketTape
 
 SeedOf = Callable[[str], int]
@@ -88,26 +89,31 @@ def refit(
     return FittedModels(regimes.model, policy.model)
 
 
-def decide(models: FittedModels, features: pd.DataFrame, first: int) -> pd.DataFrame:
+def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Sequence[str]) -> pd.DataFrame:
     """What the models decide on the sessions of rows [first, T), from those rows and earlier ones.
 
     Args:
         features: (T, F); the rows before `first` bring the regime filter and the policy's position up to date, as
             they do when a bundle is served.
+        symbols: (N,) what is traded, in the order of the policy's base weights.
 
     Returns:
         Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
-        policy_exposure, reconstruction_error.
+        policy_exposure, reconstruction_error, and the weights of both by instrument (`trading.decided`).
     """
     path = models.regimes.infer(features)
-    weights = models.policy.decide(observations(path), path.rule_exposure)
+    weights = models.policy.decide(observations(path), path.rule_exposure)[first:]
+    action = models.policy.action
+    rule = action.weights(action.at_rule(path.rule_exposure))[first:]
     return pd.DataFrame(
         {
             "regime": path.states[first:],
             "risk_off": path.posteriors[first:, -1],
             "rule_exposure": path.rule_exposure[first:],
-            "policy_exposure": weights[first:].sum(axis=1),
+            "policy_exposure": weights.sum(axis=1),
             "reconstruction_error": path.reconstruction_error[first:],
+            **weight_columns(rule, "rule", symbols),
+            **weight_columns(weights, "policy", symbols),
         },
         index=path.sessions[first:],
     )

@@ -142,7 +142,8 @@ def replay(
             full_retrain=step.full_retrain,
             keep_policy=not step.policy,
         )
-        decided = decide(models, training.features.iloc[first : step.stop], step.position - first)
+        symbols = [str(symbol) for symbol in training.traded_returns.columns]
+        decided = decide(models, training.features.iloc[first : step.stop], step.position - first, symbols)
         decided = decided.assign(model_session=training.sessions[step.newest]).rename_axis("session")
         yield Segment(step, session, models, decided)
 

@@ -125,10 +125,14 @@ class Workspace:
                 f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized"
             )
         stored = TrainingSet.from_frame(frame)
-        # Universes share the table, whose columns are in the order in which any of them came to name a fact.
+        # Universes share the table, whose columns are in the order in which any of them came to name one.
         facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
         others = [name for name in stored.features.columns if name not in facts]
-        return replace(stored, features=stored.features[[*others, *facts]])
+        return replace(
+            stored,
+            features=stored.features[[*others, *facts]],
+            traded_returns=stored.traded_returns[list(self.universe.held)],
+        )
 
     def history(self, horizon: Horizon, as_of: date) -> TrainingSet:
         """Features and returns from the universe's start on, as known as of a session."""

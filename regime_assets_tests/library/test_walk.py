@@ -98,7 +98,7 @@ def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another()
         models = refit(
             seen, models, design, lambda asset, day=day: derive_seed("made", "up", day, asset), full_retrain=not models
         )
-        decided = decide(models, history.features.iloc[: position + 30], position)
+        decided = decide(models, history.features.iloc[: position + 30], position, ["X"])
         pd.testing.assert_frame_equal(
             track.loc[decided.index, decided.columns], decided, check_exact=True, check_names=False, check_freq=False
         )

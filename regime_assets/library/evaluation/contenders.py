@@ -5,11 +5,11 @@ Baselines decide from the whole known history, so that none of them starts cold 
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, baselines
 from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.trading.decided import weights_of
 
 __all__ = ["BUY_AND_HOLD", "POLICY", "RULE", "contenders"]
 
@@ -27,8 +27,8 @@ def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFr
     symbols = [str(symbol) for symbol in history.traded_returns.columns]
     base = history.base_weights
     decided = {
-        POLICY: np.outer(track["policy_exposure"].to_numpy(), base),
-        RULE: np.outer(track["rule_exposure"].to_numpy(), base),
+        POLICY: weights_of(track, "policy", symbols).to_numpy(),
+        RULE: weights_of(track, "rule", symbols).to_numpy(),
     }
     rows = history.sessions.get_indexer(pd.DatetimeIndex(track.index))
     for name, weights in baselines(history.traded_returns.to_numpy(), base, since=int(rows[0])).items():

@@ -12,6 +12,7 @@ from datetime import date
 import pandas as pd
 
 from regime_assets.library.database import Database
+from regime_assets.library.trading.decided import packed, unpacked
 
 TABLE = "decisions"
 COLUMNS = ("model_session", "regime", "risk_off", "rule_exposure", "policy_exposure", "reconstruction_error")
@@ -22,7 +23,8 @@ class TrackError(Exception):
 
 
 def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFrame) -> None:
-    """Store the decisions that one partition adds; index `session`, columns `COLUMNS`.
+    """Store the decisions that one partition adds; index `session`, columns `COLUMNS` and the weights of
+    rule and policy by instrument (`trading.decided`).
 
     Raises:
         TrackError: a decision's model had seen sessions later than the one it decides on.
@@ -32,7 +34,7 @@ def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFr
         raise TrackError(
             f"the model of {late['model_session'].iloc[0]:%Y-%m-%d} cannot decide {late.index[0]:%Y-%m-%d}"
         )
-    database.replace_partition(TABLE, key, stretch.rename_axis("session").reset_index())
+    database.replace_partition(TABLE, key, packed(stretch).rename_axis("session").reset_index())
 
 
 def read_track(database: Database, universe: str, horizon: str, as_of: date) -> pd.DataFrame:
@@ -40,16 +42,17 @@ def read_track(database: Database, universe: str, horizon: str, as_of: date) -> 
     if not database.has_table(TABLE):
         return _empty()
     sql = f"""
-        SELECT session, {", ".join(f"arg_max({column}, (model_session, as_of)) AS {column}" for column in COLUMNS)}
+        SELECT * EXCLUDE (universe, horizon, as_of)
         FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of <= ? AND session <= ?
-        GROUP BY session ORDER BY session
+        QUALIFY row_number() OVER (PARTITION BY session ORDER BY model_session DESC, as_of DESC) = 1
+        ORDER BY session
     """
     frame = database.query(sql, [universe, horizon, as_of, as_of])
     if frame.empty:
         return _empty()
     for column in ("session", "model_session"):
         frame[column] = frame[column].astype("datetime64[ns]")
-    return frame.set_index("session")
+    return unpacked(frame.set_index("session"))
 
 
 def _empty() -> pd.DataFrame:

@@ -23,6 +23,7 @@ from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, read_window, window_weights
 from regime_assets.library.policies.training import train_policy
+from regime_assets.library.trading.decided import Decider, weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
 from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe import HORIZONS, Horizon
@@ -152,7 +153,7 @@ def fees_never_help(returns: pd.DataFrame, tracks: list[pd.DataFrame], cost: flo
 
     Args:
         returns: (T, N) of the traded instruments.
-        tracks: decisions with column `policy_exposure`; random ones are tried beside them.
+        tracks: decisions of `walk_forward`; random ones are tried beside them.
         cost: one-way, of the universe; multiples of it are tried.
     """
     rng, size = np.random.default_rng(0), returns.shape
@@ -160,8 +161,8 @@ def fees_never_help(returns: pd.DataFrame, tracks: list[pd.DataFrame], cost: flo
         (rng.random(size) / size[1] * (rng.random((size[0], 1)) < 0.9), returns.to_numpy()) for _ in range(50)
     ]
     for track in tracks:
-        weights = np.outer(track["policy_exposure"], np.full(size[1], 1.0 / size[1]))
-        strategies.append((weights, returns.loc[track.index].to_numpy()))
+        weights = weights_of(track, "policy", [str(symbol) for symbol in returns.columns])
+        strategies.append((weights.to_numpy(), returns.loc[track.index].to_numpy()))
     costs = (cost or 0.0010) * np.array([0.0, 0.5, 1.0, 2.0, 5.0, 10.0])
     raised, sessions = 0, 0
     for weights, earned in strategies:
@@ -180,17 +181,18 @@ def noise_earns_nothing(workspace: Workspace, returns: pd.DataFrame, settings: P
     volatility = float(returns.std().mean())
     shape = workspace.window_shape("long")
     counts = WalkForwardSettings(settings.noise_sessions, max(settings.noise_sessions // 4, 1), 252)
-    nets: dict[str, list[Array]] = {"policy_exposure": [], "rule_exposure": []}
+    nets: dict[Decider, list[Array]] = {"policy": [], "rule": []}
     for number in range(settings.noise_histories):
         name = (workspace.universe.name, "noise", str(number))
         history = _noise(workspace, volatility, 252 + settings.noise_sessions, derive_seed(*name))
         track = walk_forward(history, shape, workspace.design, counts, name)
-        market = history.market_returns.loc[track.index].to_numpy()
-        for column, net in nets.items():
-            net.append(realised_returns(track[column].to_numpy(), market, workspace.universe.cost)[FILL_DELAY:])
-    z = {column: _z(np.concatenate(net)) for column, net in nets.items()}
+        earned, cost = history.traded_returns.loc[track.index], workspace.universe.cost
+        for decider, net in nets.items():
+            weights = weights_of(track, decider, [str(symbol) for symbol in earned.columns])
+            net.append(realised_returns(weights.to_numpy(), earned.to_numpy(), cost)[FILL_DELAY:])
+    z = {decider: _z(np.concatenate(net)) for decider, net in nets.items()}
     evidence = (
-        f"mean net return over its standard error: policy {z['policy_exposure']:+.2f}, rule {z['rule_exposure']:+.2f}, "
+        f"mean net return over its standard error: policy {z['policy']:+.2f}, rule {z['rule']:+.2f}, "
         f"bound {settings.noise_z:g}; {settings.noise_histories} histories of {settings.noise_sessions} sessions"
     )
     return Proof("white noise earns nothing", max(z.values()) < settings.noise_z, evidence)

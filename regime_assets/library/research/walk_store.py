@@ -22,6 +22,7 @@ from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.recipe import FittedModels
 from regime_assets.library.regimes.regime_model import RegimeModel
+from regime_assets.library.trading.decided import packed, unpacked
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import Segment, WalkForwardSettings
 from regime_assets.library.workspace import Workspace
@@ -74,7 +75,7 @@ class StoredRun:
 
     def segments(self) -> pd.DataFrame:
         """The stored decisions by session, with the hashes of the models that took them; empty before the first."""
-        return self.workspace.database.read_partition(SEGMENTS, self.key, order_by="session")
+        return unpacked(self.workspace.database.read_partition(SEGMENTS, self.key, order_by="session"))
 
     def models(self, segments: pd.DataFrame) -> FittedModels:
         """The models of the newest of `segments`.
@@ -94,7 +95,7 @@ class StoredRun:
             f"{kind}_sha256": write_artifact(folder / kind, getattr(segment.models, kind).to_parts())
             for kind in MODEL_KINDS
         }
-        rows = segment.decided.assign(**hashes).reset_index()
+        rows = packed(segment.decided.assign(**hashes)).reset_index()
         self.workspace.database.replace_partition(SEGMENTS, self.key | {"refit_session": segment.session}, rows)
         for earlier in self.folder.iterdir():
             if earlier != folder:

@@ -27,6 +27,7 @@ from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.fits import load_models
+from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import Scored, realised_returns
 from regime_assets.library.universe import Horizon
 from regime_assets.library.universe.gate_settings import GateSettings
@@ -156,7 +157,8 @@ def _compared(
     features = workspace.training_set(horizon, session).features
     first = max(0, len(features) - COMPARED_SESSIONS)
     serving = FittedModels(champion.bundle.regimes, champion.bundle.policy)
-    return decide(load_models(workspace.lineage(horizon), session), features, first), decide(serving, features, first)
+    refreshed, held = load_models(workspace.lineage(horizon), session), workspace.universe.held
+    return decide(refreshed, features, first, held), decide(serving, features, first, held)
 
 
 def _champion_net(
@@ -164,9 +166,12 @@ def _champion_net(
 ) -> NDArray[np.float64]:
     """What the champion's decisions on `sessions` earned; only those from its own session on are out of sample."""
     models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
-    decided = decide(models, history.features, 0).loc[sessions]
-    weights = decided[_served(champion)].to_numpy()[:, None] * history.base_weights
-    return realised_returns(weights, history.traded_returns.loc[sessions].to_numpy(), workspace.universe.cost)
+    symbols = workspace.universe.held
+    decided = decide(models, history.features, 0, symbols).loc[sessions]
+    weights = weights_of(decided, champion.bundle.manifest.serves, symbols)
+    return realised_returns(
+        weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), workspace.universe.cost
+    )
 
 
 def _served(champion: Champion) -> str:

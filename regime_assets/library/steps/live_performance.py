@@ -7,7 +7,6 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.out_of_sample import read_track
@@ -25,6 +24,7 @@ from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.production.names import model_name
 from regime_assets.library.steps.drift_report import state_of
 from regime_assets.library.steps.shadow import Shadow, against_shadow, follow_shadow
+from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import NotMaterializedError, Workspace
@@ -191,8 +191,7 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     track = read_track(workspace.database, workspace.universe.name, horizon, session)
     champion = workspace.registry.champion_as_of(name, session)
     serves = champion.tags.get("serves", "rule") if champion else "rule"
-    exposures: NDArray[np.float64] = track[f"{serves}_exposure"].to_numpy(np.float64)
-    decided = pd.DataFrame(exposures[:, None] * history.base_weights, index=track.index, columns=columns)
+    decided = weights_of(track, "policy" if serves == "policy" else "rule", [str(column) for column in columns])
     weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}
     served = pd.DataFrame(columns=columns, index=pd.DatetimeIndex([]), dtype=float)
     if weights:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from regime_assets.library.determinism import derive_seed
@@ -24,6 +23,7 @@ from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_journal import Move
 from regime_assets.library.production.registry_store import RegisteredBundle
 from regime_assets.library.recipe import FittedModels, decide
+from regime_assets.library.trading.decided import packed, unpacked, weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
@@ -40,12 +40,12 @@ class Shadow:
     Attributes:
         version: its version in the registry.
         since: the session after which champion and shadow are compared; what lies before is the record.
-        exposures: (n,) by session, from the session after its own training on.
+        weights: (n, N) by session, from the session after its own training on.
     """
 
     version: int
     since: date
-    exposures: pd.Series
+    weights: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def follow_shadow(
             return None
         chosen, term = found, _Term(found.version, session, identifier)
         decided = history.sessions[history.sessions > pd.Timestamp(chosen.session)]
-    rows = _decided(chosen, history, decided).rename("exposure").rename_axis("session").reset_index()
+    rows = packed(_decided(chosen, history, decided)).rename_axis("session").reset_index()
     rows["version"], rows["since"], rows["turning"] = term.version, pd.Timestamp(term.since), term.turning
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), rows)
     workspace.registry.set_shadow(name, chosen.version)
-    return Shadow(term.version, term.since, _stored_exposures(workspace, horizon, session, term))
+    return Shadow(term.version, term.since, _stored_weights(workspace, horizon, session, term))
 
 
 def against_shadow(
@@ -111,11 +111,12 @@ def against_shadow(
     Raises:
         PerformanceError: the common record is too short, or the two never differed in it.
     """
-    sessions = history.sessions[history.sessions >= shadow.exposures.index[0]]
-    exposures = shadow.exposures.reindex(sessions).ffill()  # a missed session is held through, as the champion's is
-    weights = exposures.to_numpy()[:, None] * history.base_weights
+    sessions = history.sessions[history.sessions >= shadow.weights.index[0]]
+    weights = shadow.weights.reindex(sessions).ffill()  # a missed session is held through, as the champion's is
     returns = history.traded_returns.loc[sessions].to_numpy()
-    net = pd.Series(realised_returns(weights, returns, workspace.universe.cost), index=sessions).iloc[FILL_DELAY:]
+    net = pd.Series(realised_returns(weights.to_numpy(), returns, workspace.universe.cost), index=sessions).iloc[
+        FILL_DELAY:
+    ]
     both = pd.DataFrame({"champion": champion, "predecessor": net}).dropna()
     before = both.index <= pd.Timestamp(shadow.since)
     seed = derive_seed(workspace.universe.name, horizon, shadow.since.isoformat(), TABLE)
@@ -149,12 +150,15 @@ def _chosen(
     return by_challenge or max(usable, key=lambda stored: (stored.session, stored.version), default=None)
 
 
-def _decided(chosen: RegisteredBundle, history: TrainingSet, sessions: pd.DatetimeIndex) -> pd.Series:
-    """The exposures that the bundle decides on some of the newest sessions."""
+def _decided(chosen: RegisteredBundle, history: TrainingSet, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Exposure and weights that the bundle decides on some of the newest sessions."""
     bundle = load_bundle(chosen.path, chosen.sha256)
+    symbols = bundle.manifest.traded
     first = max(0, int(history.sessions.get_indexer(sessions[:1])[0]) - BURN_IN)
-    decided = decide(FittedModels(bundle.regimes, bundle.policy), history.features.iloc[first:], 0)
-    return decided[f"{bundle.manifest.serves}_exposure"].loc[sessions]
+    decided = decide(FittedModels(bundle.regimes, bundle.policy), history.features.iloc[first:], 0, symbols)
+    serves = bundle.manifest.serves
+    weights = weights_of(decided, serves, symbols).loc[sessions]
+    return weights.add_prefix("shadow_weight:").assign(exposure=weights.sum(axis=1))
 
 
 def _stored_term(workspace: Workspace, horizon: Horizon, session: date) -> _Term | None:
@@ -170,11 +174,12 @@ def _stored_term(workspace: Workspace, horizon: Horizon, session: date) -> _Term
     return _Term(int(rows["version"][0]), pd.Timestamp(rows["since"][0]).date(), str(rows["turning"][0]))
 
 
-def _stored_exposures(workspace: Workspace, horizon: Horizon, session: date, term: _Term) -> pd.Series:
+def _stored_weights(workspace: Workspace, horizon: Horizon, session: date, term: _Term) -> pd.DataFrame:
     sql = f"""
-        SELECT session, arg_max(exposure, as_of) AS exposure FROM {TABLE}
+        SELECT * FROM {TABLE}
         WHERE universe = ? AND horizon = ? AND as_of BETWEEN ? AND ? AND version = ?
-        GROUP BY session ORDER BY session"""
+        QUALIFY row_number() OVER (PARTITION BY session ORDER BY as_of DESC) = 1
+        ORDER BY session"""
     rows = workspace.database.query(sql, [workspace.universe.name, horizon, term.since, session, term.version])
-    index = pd.DatetimeIndex(rows["session"].astype("datetime64[ns]"), name="session")
-    return pd.Series(rows["exposure"].to_numpy(np.float64), index=index)
+    rows.index = pd.DatetimeIndex(rows["session"].astype("datetime64[ns]"), name="session")
+    return weights_of(unpacked(rows.rename(columns={"exposure": "shadow_exposure"})), "shadow", workspace.universe.held)

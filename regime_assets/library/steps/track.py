@@ -71,5 +71,6 @@ def _decided(
     """What the models of session `model` decide on `sessions`, from the window of `as_of`."""
     features = workspace.training_set(horizon, as_of).features
     first = int(features.index.get_indexer(sessions[:1])[0])
-    decided = decide(load_models(workspace.lineage(horizon), model), features, first).loc[sessions]
+    models = load_models(workspace.lineage(horizon), model)
+    decided = decide(models, features, first, workspace.universe.held).loc[sessions]
     return decided.assign(model_session=pd.Timestamp(model)).rename_axis("session")

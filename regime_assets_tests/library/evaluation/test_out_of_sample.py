@@ -3,11 +3,13 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from regime_assets.library.database import Database
 from regime_assets.library.evaluation.out_of_sample import TrackError, read_track, store_stretch
+from regime_assets.library.trading.decided import weights_of
 
 
 def stretch(model: str, *sessions: str, exposure: float = 1.0) -> pd.DataFrame:
@@ -52,3 +54,11 @@ def test_a_model_that_had_seen_later_sessions_is_refused(database: Database) -> 
     with pytest.raises(TrackError, match="2020-01-06 cannot decide 2020-01-03"):
         store_stretch(database, key("2020-01-06"), stretch("2020-01-06", "2020-01-03"))
     assert read_track(database, "u", "short", date(2020, 1, 6)).empty
+
+
+def test_a_decision_of_everything_in_one_instrument_is_not_read_back_as_equal_parts(database: Database) -> None:
+    decided = stretch("2020-01-02", "2020-01-02", "2020-01-03")
+    decided = decided.assign(**{"policy_weight:A": 0.0, "policy_weight:B": [1.0, 0.25]})
+    store_stretch(database, key("2020-01-03"), decided)
+    track = read_track(database, "u", "short", date(2020, 1, 3))
+    np.testing.assert_array_equal(weights_of(track, "policy", ["A", "B"]), [[0.0, 1.0], [0.0, 0.25]])

@@ -50,7 +50,7 @@ def test_what_served_a_year_ago_runs_in_the_shadow_and_brings_its_record(workspa
     assert shadow.version == second, "the newest one that is old enough"
     assert shadow.since == LIVE[0]
     sessions = workspace.calendar.sessions(NEXT, LIVE[0])[1:]
-    assert [day.date() for day in shadow.exposures.index] == list(sessions)
+    assert [day.date() for day in shadow.weights.index] == list(sessions)
 
 
 def test_nothing_is_compared_with_a_champion_of_yesterday(workspace: Workspace) -> None:
@@ -71,8 +71,8 @@ def test_refreshes_and_restarts_leave_it_in_place_and_each_session_adds_one_row(
     assert before is not None
     assert after is not None
     assert (after.version, after.since) == (first, days[0])
-    assert len(after.exposures) == len(before.exposures) + len(days) - 1
-    pd.testing.assert_series_equal(after.exposures.iloc[: len(before.exposures)], before.exposures, check_freq=False)
+    assert len(after.weights) == len(before.weights) + len(days) - 1
+    pd.testing.assert_frame_equal(after.weights.iloc[: len(before.weights)], before.weights, check_freq=False)
 
 
 def test_a_session_that_is_materialized_again_adds_nothing(workspace: Workspace) -> None:
@@ -82,7 +82,7 @@ def test_a_session_that_is_materialized_again_adds_nothing(workspace: Workspace)
     once, twice = follow(workspace, date(2017, 1, 4)), follow(workspace, date(2017, 1, 4))
     assert once is not None
     assert twice is not None
-    pd.testing.assert_series_equal(once.exposures, twice.exposures)
+    pd.testing.assert_frame_equal(once.weights, twice.weights)
 
 
 def test_its_term_ends_after_a_year(workspace: Workspace) -> None:
@@ -125,9 +125,8 @@ def compared(workspace: Workspace, champion: np.ndarray, shadow: np.ndarray, sin
     sessions = history.sessions[-520:]
     market = history.market_returns.loc[sessions].to_numpy()
     net = pd.Series(np.concatenate([[0.0, 0.0], champion[:-2] * market[2:]]), index=sessions)
-    found = against_shadow(
-        workspace, "short", Shadow(1, since, pd.Series(shadow, index=sessions)), net, history, PerformanceSettings()
-    )
+    weights = pd.DataFrame({"SP500": shadow}, index=sessions)
+    found = against_shadow(workspace, "short", Shadow(1, since, weights), net, history, PerformanceSettings())
     return found.breached
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from regime_assets.library.home import HOME_VARIABLE, Home
+from regime_assets.library.upkeep.data_format import open_data_folder
 
 TEMPLATE = Path(__file__).parent / "dagster.yaml"
+FORMER_TEMPLATES = frozenset({"4e7abdf23c18225e588085bffc2fb0917aaf042b03801b51305f94ce3f9cc492"})
+"""SHA-256 of each template that an older version copied: such a copy was never edited, and is brought up to date."""
 
 
 def prepare_dagster_home(home: Home) -> dict[str, str]:
     """Make the Dagster home if there is none; return the environment in which Dagster's commands use it."""
+    open_data_folder(home)
     home.dagster.mkdir(parents=True, exist_ok=True)
     configuration = home.dagster / "dagster.yaml"
-    if not configuration.exists():
+    if not configuration.exists() or hashlib.sha256(configuration.read_bytes()).hexdigest() in FORMER_TEMPLATES:
         shutil.copyfile(TEMPLATE, configuration)
     return {**os.environ, "DAGSTER_HOME": str(home.dagster), HOME_VARIABLE: str(home.root)}

@@ -48,7 +48,7 @@ def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*replays),
         partitions_def=lane.partitions,
         description="Every asset of the universe for one session, in order; a walk-forward is asked for by hand.",
-        tags={"dagster/max_retries": str(lane.universe.schedule.retries)},
+        tags={"dagster/max_retries": str(lane.universe.schedule.retries), **lane.run_tags},
     )
 
 
@@ -59,6 +59,7 @@ def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets(lane.key("daily_signal")),
         partitions_def=lane.partitions,
         description="The daily signal alone: the champion answers although a refit was refused.",
+        tags=lane.run_tags,
     )
 
 

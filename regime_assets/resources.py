@@ -22,7 +22,9 @@ class DataHome(dg.ConfigurableResource):
 
     def home(self) -> Home:
         """The folder's layout."""
-        return Home(Path(self.root)) if self.root else Home.from_environment()
+        from regime_assets.library.upkeep.data_format import open_data_folder
+
+        return open_data_folder(Home(Path(self.root)) if self.root else Home.from_environment())
 
     def workspace(self, universe: "Universe") -> "Workspace":
         """The stores of one universe."""

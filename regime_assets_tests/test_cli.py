@@ -134,7 +134,7 @@ def test_quarantine_prints_every_refusal(home: Home, capsys: pytest.CaptureFixtu
     assert "0 rows" in capsys.readouterr().out
     findings = findings_frame([found("complete", "error", "KO", SESSION, bound="a bar a session")])
     refusal = Refusal("sample", SESSION, findings)
-    Quarantine(Database(home.database), UNIVERSE).refuse(refusal, datetime(2022, 3, 2, tzinfo=UTC))
+    Quarantine(Database(home.database(UNIVERSE)), UNIVERSE).refuse(refusal, datetime(2022, 3, 2, tzinfo=UTC))
     assert main(["quarantine", UNIVERSE, "--symbol", "KO", "--session", SESSION.isoformat()]) == 0
     told = capsys.readouterr().out
     assert "1 rows" in told

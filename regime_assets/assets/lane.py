@@ -14,7 +14,7 @@ import dagster as dg
 
 from regime_assets.library.universe import Horizon, Universe
 
-DUCKDB_POOL = "duckdb_write"
+UNIVERSE_TAG = "regime_assets/universe"
 
 
 class RefitConfig(dg.Config):
@@ -36,6 +36,16 @@ class Lane:
     def prefix(self) -> list[str]:
         """Key prefix and group of the assets."""
         return [self.universe.name, *([self.horizon] if self.horizon else [])]
+
+    @property
+    def pool(self) -> str:
+        """The pool of all that writes the universe's database; `dagster.yaml` gives every pool one slot."""
+        return f"duckdb_{self.universe.name}"
+
+    @property
+    def run_tags(self) -> dict[str, str]:
+        """The tags of runs of which the queue starts one a universe at a time."""
+        return {UNIVERSE_TAG: self.universe.name}
 
     def of(self, horizon: Horizon) -> Lane:
         """The lane of one horizon of the same universe."""
@@ -59,7 +69,7 @@ class Lane:
             "group_name": "_".join(self.prefix),
             "owners": list(self.universe.owners),
             "kinds": kinds,
-            "pool": DUCKDB_POOL,
+            "pool": self.pool,
             **extra,
         }
 

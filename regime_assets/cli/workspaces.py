@@ -18,12 +18,13 @@ def open_workspace(universe_name: str) -> Workspace:
     """The stores of the universe of that name."""
     from regime_assets.definitions import universes_folder
     from regime_assets.library.universe import UniverseError, load_universes
+    from regime_assets.library.upkeep.data_format import open_data_folder
     from regime_assets.library.workspace import Workspace
 
     universes = {universe.name: universe for universe in load_universes([universes_folder()])}
     if universe_name not in universes:
         raise UniverseError(f"there is no universe {universe_name}; there are {', '.join(sorted(universes))}")
-    return Workspace(universes[universe_name], Home.from_environment())
+    return Workspace(universes[universe_name], open_data_folder(Home.from_environment()))
 
 
 def stated_reason(reason: str) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regime_assets.library.atomic_files import staging_folder
 
 ARRAYS_FILE = "arrays.safetensors"
 DOCUMENT_FILE = "document.json"
@@ -54,14 +54,12 @@ def write_artifact(folder: Path, parts: Parts) -> str:
     arrays = {name: np.ascontiguousarray(array) for name, array in parts.arrays.items()}
     sha256 = parts_hash(parts)
     document = _canonical({"sha256": sha256, "document": parts.document})
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    if _is_stored(folder, sha256):
+        return sha256
+    with staging_folder(folder) as staging:
         _write_synced(staging / ARRAYS_FILE, save(arrays))
         _write_synced(staging / DOCUMENT_FILE, document)
         _replace_folder(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return sha256
 
 
@@ -91,6 +89,14 @@ def read_artifact(folder: Path, expected_sha256: str | None = None) -> Parts:
     return parts
 
 
+def _is_stored(folder: Path, sha256: str) -> bool:
+    try:
+        read_artifact(folder, sha256)
+    except ArtifactError:
+        return False
+    return True
+
+
 def prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Name `arrays` below `prefix`, so that several objects share one file."""
     return {f"{prefix}/{name}": array for name, array in arrays.items()}
@@ -116,9 +122,8 @@ def _write_synced(path: Path, content: bytes) -> None:
 def _replace_folder(staging: Path, folder: Path) -> None:
     """Put `staging` in `folder`'s place; a folder in the way is moved aside first and removed after."""
     if folder.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-        os.rename(folder, aside / "old")
-        os.rename(staging, folder)
-        shutil.rmtree(aside)
+        with staging_folder(folder) as aside:
+            os.rename(folder, aside / "old")
+            os.rename(staging, folder)
     else:
         os.rename(staging, folder)

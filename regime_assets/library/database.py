@@ -1,7 +1,7 @@
 """One DuckDB file, one transaction per partition, one process at a time.
 
-DuckDB locks its file against every other process and fails at once when it cannot have it. A blocking `flock` on a
-sidecar file queues the processes fairly instead; the file is attached for one operation only. The engine that it is
+DuckDB locks its file against every other process and fails at once when it cannot have it. A blocking lock on a
+sidecar file queues the processes instead; the file is attached for one operation only. The engine that it is
 attached to stays: starting one takes 15 ms of CPU and its threads' start and end, attaching a file takes one.
 """
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 120.0
 FOREIGN_HOLDER_TIMEOUT_SECONDS = 30.0
 CATALOG = "project"
+SCHEMA_VERSION = 2
+VERSION_TABLE = "schema_version"
 
 
 class DatabaseError(Exception):
@@ -43,22 +45,23 @@ class Database:
         self.path = path
         self._lock_timeout = lock_timeout
         self._foreign_holder_timeout = foreign_holder_timeout
+        self._version_of: int | None = None  # the file whose version was read
 
     @contextmanager
     def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that no other process of this project shares; closed, and the lock freed, at the end.
 
         Raises:
-            DatabaseError: the lock was not had in time, a process outside this project holds the file, or it is
-                not a DuckDB file that this version reads.
+            DatabaseError: the lock was not had in time, a process outside this project holds the file, it cannot be
+                written, or it is not a DuckDB file that this version reads.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
             engine = _engine(self.path, os.getpid())
             self._attach(engine)
             connection = engine.cursor()
             try:
                 connection.execute(f"USE {CATALOG}")
+                self._check_version(connection)
                 yield connection
             finally:
                 connection.close()
@@ -149,7 +152,24 @@ class Database:
                     f"{self.path}: another process of this project kept the database for more than "
                     f"{self._lock_timeout:.0f} s"
                 ) from None
+            except OSError as error:
+                raise DatabaseError(f"{self.path}: cannot be written: {error}; let this user write there") from error
             yield
+
+    def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Stamp a new file with the version of its tables; refuse one that a newer version of this project wrote."""
+        file = self.path.stat().st_ino
+        if file == self._version_of:
+            return
+        if not _has_table(connection, VERSION_TABLE):
+            connection.execute(f"CREATE TABLE {VERSION_TABLE} AS SELECT {SCHEMA_VERSION} AS version")
+        row = connection.execute(f"SELECT max(version) FROM {VERSION_TABLE}").fetchone()
+        if row is None or row[0] is None or row[0] > SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self.path}: its tables have version {row and row[0]}, this version of regime_assets knows "
+                f"{SCHEMA_VERSION}: use the newer version that wrote it, or restore a backup from before"
+            )
+        self._version_of = file
 
     def _attach(self, engine: duckdb.DuckDBPyConnection) -> None:
         import duckdb
@@ -163,8 +183,13 @@ class Database:
             except duckdb.IOException as error:
                 held = "Could not set lock" in str(error) or "Conflicting lock" in str(error)
                 if not held:
+                    if "ermission denied" in str(error) or "ead-only file system" in str(error):
+                        raise DatabaseError(
+                            f"{self.path}: cannot be written: let this user write there: {error}"
+                        ) from error
                     raise DatabaseError(
-                        f"{self.path}: not usable as a DuckDB file with duckdb {duckdb.__version__}: {error}"
+                        f"{self.path}: not usable as a DuckDB file with duckdb {duckdb.__version__}; restore it from "
+                        f"a backup (`regime-assets restore`), or use the DuckDB that wrote it: {error}"
                     ) from error
                 if time.monotonic() > deadline:
                     raise DatabaseError(
@@ -185,7 +210,7 @@ atexit.register(_engine.cache_clear)  # DuckDB's binding complains of what outli
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    sql = "SELECT count(*) FROM information_schema.tables WHERE table_name = ?"
+    sql = f"SELECT count(*) FROM information_schema.tables WHERE table_catalog = '{CATALOG}' AND table_name = ?"
     found = connection.execute(sql, [table]).fetchone()
     return found is not None and found[0] > 0
 

@@ -22,8 +22,12 @@ class Home:
         return cls(Path(os.environ.get(HOME_VARIABLE, "data")).resolve())
 
     @property
-    def database(self) -> Path:
-        return self.root / "regime_assets.duckdb"
+    def databases(self) -> Path:
+        return self.root / "databases"
+
+    def database(self, universe: str) -> Path:
+        """The DuckDB file of one universe: universes share no table and no writer."""
+        return self.databases / f"{universe}.duckdb"
 
     @property
     def calendars(self) -> Path:

@@ -42,8 +42,8 @@ class Workspace:
 
     @cached_property
     def database(self) -> Database:
-        """The project's DuckDB file."""
-        return Database(self.home.database)
+        """The universe's DuckDB file."""
+        return Database(self.home.database(self.universe.name))
 
     @cached_property
     def market(self) -> MarketStore:

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from regime_assets.assets.lane import DUCKDB_POOL, Lane
+from regime_assets.assets.lane import Lane
 from regime_assets.library.clock import clock
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
@@ -34,7 +34,7 @@ def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
     """The job that validates and stores the bars of some files of `folder`."""
     universe = lane.universe
 
-    @dg.op(name=f"{universe.name}_store_batches", pool=DUCKDB_POOL, retry_policy=RETRIES)
+    @dg.op(name=f"{universe.name}_store_batches", pool=lane.pool, retry_policy=RETRIES)
     def store_batches(context: dg.OpExecutionContext, config: BatchConfig, data: DataHome) -> None:
         from regime_assets.library.arrivals.micro_batches import StreamError, append_bars, read_batch
         from regime_assets.library.market.store import StoreError

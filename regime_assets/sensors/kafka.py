@@ -8,7 +8,7 @@ import json
 
 import dagster as dg
 
-from regime_assets.assets.lane import DUCKDB_POOL, Lane
+from regime_assets.assets.lane import Lane
 from regime_assets.library.clock import clock
 from regime_assets.library.universe import KafkaChoice
 from regime_assets.metadata import figures
@@ -23,7 +23,7 @@ def kafka_job(lane: Lane, choice: KafkaChoice) -> dg.JobDefinition:
     """The job that validates and stores the bars of all waiting messages."""
     universe = lane.universe
 
-    @dg.op(name=f"{universe.name}_store_messages", pool=DUCKDB_POOL, retry_policy=RETRIES)
+    @dg.op(name=f"{universe.name}_store_messages", pool=lane.pool, retry_policy=RETRIES)
     def store_messages(context: dg.OpExecutionContext, data: DataHome) -> None:
         from regime_assets.library.arrivals.kafka_consumer import drain_topic
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.clock import clock
 
 DECISION_TIME = time(6, 0)
@@ -144,9 +145,11 @@ def _make(name: str, start: date, end: date) -> TradingCalendar:
 
 
 def _read_cached(path: Path) -> TradingCalendar | None:
-    """The cached calendar; None when there is none or it is damaged, for it can always be made anew."""
+    """The cached calendar; None when there is none, or when it is damaged or edited: it can always be made anew."""
     try:
         document = json.loads(path.read_text())
+        if document.pop("sha256") != _hash(document):
+            return None
         sessions = tuple(date.fromisoformat(day) for day in document["sessions"])
         return TradingCalendar(document["name"], document["timezone"], sessions) if sessions else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -159,8 +162,8 @@ def _write_cached(path: Path, calendar: TradingCalendar) -> None:
         "timezone": calendar.timezone,
         "sessions": [day.isoformat() for day in calendar.all_sessions],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, staging = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(document, file)
-    os.replace(staging, path)
+    write_file_atomically(path, json.dumps(document | {"sha256": _hash(document)}).encode())
+
+
+def _hash(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from regime_assets.library.artifact import (
     read_artifact,
     write_artifact,
 )
+from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
-from regime_assets.library.production.champion_pointer import write_file_atomically
 from regime_assets.library.production.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -158,16 +157,12 @@ def copy_bundle(folder: Path, target: Path, expected_sha256: str) -> None:
         return
     except BundleError:
         verify_bundle(folder, expected_sha256)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".bundle-", dir=target.parent))
-    try:
+    with staging_folder(target) as staging:
         for name in BUNDLE_FILES:
             write_file_atomically(staging / name, (folder / name).read_bytes())
         if target.exists():  # a damaged copy: a folder cannot be renamed over
             shutil.rmtree(target)
         staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], dict[str, Parts]]:

@@ -7,12 +7,11 @@ else, so it needs neither MLflow nor a connection to its store.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.production.names import NameRefusedError, checked_name
 
 POINTER_FILE = "champion.json"
@@ -81,18 +80,3 @@ def write_pointer(artifact_root: Path, pointer: ChampionPointer) -> None:
         "session": pointer.session.isoformat(),
     }
     write_file_atomically(pointer_path(artifact_root, pointer.model_name), json.dumps(fields).encode())
-
-
-def write_file_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: synced to the disk first, renamed over the old file after."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, staging = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staging, path)
-    except BaseException:
-        Path(staging).unlink(missing_ok=True)
-        raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.acceptance import accepted
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report import figures
 from regime_assets.library.report.content import (
     Fact,
@@ -86,18 +85,7 @@ def write_report(content: ReportContent, path: Path) -> None:
     Raises:
         ReportError: as `render_report`.
     """
-    page = render_report(content).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    write_file_atomically(path, render_report(content).encode())
 
 
 def _pictures(content: ReportContent) -> Mapping[str, bytes]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from regime_assets.library.production.champion_pointer import write_file_atomically
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine
 

@@ -78,6 +78,9 @@ class Universe(Section):
             repeated = sorted(_repeated(getattr(self, field)))
             if repeated:
                 raise MisplacedError(f"{field} names {', '.join(repeated)} more than once", field)
+        spellings = sorted(_repeated([symbol.upper() for symbol in self.instruments]))
+        if spellings:
+            raise MisplacedError(f"{', '.join(spellings)} differ in upper and lower case only", "symbols")
         return self
 
     @model_validator(mode="after")
@@ -182,7 +185,8 @@ def load_universes(folders: Iterable[Path]) -> tuple[Universe, ...]:
     for folder in folders:
         for path in sorted(folder.glob("*.yaml")):
             universe = load_universe(path)
-            if universe.name in universes:
+            # A file system may not tell upper from lower case, and each universe has files of its name.
+            if universe.name.lower() in map(str.lower, universes):
                 raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
             universes[universe.name] = universe
     return tuple(universes.values())

@@ -56,7 +56,9 @@ def workspace(tmp_path: Path, features: pd.DataFrame) -> Any:
 
     home = Home(tmp_path)
     universe = SimpleNamespace(name="us")
-    return SimpleNamespace(universe=universe, home=home, database=Database(home.database), training_set=training_set)
+    return SimpleNamespace(
+        universe=universe, home=home, database=Database(home.database(universe.name)), training_set=training_set
+    )
 
 
 def test_a_recorded_answer_is_given_again_to_the_bit(workspace: Any, bundle: Bundle, deployment: Deployment) -> None:

@@ -61,6 +61,7 @@ def test_every_broken_rule_points_to_its_line(tmp_path: Path, change: tuple[str,
     [
         (("first_partition: 2005-01-03", "first_partition: 1999-01-04"), "after history_start"),
         (("[AAPL, MSFT]", "[AAPL, AAPL]"), "symbols names AAPL more than once"),
+        (("[AAPL, MSFT]", "[AAPL, aapl]"), "AAPL differ in upper and lower case only"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:
@@ -75,9 +76,10 @@ def test_text_that_is_no_yaml_mapping_is_refused(tmp_path: Path) -> None:
 
 def test_two_files_cannot_share_a_name(tmp_path: Path) -> None:
     written(tmp_path, VALID, "a.yaml")
-    written(tmp_path, VALID, "b.yaml")
-    with pytest.raises(UniverseError, match="already taken"):
-        load_universes([tmp_path])
+    for name in ("tiny", "TINY"):
+        written(tmp_path, VALID.replace("name: tiny", f"name: {name}"), "b.yaml")
+        with pytest.raises(UniverseError, match="already taken"):
+            load_universes([tmp_path])
 
 
 def test_the_shipped_universes_are_valid() -> None:

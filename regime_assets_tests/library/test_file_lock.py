@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ with file_lock(Path(sys.argv[1]), 5):
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> subprocess.Popen[str]:
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -32,7 +33,8 @@ def holder(tmp_path: Path) -> subprocess.Popen[str]:
     process.wait()
 
 
-def test_a_lock_that_another_process_holds_is_not_had_in_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+@pytest.mark.usefixtures("holder")
+def test_a_lock_that_another_process_holds_is_not_had_in_time(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(LockTimeoutError, match="lock: held by another process"), file_lock(tmp_path / "lock", 0.2):
         pass

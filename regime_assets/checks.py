@@ -46,6 +46,10 @@ BAR_RULES = {
     "unpaid_dividend": Rule(
         "a price gives up the dividend that goes ex; blocks from odds of 2 to 1 that it did not", "block"
     ),
+    "rescaled": Rule(
+        "a history comes again at its stored prices; one factor on all of it needs an action that explains it", "block"
+    ),
+    "currency": Rule("prices stay in the unit in which they are stored", "block"),
     "outlier": Rule("returns lie within 8 MADs of 60 sessions or within 8 %", "warn"),
     "stale": Rule("bars do not repeat", "warn"),
     "spike_and_back": Rule("a large move is not undone by the next session", "warn"),

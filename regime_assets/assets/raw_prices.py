@@ -39,6 +39,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
         retry_policy=SOURCE_RETRIES,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
+        from regime_assets.library.market.price_basis import PriceBasisError
         from regime_assets.library.report.figures import price_coverage
         from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
 
@@ -47,9 +48,15 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
             ingested = ingest(workspace, sessions, log=context.log.info)
         except RejectedDataError as rejected:
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
+        except PriceBasisError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         for session in sessions:
             day = ingested.coverage(session)
             metadata = figures(day.figures) | {"warnings": table(day.warnings)}
+            if ingested.changes:
+                metadata["changed since the last run"] = dg.MetadataValue.md(
+                    "\n".join(f"- {c}" for c in ingested.changes)
+                )
             metadata["coverage"] = picture(price_coverage(day.present), "sessions with a bar, by symbol")
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

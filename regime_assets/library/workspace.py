@@ -15,6 +15,7 @@ from regime_assets.library.universe import Horizon, Universe
 if TYPE_CHECKING:
     from regime_assets.library.design import Design
     from regime_assets.library.features.training_set import TrainingSet
+    from regime_assets.library.market.price_basis import PriceBasisStore
     from regime_assets.library.market.quarantine import Quarantine
     from regime_assets.library.market.store import MarketStore
     from regime_assets.library.market.window import Expanding, Rolling, Window
@@ -51,6 +52,13 @@ class Workspace:
         from regime_assets.library.market.store import MarketStore
 
         return MarketStore(self.database, self.universe.name)
+
+    @cached_property
+    def price_basis(self) -> PriceBasisStore:
+        """What the bars were asked for with."""
+        from regime_assets.library.market.price_basis import PriceBasisStore
+
+        return PriceBasisStore(self.database, self.universe.name)
 
     @cached_property
     def quarantine(self) -> Quarantine:

@@ -20,12 +20,11 @@ from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, Hist
 from regime_assets.library.market.store import IngestReport
 from regime_assets.library.steps.raw_prices import (
     HISTORY_SESSIONS,
-    OVERLAP_SESSIONS,
     RejectedDataError,
-    last_sessions,
     quality_settings,
     store_accepted,
 )
+from regime_assets.library.steps.requested_bars import OVERLAP_SESSIONS, last_sessions
 from regime_assets.library.workspace import Workspace
 
 MAX_FILE_BYTES = 64 * 1024 * 1024

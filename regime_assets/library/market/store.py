@@ -26,6 +26,7 @@ from regime_assets.library.market.versions import (
     as_incoming,
     create_tables,
     newest_versions,
+    retract_others,
     retract_version,
 )
 from regime_assets.library.universe.membership import Membership
@@ -200,6 +201,50 @@ class MarketStore:
             sql = "SELECT symbol, max(session) FROM bars WHERE universe = ? AND NOT retracted GROUP BY symbol"
             rows = connection.execute(sql, [self.universe]).fetchall()
         return {str(symbol): newest for symbol, newest in rows}
+
+    def stored_counts(self, symbols: Sequence[str], sessions: Sequence[date]) -> dict[str, int]:
+        """Of each of `symbols`, how many of `sessions` have a bar."""
+        with self._connected() as connection:
+            sql = (
+                "SELECT symbol, count(DISTINCT session) FROM bars WHERE universe = ? AND NOT retracted "
+                "AND symbol IN (SELECT unnest(?::VARCHAR[])) AND session IN (SELECT unnest(?::DATE[])) GROUP BY symbol"
+            )
+            rows = connection.execute(sql, [self.universe, list(symbols), list(sessions)]).fetchall()
+        return dict.fromkeys(symbols, 0) | {str(symbol): int(count) for symbol, count in rows}
+
+    def stored_sessions(self, symbol: str) -> set[date]:
+        """The sessions on which a symbol has a bar."""
+        with self._connected() as connection:
+            sql = "SELECT DISTINCT session FROM bars WHERE universe = ? AND symbol = ? AND NOT retracted"
+            return {session for (session,) in connection.execute(sql, [self.universe, symbol]).fetchall()}
+
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose bars are stored."""
+        with self._connected() as connection:
+            rows = connection.execute("SELECT DISTINCT source FROM bars WHERE universe = ?", [self.universe]).fetchall()
+        return tuple(sorted(str(source) for (source,) in rows))
+
+    def replace_history(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        fetched: Fetched,
+        source: str,
+        fetched_at: datetime,
+        calendar: TradingCalendar,
+        reason: str,
+    ) -> IngestReport:
+        """Put another history in the place of the stored one, inside the caller's transaction, as newer versions.
+
+        Bars and actions that `fetched` does not hold are retracted. What was known before `fetched_at` stays the
+        answer as of sessions before it.
+        """
+        report = self.append(connection, fetched, source, fetched_at, calendar)
+        moment = _as_utc(fetched_at)
+        for table, frame in ((BARS, fetched.bars), (ACTIONS, fetched.actions)):
+            connection.register("kept", as_incoming(table, frame, calendar))
+            retract_others(connection, table, "kept", universe=self.universe, at=moment, reason=reason)
+            connection.unregister("kept")
+        return report
 
     def versions(self, symbol: str, session: date) -> pd.DataFrame:
         """Every version of one bar in the order in which they became known, tombstones included."""

@@ -173,6 +173,22 @@ def retract_version(
     )
 
 
+def retract_others(
+    connection: duckdb.DuckDBPyConnection, table: VersionedTable, kept: str, *, universe: str, at: datetime, reason: str
+) -> None:
+    """Append tombstones to the rows that are not in the registered table `kept` and are not retracted."""
+    key = ", ".join(table.key)
+    values = ", ".join(f"arg_max_null({name}, known_at) AS {name}" for name in table.values)
+    columns = ", ".join((*table.key, *table.values))
+    connection.execute(
+        f"INSERT INTO {table.name} BY NAME WITH newest AS (SELECT {key}, {values}, arg_max(source, known_at) AS source "
+        f"FROM {table.name} WHERE universe = $universe GROUP BY {key} HAVING NOT arg_max(retracted, known_at)) "
+        f"SELECT $universe AS universe, {columns}, CAST($at AS TIMESTAMP) AS known_at, 'observed' AS known_basis, "
+        f"source, true AS retracted, $reason AS reason FROM newest ANTI JOIN {kept} USING ({key})",
+        {"universe": universe, "at": at, "reason": reason},
+    )
+
+
 def newest_versions(table: VersionedTable, values: tuple[str, ...], *, of_symbols: bool = False) -> str:
     """A query for the newest known version of each row, without retracted ones.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.clock import clock
+from regime_assets.library.market.price_basis import AskedWith, changed_currencies
 from regime_assets.library.market.quality import (
     Finding,
     QualitySettings,
@@ -22,16 +23,21 @@ from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.store import IngestReport
+from regime_assets.library.steps.asked_with import asked_with, refuse_another_basis
+from regime_assets.library.steps.requested_bars import (
+    OVERLAP_SESSIONS,
+    Request,
+    first_requests,
+    last_sessions,
+    requests,
+)
+from regime_assets.library.steps.rescaled_history import undo_rescaling
 from regime_assets.library.steps.revised_bars import judge_revisions, revised_in_answer
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.workspace import Workspace
 
-OVERLAP_SESSIONS = 5
 HISTORY_SESSIONS = 80
 COVERAGE_SESSIONS = 60
-
-SYMBOLS_AT_ONCE = 25
-"""Symbols that a first load fetches, judges and stores together; between two parts it says how far it is."""
 
 Log = Callable[[str], None]
 
@@ -61,6 +67,7 @@ class Ingested:
     sessions: tuple[date, ...]
     report: IngestReport
     warnings: pd.DataFrame
+    changes: tuple[str, ...] = ()
 
     def coverage(self, session: date) -> Coverage:
         """What is stored as of one session."""
@@ -101,38 +108,79 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
         SourceError: the source as a whole failed; the parts before it are stored.
     """
     source = create_source(workspace.universe.source.kind, workspace.universe.source.options)
+    before = workspace.price_basis.newest()
+    refuse_another_basis(workspace, source, before)
+    currencies = dict(before.currencies) if before else dict[str, str]()
+    now = asked_with(workspace, source, currencies)
+    changes = now.changes_since(before) if before else []
+    for change in changes:
+        log(f"{workspace.universe.name}: changed since the last run: {change}")
     total, warnings, refused = IngestReport(0, 0, 0, 0), list[Finding](), list[RejectedDataError]()
-    wanted = _wanted(workspace, sessions[0], sessions[-1])
-    count, asked = sum(len(symbols) for symbols, _, _ in wanted), 0
-    for symbols, first, last in wanted:
-        asked += len(symbols)
-        log(f"{source.name}: {asked} of {count} symbols, {first} to {last}: fetching {', '.join(symbols)}")
+    wanted = requests(workspace, sessions[0], sessions[-1])
+    count, asked = sum(len(request.symbols) for request in wanted), 0
+    for request in wanted:
+        asked += len(request.symbols)
+        progress = f"{source.name}: {asked} of {count} symbols"
+        log(f"{progress}, {request.first} to {request.last}: fetching {', '.join(request.symbols)}")
         fetched_at = clock.now()
-        fetched = source.fetch(symbols, first, last)
+        fetched = source.fetch(request.symbols, request.since, request.last)
         try:
-            found = _validated(workspace, source, fetched, symbols, first, last, fetched_at)
+            fetched, found = _validated(workspace, source, fetched, request, currencies, fetched_at)
         except RejectedDataError as rejected:
-            log(f"{source.name}: {asked} of {count} symbols: refused")
+            log(f"{progress}: refused")
             refused.append(rejected)
             continue
         warnings += found
-        report = store_accepted(workspace, fetched, source.name, fetched_at)
+        currencies |= fetched.currencies
+        report = store_accepted(workspace, fetched, source.name, fetched_at, asked_with(workspace, source, currencies))
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
-        log(
-            f"{source.name}: {asked} of {count} symbols: stored {report.new_bars} new and {report.revised_bars} "
-            f"revised bars, {len(found)} warnings"
-        )
+        log(f"{progress}: stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
     if refused:
         findings = pd.concat([rejected.findings for rejected in refused], ignore_index=True)
         raise RejectedDataError("\n".join(map(str, refused)), findings)
-    return Ingested(workspace, tuple(sessions), total, findings_frame(warnings))
+    return Ingested(workspace, tuple(sessions), total, findings_frame(warnings), tuple(changes))
 
 
-def store_accepted(workspace: Workspace, fetched: Fetched, source: str, fetched_at: datetime) -> IngestReport:
-    """Store a validated answer, and note of what was refused before that it was accepted; one transaction."""
+def reload_history(workspace: Workspace, last: date, log: Log) -> IngestReport:
+    """Load the whole history up to `last` anew from the universe's source, and put it in the place of the stored one.
+
+    All of it is fetched and judged before anything is stored, in one transaction. Answers as of earlier sessions stay
+    what they were: the new history is known from now on.
+
+    Raises:
+        RejectedDataError: an answer broke a blocking rule; nothing was stored.
+    """
+    source = create_source(workspace.universe.source.kind, workspace.universe.source.options)
+    answers, fetched_at = list[Fetched](), clock.now()
+    for request in first_requests(workspace, last):
+        log(f"{source.name}: {request.first} to {request.last}: fetching {', '.join(request.symbols)}")
+        fetched = source.fetch(request.symbols, request.since, request.last)
+        _judge(workspace, source, fetched, request, None, [], fetched_at)
+        answers.append(fetched)
+    whole = Fetched(
+        pd.concat([one.bars for one in answers], ignore_index=True),
+        pd.concat([one.actions for one in answers], ignore_index=True),
+        {},
+        {symbol: unit for one in answers for symbol, unit in one.currencies.items()},
+    )
+    with workspace.database.transaction() as connection:
+        report = workspace.market.replace_history(
+            connection, whole, source.name, fetched_at, workspace.calendar, f"history loaded anew from {source.name}"
+        )
+        workspace.quarantine.accept(connection, whole.bars, source.name, fetched_at)
+        workspace.price_basis.append(connection, asked_with(workspace, source, whole.currencies), fetched_at)
+    return report
+
+
+def store_accepted(
+    workspace: Workspace, fetched: Fetched, source: str, fetched_at: datetime, asked: AskedWith | None = None
+) -> IngestReport:
+    """Store a validated answer, what it was asked for with, and what was refused before and is accepted with it."""
     with workspace.database.transaction() as connection:
         report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar)
         workspace.quarantine.accept(connection, fetched.bars, source, fetched_at)
+        if asked is not None and asked != workspace.price_basis.newest_in(connection):
+            workspace.price_basis.append(connection, asked, fetched_at)
     return report
 
 
@@ -194,84 +242,88 @@ def quality_settings(universe: Universe) -> QualitySettings:
     return QualitySettings(outlier_mad=universe.quality.outlier_mads, outlier_floor=universe.quality.outlier_minimum)
 
 
-def last_sessions(workspace: Workspace, last: date, count: int) -> tuple[date, ...]:
-    """The `count` sessions that end with `last`, or fewer where the history starts."""
-    return workspace.calendar.sessions(workspace.universe.history_start, last)[-count:]
-
-
-def _wanted(workspace: Workspace, first: date, last: date) -> list[tuple[tuple[str, ...], date, date]]:
-    """What to fetch for the sessions [first, last]: symbols that belong together, and from which session to which.
-
-    No session is asked for on which a symbol is no member. One that left before `first` is still read by windows that
-    reach back to it, so it is asked for as long as its newest bar is missing.
-    """
-    universe, stored = workspace.universe, workspace.market.newest_sessions()
-    by_span: dict[tuple[date, date], list[str]] = {}
-    for symbol in universe.instruments:
-        joins, leaves = universe.membership.span(symbol)
-        sessions = workspace.calendar.sessions(max(joins, universe.history_start), min(leaves, last))
-        if sessions:
-            by_span.setdefault((sessions[0], sessions[-1]), []).append(symbol)
-    groups: list[tuple[tuple[str, ...], date, date]] = []
-    for (begin, end), symbols in sorted(by_span.items(), key=lambda item: item[0][1], reverse=True):
-        newest = {symbol: stored[symbol] for symbol in symbols if symbol in stored and stored[symbol] >= begin}
-        unknown = tuple(symbol for symbol in symbols if symbol not in newest)
-        groups += [(part, begin, end) for part in _parts(unknown)]
-        known = tuple(symbol for symbol in newest if end >= first or newest[symbol] < end)
-        if known:
-            start = min(*(newest[symbol] for symbol in known), first)
-            groups.append((known, max(begin, last_sessions(workspace, start, OVERLAP_SESSIONS + 1)[0]), end))
-    return groups
-
-
-def _parts(symbols: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Parts of at most `SYMBOLS_AT_ONCE`, of equal size: a symbol alone could not be judged against others."""
-    count = -(-len(symbols) // SYMBOLS_AT_ONCE)
-    return [symbols[len(symbols) * n // count : len(symbols) * (n + 1) // count] for n in range(count)]
-
-
 def _validated(
     workspace: Workspace,
     source: Source,
     fetched: Fetched,
-    symbols: Sequence[str],
-    first: date,
-    last: date,
+    request: Request,
+    currencies: Mapping[str, str],
+    fetched_at: datetime,
+) -> tuple[Fetched, list[Finding]]:
+    """What of an answer may be stored, and its warnings.
+
+    A history that the vendor has rescaled is brought back to the prices as traded, when it is known why.
+    """
+    adjusted = source.basis == "adjusted by the vendor"
+    fetched, rescaled = undo_rescaling(workspace, fetched, request, learn=adjusted)
+    rescaled += changed_currencies(currencies, fetched.currencies, request.last)
+    fetched = fetched.since(request.first)
+    sessions = workspace.calendar.sessions(request.first, request.last)
+    history_first = last_sessions(workspace, sessions[0], HISTORY_SESSIONS)[0]
+    before = workspace.market.bars(request.last, history_first, sessions[0], workspace.calendar, request.symbols)
+    stored = workspace.universe.membership.of(before)
+    warnings = _judge(workspace, source, fetched, request, stored, rescaled, fetched_at)
+    return fetched, warnings + revised_in_answer(workspace, fetched, request.symbols, sessions, fetched_at)
+
+
+def _judge(
+    workspace: Workspace,
+    source: Source,
+    fetched: Fetched,
+    request: Request,
+    stored: pd.DataFrame | None,
+    others: Sequence[Finding],
     fetched_at: datetime,
 ) -> list[Finding]:
-    """The warnings of an answer that may be stored."""
-    sessions = workspace.calendar.sessions(first, last)
-    history_first = last_sessions(workspace, sessions[0], HISTORY_SESSIONS)[0]
-    stored = workspace.market.bars(last, history_first, sessions[0], workspace.calendar, symbols)
-    history = workspace.universe.membership.of(stored)
+    """The warnings of an answer that may be stored, `others` included.
+
+    Args:
+        workspace: the universe.
+        source: who answered.
+        fetched: the answer.
+        request: what was asked for.
+        stored: stored bars before the request.
+        others: what was found already.
+        fetched_at: when it was received.
+
+    Raises:
+        RejectedDataError: there is an error among them; answer and findings are in quarantine.
+    """
+    sessions = workspace.calendar.sessions(request.first, request.last)
     findings = check_bars(
         fetched.bars,
-        [symbol for symbol in symbols if symbol not in fetched.failures],
+        [symbol for symbol in request.symbols if symbol not in fetched.failures],
         sessions,
         source.fields,
         quality_settings(workspace.universe),
-        history=history,
+        history=stored,
         actions=fetched.actions,
     )
     failures = [
         Finding(
-            "complete", "error", symbol, last, "close", None, "a bar a session", f"{symbol}: {source.name}: {reason}"
+            "complete",
+            "error",
+            symbol,
+            request.last,
+            "close",
+            None,
+            "a bar a session",
+            f"{symbol}: {source.name}: {reason}",
         )
         for symbol, reason in fetched.failures.items()
     ]
-    errors = failures + blocking(findings)
+    errors = failures + blocking([*others, *findings])
     if errors:
         frame = findings_frame(errors)
-        workspace.quarantine.refuse(Refusal(source.name, last, frame, fetched.bars), fetched_at)
+        workspace.quarantine.refuse(Refusal(source.name, request.last, frame, fetched.bars), fetched_at)
         shown = "; ".join(error.message for error in errors[:10])
         more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
         raise RejectedDataError(
-            f"{workspace.universe.name}: data up to {last} from {source.name} was refused, nothing of it was stored: "
-            f"{shown}{more}",
+            f"{workspace.universe.name}: data up to {request.last} from {source.name} was refused, nothing of it was "
+            f"stored: {shown}{more}",
             frame,
         )
-    warnings = [finding for finding in findings if finding.severity == "warn"]
-    return warnings + revised_in_answer(workspace, fetched, symbols, sessions, fetched_at)
+    return [finding for finding in [*others, *findings] if finding.severity == "warn"]
 
 
 def _as_outcomes(findings: Sequence[Finding], rules: Sequence[str]) -> tuple[RuleOutcome, ...]:

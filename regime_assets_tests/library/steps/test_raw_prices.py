@@ -8,7 +8,7 @@ import pytest
 
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.files import FilesSource
-from regime_assets.library.steps import raw_prices
+from regime_assets.library.steps import requested_bars
 from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
 from regime_assets.library.universe import load_universe
 from regime_assets.library.workspace import Workspace
@@ -27,7 +27,7 @@ symbols: [AAPL, JPM, KO, GE, WMT]
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setattr(raw_prices, "SYMBOLS_AT_ONCE", 2)
+    monkeypatch.setattr(requested_bars, "SYMBOLS_AT_ONCE", 2)
     (tmp_path / "tiny.yaml").write_text(UNIVERSE.format(folder=tmp_path))
     workspace = Workspace(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "home"))
     sessions = workspace.calendar.sessions(date(2018, 1, 2), SESSION)

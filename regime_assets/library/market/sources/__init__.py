@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from regime_assets.library.market.sources.base import FactsSource, Fetched, FetchedFacts, Source, SourceError
+from regime_assets.library.market.sources.base import (
+    FactsSource,
+    Fetched,
+    FetchedFacts,
+    PriceBasis,
+    Source,
+    SourceError,
+)
 
 __all__ = [
     "FACTS_SOURCES",
@@ -17,6 +24,7 @@ __all__ = [
     "FetchedFacts",
     "Source",
     "SourceError",
+    "basis_of",
     "create_facts_source",
     "create_source",
 ]
@@ -42,6 +50,11 @@ def create_source(kind: str, options: Mapping[str, Any] | None = None) -> Source
         SourceError: an unknown source, or options that it does not take.
     """
     return _create(SOURCES, kind, options or {})
+
+
+def basis_of(kind: str) -> PriceBasis:
+    """The price basis of a built-in source, whatever its options."""
+    return getattr(import_module(f"{__name__}.{kind}"), SOURCES[kind]).basis
 
 
 def create_facts_source(kind: str, options: Mapping[str, Any] | None = None) -> FactsSource:

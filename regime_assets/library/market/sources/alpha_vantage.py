@@ -21,6 +21,7 @@ from regime_assets.library.market.sources.base import (
     SPLIT,
     Fetched,
     History,
+    PriceBasis,
     SourceError,
     SymbolError,
     assemble,
@@ -58,6 +59,7 @@ class AlphaVantageSource:
     """
 
     name = "alpha_vantage"
+    basis: PriceBasis = "as traded"
     fields = PRICE_FIELDS
 
     def __init__(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
 FACT_COLUMNS = ("subject", "fact", "period", "value", "known_at")
 SPLIT = "split"
 DIVIDEND = "dividend"
+
+PriceBasis = Literal["as traded", "adjusted by the vendor"]
 
 _SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}", re.ASCII)
 
@@ -44,11 +46,18 @@ class Fetched:
         actions: columns `ACTION_COLUMNS`; `kind` is "split" (`value` new shares per old share) or "dividend" (`value`
             cash per share as traded then). Bars from `ex_session` on trade without it.
         failures: symbol → why it has no bars here. A symbol is in `bars` or in `failures`, never in both.
+        currencies: symbol → the unit of its prices as the vendor names it, such as USD, GBP, GBp; empty where it does
+            not say.
     """
 
     bars: pd.DataFrame
     actions: pd.DataFrame
     failures: dict[str, str]
+    currencies: Mapping[str, str] = field(default_factory=dict)
+
+    def since(self, first: date) -> Fetched:
+        """The answer with the bars from session `first` on, and all its actions."""
+        return replace(self, bars=self.bars[self.bars["session"] >= pd.Timestamp(first)].reset_index(drop=True))
 
 
 class Source(Protocol):
@@ -57,6 +66,7 @@ class Source(Protocol):
     Attributes:
         name: the source's name in configuration and in the store.
         fields: the columns of `PRICE_FIELDS` that the source truly supplies.
+        basis: whether its prices are those of the day, or rewritten by the vendor at each split and dividend.
     """
 
     @property
@@ -64,6 +74,9 @@ class Source(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...]: ...
+
+    @property
+    def basis(self) -> PriceBasis: ...
 
     def fetch(self, symbols: Sequence[str], first: date, last: date) -> Fetched:
         """Bars and actions of `symbols` from session `first` to session `last`, both included.
@@ -120,10 +133,12 @@ class History(NamedTuple):
     Attributes:
         bars: index `session` (tz-naive midnight), columns from `PRICE_FIELDS`.
         actions: columns `ex_session`, `kind`, `value`.
+        currency: unit of the prices, where the vendor names it.
     """
 
     bars: pd.DataFrame
     actions: pd.DataFrame
+    currency: str | None = None
 
 
 def check_request(symbols: Sequence[str], first: date, last: date) -> tuple[str, ...]:
@@ -158,7 +173,8 @@ def assemble(histories: Mapping[str, History], failures: Mapping[str, str]) -> F
         for symbol, history in sorted(histories.items())
         if not history.actions.empty
     ]
-    return Fetched(_bar_frame(bars), _action_frame(actions), dict(failures))
+    currencies = {symbol: history.currency for symbol, history in histories.items() if history.currency}
+    return Fetched(_bar_frame(bars), _action_frame(actions), dict(failures), currencies)
 
 
 def assemble_facts(

@@ -1,4 +1,4 @@
-"""Bars from a folder: one CSV or Parquet file per symbol, as traded.
+"""Bars from a folder: one CSV or Parquet file per symbol, as traded unless the universe says that they are adjusted.
 
 `SYMBOL.csv` or `SYMBOL.parquet` has the columns session, open, high, low, close, volume and, if there were any,
 split (new shares per old share, on the ex date; 1, 0 or empty otherwise) and dividend (cash per share as paid then).
@@ -19,6 +19,7 @@ from regime_assets.library.market.sources.base import (
     SPLIT,
     Fetched,
     History,
+    PriceBasis,
     SourceError,
     SymbolError,
     assemble,
@@ -35,6 +36,8 @@ class FilesSource:
     Args:
         folder: where the files are.
         fields: the price columns that every file has.
+        adjusted: whether the vendor has rewritten the prices for splits and dividends. Later files are then expected
+            to give the same sessions times a factor, which is kept as an action.
 
     Raises:
         SourceError: an unknown field.
@@ -42,11 +45,12 @@ class FilesSource:
 
     name = "files"
 
-    def __init__(self, folder: Path | str, fields: Sequence[str] = PRICE_FIELDS) -> None:
+    def __init__(self, folder: Path | str, fields: Sequence[str] = PRICE_FIELDS, *, adjusted: bool = False) -> None:
         unknown = sorted(set(fields) - set(PRICE_FIELDS))
         if unknown or "close" not in fields:
             raise SourceError(f"fields {list(fields)}: take close and others of {', '.join(PRICE_FIELDS)}")
         self._folder = Path(folder)
+        self.basis: PriceBasis = "adjusted by the vendor" if adjusted else "as traded"
         self.fields = tuple(field for field in PRICE_FIELDS if field in fields)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date) -> Fetched:

@@ -18,6 +18,7 @@ import pandas as pd
 from regime_assets.library.market.sources.base import (
     Fetched,
     History,
+    PriceBasis,
     SourceError,
     assemble,
     check_request,
@@ -35,6 +36,7 @@ class SampleSource:
     """The embedded default source; see the module's text for what its data is."""
 
     name = "sample"
+    basis: PriceBasis = "adjusted by the vendor"
     fields = ("close",)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date) -> Fetched:

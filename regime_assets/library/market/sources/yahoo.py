@@ -3,7 +3,7 @@
 What Yahoo calls `Close` is adjusted for every split up to today, dividends and volume likewise. As-traded values are
 recovered with the splits that came later, so every fetch runs up to today whatever range is asked for.
 yfinance hides failures as NaN, remembers answers and keeps pickled cookies on disk; all three are switched off here.
-Capital-gains distributions of funds are not returned: Yahoo counts some of them as dividends too.
+Capital gains that funds pay out are part of their dividends, counted once (`_distributions`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from regime_assets.library.market.sources.base import (
     SPLIT,
     Fetched,
     History,
+    PriceBasis,
     SymbolError,
     assemble,
     check_request,
@@ -59,6 +60,7 @@ class YahooSource:
     """
 
     name = "yahoo"
+    basis: PriceBasis = "as traded"
     fields = PRICE_FIELDS
 
     def __init__(
@@ -129,7 +131,8 @@ class YahooSource:
             raise Unavailable(f"malformed answer ({type(error).__name__}: {error})") from error
         except (RequestException, exceptions.YFException) as error:
             raise Unavailable(f"request failed: {error}") from error
-        return _as_traded(frame, newest, first, last)
+        currency: Any = ticker.get_history_metadata().get("currency")
+        return _as_traded(frame, newest, first, last)._replace(currency=currency)
 
 
 def _as_traded(frame: pd.DataFrame, newest: date, first: date, last: date) -> History:
@@ -146,7 +149,7 @@ def _as_traded(frame: pd.DataFrame, newest: date, first: date, last: date) -> Hi
     for field in ("open", "high", "low", "close"):
         bars[field] = shortest_decimals(bars[field].to_numpy(float) * later_splits)
     bars["volume"] = np.round(bars["volume"].to_numpy(float) / later_splits)
-    dividends = shortest_decimals(frame["Dividends"].to_numpy(float) * later_splits)
+    dividends = shortest_decimals(_distributions(frame) * later_splits)
     ex_splits = _actions(sessions, SPLIT, splits, splits != 1.0)
     ex_dividends = _actions(sessions, DIVIDEND, dividends, dividends > 0)
     actions = pd.concat([ex_splits, ex_dividends])
@@ -157,6 +160,20 @@ def _as_traded(frame: pd.DataFrame, newest: date, first: date, last: date) -> Hi
         raise SymbolError(f"Yahoo has no completed session from {first} to {last}")
     in_range = actions["ex_session"].between(pd.Timestamp(first), pd.Timestamp(last))
     return History(bars, actions[in_range])
+
+
+def _distributions(frame: pd.DataFrame) -> np.ndarray:
+    """Dividends with the capital gains of funds, each counted once.
+
+    Yahoo lists gains and counts them among the dividends of the same day, so gains are added only where the dividend is
+    too small to hold them. What is counted twice all the same does not show in the price, and rule `unpaid_dividend`
+    blocks it.
+    """
+    dividends = frame["Dividends"].to_numpy(float)
+    if "Capital Gains" not in frame.columns:
+        return dividends
+    gains = np.nan_to_num(frame["Capital Gains"].to_numpy(float))
+    return np.where(gains > dividends * (1.0 + SINGLE_PRECISION), dividends + gains, dividends)
 
 
 def shortest_decimals(values: np.ndarray) -> np.ndarray:

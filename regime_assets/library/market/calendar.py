@@ -1,7 +1,9 @@
 """Trading calendars as plain dates: an exchange's sessions and the moment when each one's decision is taken.
 
 The sessions come from exchange_calendars and are cached as JSON, so that a code location which needs nothing
-but partition keys imports neither pandas nor exchange_calendars.
+but partition keys imports neither pandas nor exchange_calendars. Some exchanges publish their holidays a year at a
+time; behind the last day that exchange_calendars knows of them, every usual weekday is taken for a session and said to
+be assumed, and a closing that the data shows is an exception that the universe's file accepts.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import bisect
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from importlib.metadata import version
@@ -31,6 +34,9 @@ DAYS_AHEAD = 365
 REFRESH_DAYS = 30
 """A cached calendar that ends within this many calendar days from today is made anew."""
 
+WARN_DAYS = 90
+"""Calendar days before a calendar's known sessions end from which on that is warned of."""
+
 
 class CalendarError(Exception):
     """An unknown calendar, or a question about days that the calendar does not cover."""
@@ -44,11 +50,13 @@ class TradingCalendar:
         name: the exchange's name in exchange_calendars ("XNYS", "24/7").
         timezone: IANA name of the exchange's time zone.
         all_sessions: every session covered, ascending, at least one.
+        known_until: the last day whose sessions are known; later ones are assumed. None when all are known.
     """
 
     name: str
     timezone: str
     all_sessions: tuple[date, ...]
+    known_until: date | None = None
 
     def sessions(self, first: date, last: date) -> tuple[date, ...]:
         """The covered sessions of [first, last]."""
@@ -59,6 +67,21 @@ class TradingCalendar:
         """Whether the exchange trades on `day`."""
         position = bisect.bisect_left(self.all_sessions, day)
         return position < len(self.all_sessions) and self.all_sessions[position] == day
+
+    def with_exceptions(self, opened: Iterable[date], closed: Iterable[date]) -> TradingCalendar:
+        """The calendar with days on which trading took place, or did not, whatever the exchange had announced."""
+        covered = [day for day in opened if self.all_sessions[0] <= day <= self.all_sessions[-1]]
+        sessions = sorted((set(self.all_sessions) | set(covered)) - set(closed))
+        return replace(self, all_sessions=tuple(sessions))
+
+    def warning(self, today: date) -> str | None:
+        """What there is to say when the known sessions end soon, or have ended."""
+        if self.known_until is None or (self.known_until - today).days > WARN_DAYS:
+            return None
+        return (
+            f"the sessions of {self.name} are known up to {self.known_until} only; later weekdays count as sessions "
+            "until a newer release of exchange_calendars is installed (pip install --upgrade exchange_calendars)"
+        )
 
     def previous(self, session: date, n: int = 1) -> date:
         """The session `n` before `session`.
@@ -109,6 +132,8 @@ class TradingCalendar:
 def load_calendar(name: str, start: date, cache_folder: Path, today: date | None = None) -> TradingCalendar:
     """The calendar `name` from `start` to a year after `today`, from the cache if that is still good.
 
+    Sessions behind the last day that exchange_calendars knows are assumed, see `TradingCalendar.known_until`.
+
     Args:
         name: a name that exchange_calendars knows ("XNYS", "XLON", "24/7").
         start: the first day covered.
@@ -132,16 +157,29 @@ def _make(name: str, start: date, end: date) -> TradingCalendar:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
+    def made(last: date) -> TradingCalendar:
+        calendar = exchange_calendars.get_calendar(name, start=start.isoformat(), end=last.isoformat())
+        return TradingCalendar(name, str(calendar.tz), tuple(session.date() for session in calendar.sessions))
+
     try:
-        made = exchange_calendars.get_calendar(name, start=start.isoformat(), end=end.isoformat())
+        return made(end)
     except InvalidCalendarName as error:
         known = exchange_calendars.get_calendar_names()
         close = difflib.get_close_matches(name.upper(), known, n=5, cutoff=0.5)
         hint = f"; did you mean {', '.join(close)}?" if close else f"; known are {', '.join(known)}"
         raise CalendarError(f"there is no calendar {name!r}{hint}") from error
     except ValueError as error:  # beyond the days for which the exchange's rules are known
-        raise CalendarError(f"{name} from {start} to {end}: {error}") from error
-    return TradingCalendar(name, str(made.tz), tuple(session.date() for session in made.sessions))
+        whole = exchange_calendars.get_calendar(name)
+        first, last = whole.bound_min(), whole.bound_max()
+        if last is None or last.date() >= end or (first is not None and start < first.date()):
+            raise CalendarError(f"{name} from {start} to {end}: {error}") from error
+        return _with_assumed_sessions(replace(made(last.date()), known_until=last.date()), last.date(), end)
+
+
+def _with_assumed_sessions(known: TradingCalendar, known_until: date, end: date) -> TradingCalendar:
+    ahead = (known_until + timedelta(days=n + 1) for n in range((end - known_until).days))
+    assumed = tuple(day for day in ahead if day.weekday() not in known.closed_weekdays)
+    return replace(known, all_sessions=(*known.all_sessions, *assumed))
 
 
 def _read_cached(path: Path) -> TradingCalendar | None:
@@ -151,8 +189,10 @@ def _read_cached(path: Path) -> TradingCalendar | None:
         if document.pop("sha256") != _hash(document):
             return None
         sessions = tuple(date.fromisoformat(day) for day in document["sessions"])
-        return TradingCalendar(document["name"], document["timezone"], sessions) if sessions else None
-    except (OSError, ValueError, KeyError, TypeError):
+        until = document["known_until"]
+        known_until = None if until is None else date.fromisoformat(until)
+        return TradingCalendar(document["name"], document["timezone"], sessions, known_until) if sessions else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -160,6 +200,7 @@ def _write_cached(path: Path, calendar: TradingCalendar) -> None:
     document = {
         "name": calendar.name,
         "timezone": calendar.timezone,
+        "known_until": None if calendar.known_until is None else calendar.known_until.isoformat(),
         "sessions": [day.isoformat() for day in calendar.all_sessions],
     }
     write_file_atomically(path, json.dumps(document | {"sha256": _hash(document)}).encode())

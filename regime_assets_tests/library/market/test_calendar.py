@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -100,12 +100,50 @@ def test_an_unknown_calendar_lists_close_names(tmp_path: Path) -> None:
 def test_the_cache_is_made_anew_when_it_runs_out(tmp_path: Path) -> None:
     first = load_calendar("XNYS", START, tmp_path, TODAY)
     (cached,) = tmp_path.iterdir()
+    written = cached.read_bytes()
     assert first.all_sessions[-1] == date(2023, 12, 28)
-    made = cached.stat().st_ino
     load_calendar("XNYS", START, tmp_path, date(2023, 11, 28))
-    assert cached.stat().st_ino == made
+    assert cached.read_bytes() == written
     later = load_calendar("XNYS", START, tmp_path, date(2023, 12, 1))
     assert later.all_sessions[-1] == date(2024, 11, 29)
+    assert cached.read_bytes() != written
+
+
+def test_an_edited_cache_is_not_believed(tmp_path: Path) -> None:
+    load_calendar("XNYS", START, tmp_path, TODAY)
+    (cached,) = tmp_path.iterdir()
+    document = json.loads(cached.read_text())
+    document["sessions"].remove("2022-07-05")
+    cached.write_text(json.dumps(document))
+    assert load_calendar("XNYS", START, tmp_path, TODAY).is_session(date(2022, 7, 5))
+
+
+@pytest.mark.parametrize("name", ["XSHG", "XSES", "XBOM"])
+def test_a_calendar_that_ends_within_a_year_goes_on_with_usual_weekdays_and_says_so(tmp_path: Path, name: str) -> None:
+    today = date(2026, 11, 25)
+    calendar = load_calendar(name, date(2024, 1, 2), tmp_path, today)
+    if calendar.known_until is None:
+        pytest.skip(f"this release of exchange_calendars knows {name} for a year ahead")
+    assert calendar.is_session(date(calendar.known_until.year + 1, 1, 4))
+    assert calendar.all_sessions[-1] == today + timedelta(days=365)
+    assert str(calendar.known_until) in (calendar.warning(calendar.known_until - timedelta(days=30)) or "")
+    assert calendar.warning(calendar.known_until - timedelta(days=200)) is None
+    assert load_calendar(name, date(2024, 1, 2), tmp_path, today) == calendar
+
+
+def test_a_calendar_does_not_stop_when_its_known_sessions_have_ended(tmp_path: Path) -> None:
+    load_calendar("XSHG", date(2024, 1, 2), tmp_path, date(2026, 11, 25))
+    later = load_calendar("XSHG", date(2024, 1, 2), tmp_path, date(2027, 11, 25))
+    assert later.all_sessions[-1] == date(2028, 11, 24)
+
+
+def test_exceptions_open_and_close_days(new_york: TradingCalendar) -> None:
+    saturday, typhoon = date(2022, 7, 9), date(2022, 7, 6)
+    calendar = new_york.with_exceptions([saturday], [typhoon])
+    assert calendar.is_session(saturday)
+    assert not calendar.is_session(typhoon)
+    assert calendar.previous(saturday, 3) == date(2022, 7, 5)
+    assert date(2022, 7, 16) in calendar.holidays(date(2022, 7, 1), date(2022, 7, 31))
 
 
 def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from regime_assets.broken_universe import broken_universe
 from regime_assets.library.home import Home
 from regime_assets.library.universe import load_universes
 from regime_assets.resources import DataHome, mlflow_run
@@ -27,10 +28,19 @@ def universes_folder() -> Path:
 
 
 def build_definitions(home: Home, universes: Path) -> dg.Definitions:
-    """The definitions of all universes in a folder; tests call it with a folder and a home of their own."""
-    workspaces = [universe_definitions(universe, home) for universe in load_universes([universes])]
+    """The definitions of all universes in a folder; tests call it with a folder and a home of their own.
+
+    A universe that cannot be defined becomes an asset that shows why. The others work.
+    """
+    files = load_universes([universes])
+    chains = [broken_universe(broken.name, broken.message) for broken in files.broken]
+    for universe in files.loaded:
+        try:
+            chains.append(universe_definitions(universe, home))
+        except Exception as error:  # whatever a universe's own settings and components raise concerns it alone
+            chains.append(broken_universe(universe.name, f"{type(error).__name__}: {error}"))
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
-    return dg.Definitions.merge(*workspaces, dg.Definitions(resources=resources, executor=dg.in_process_executor))
+    return dg.Definitions.merge(*chains, dg.Definitions(resources=resources, executor=dg.in_process_executor))
 
 
 defs = build_definitions(Home.from_environment(), universes_folder())

@@ -21,7 +21,7 @@ from regime_assets.definitions import build_definitions, universes_folder
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
-from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Universe, load_universes
 
 POLL_SECONDS = 0.5
@@ -35,11 +35,12 @@ def first_run(home: Home, universe_name: str, sessions: int, first: date | None)
     """Materialize `sessions` consecutive sessions of a universe and print a table of them.
 
     Raises:
-        FirstRunError: the universe is unknown, or a session's run failed.
+        FirstRunError: a session's run failed.
+        UniverseError: the universe is unknown, or its file does not load.
     """
     console = Console()
     os.environ.update(prepare_dagster_home(home))
-    universe = _universe(universe_name)
+    universe = load_universes([universes_folder()]).named(universe_name)
     chosen = _sessions(universe, home, sessions, first)
     definitions = build_definitions(home, universes_folder())
     job = definitions.resolve_job_def(f"{universe.name}_daily")
@@ -82,15 +83,8 @@ def print_status(home: Home, universe: Universe, console: Console) -> None:
         console.print(f"  {home.root / report}", soft_wrap=True)
 
 
-def _universe(name: str) -> Universe:
-    universes = {universe.name: universe for universe in load_universes([universes_folder()])}
-    if name not in universes:
-        raise FirstRunError(f"there is no universe {name}; there are {', '.join(sorted(universes))}")
-    return universes[name]
-
-
 def _sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
-    calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
+    calendar = universe_calendar(universe, home.calendars)
     last = universe.last_partition or date.fromordinal(clock.today(calendar.timezone).toordinal() - 1)
     available = calendar.sessions(first or universe.first_partition, last)
     chosen = available[:count] if first else available[-count:]

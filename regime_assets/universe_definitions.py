@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import dagster as dg
 
 from regime_assets.assets.backtest_report import backtest_report
@@ -23,7 +25,7 @@ from regime_assets.assets.walk_forward import walk_forward
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.jobs import daily_job, operator_jobs, signal_job
 from regime_assets.library.home import Home
-from regime_assets.library.market.calendar import load_calendar
+from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import HORIZONS, Universe
 from regime_assets.partitions import session_partitions
 from regime_assets.sensors.alerts import alert_sensor
@@ -36,8 +38,8 @@ from regime_assets.sensors.kafka import kafka_job, kafka_sensor
 
 def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     """Assets, checks, jobs and sensors of one universe."""
-    calendar = load_calendar(universe.calendar, universe.history_start, home.calendars)
-    partitions = session_partitions(universe, calendar)
+    calendars = partial(universe_calendar, universe, home.calendars)
+    partitions = session_partitions(universe, calendars())
     shared = Lane(universe, partitions)
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
@@ -56,9 +58,9 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
         jobs=[*jobs, *stream_jobs],
-        schedules=[daily_schedule(shared, calendar)],
+        schedules=[daily_schedule(shared, calendars)],
         sensors=[
-            daily_sensor(shared, calendar, refits),
+            daily_sensor(shared, calendars, refits),
             drift_sensor(shared, lanes),
             decision_sensor(shared, lanes, jobs),
             *stream_sensors,

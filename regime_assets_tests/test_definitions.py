@@ -56,6 +56,21 @@ def test_actions_follow_the_prices_and_facts_are_there_when_they_are_asked_for(
         assert asking.resolve_sensor_def(f"us_large_cap_{arrival}_sensor").job_name == f"us_large_cap_{arrival}"
 
 
+def test_a_universe_that_does_not_load_shows_why_and_the_others_work(tmp_path: Path) -> None:
+    shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
+    (tmp_path / "us_large_cap.yaml").write_text(shipped)
+    (tmp_path / "typing.yaml").write_text(shipped.replace("symbols:", "symbls:"))
+    other = shipped.replace("name: us_large_cap", "name: shanghai")
+    (tmp_path / "shanghai.yaml").write_text(other.replace("calendar: XNYS", "calendar: XSGH"))
+    both = build_definitions(Home(tmp_path), tmp_path)
+    graph = both.resolve_asset_graph()
+    assert dg.AssetKey(["us_large_cap", "daily_signal"]) in graph.materializable_asset_keys
+    for name, words in (("typing", "symbls"), ("shanghai", "did you mean XSHG")):
+        broken = dg.AssetKey([name, "universe_file"])
+        assert words in (graph.get(broken).description or "")
+        assert {key for key in graph.materializable_asset_keys if key.path[0] == name} == {broken}
+
+
 def test_every_asset_says_what_it_is_and_who_owns_it(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for key in graph.materializable_asset_keys:

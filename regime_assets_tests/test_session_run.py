@@ -63,7 +63,7 @@ def asked(folder: Path, lane: Lane, instance: dg.DagsterInstance, session: date)
     instance.report_runless_asset_event(answered)
     morning = datetime(session.year, session.month, session.day, 1, tzinfo=ZoneInfo(calendar.timezone))
     jobs = [daily_job(lane), signal_job(lane)]
-    sensor = daily_sensor(lane, calendar, jobs)
+    sensor = daily_sensor(lane, lambda: calendar, jobs)
     definitions = build_definitions(Home(folder), folder)
     with clock.at(morning + timedelta(days=1)):
         tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))

@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import date
 
-from regime_assets.cli.workspaces import open_workspace
+from regime_assets.cli.workspaces import warn_of_broken
 from regime_assets.library.home import Home
 
 DEFAULT_UNIVERSE = "us_large_cap"
@@ -51,10 +51,10 @@ def _status(options: argparse.Namespace) -> int:
     from regime_assets.first_run import print_status
     from regime_assets.library.universe import load_universes
 
-    chosen = [open_workspace(options.universe).universe] if options.universe else load_universes([universes_folder()])
-    for universe in chosen:
+    universes = load_universes([universes_folder()])
+    for universe in [universes.named(options.universe)] if options.universe else universes.loaded:
         print_status(Home.from_environment(), universe, Console())
-    return 0
+    return warn_of_broken(universes)
 
 
 def _ui(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from regime_assets.library.home import Home
@@ -11,20 +12,28 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
 
+    from regime_assets.library.universe import Universes
     from regime_assets.library.workspace import Workspace
 
 
 def open_workspace(universe_name: str) -> Workspace:
     """The stores of the universe of that name."""
     from regime_assets.definitions import universes_folder
-    from regime_assets.library.universe import UniverseError, load_universes
+    from regime_assets.library.universe import load_universes
     from regime_assets.library.upkeep.data_format import open_data_folder
     from regime_assets.library.workspace import Workspace
 
-    universes = {universe.name: universe for universe in load_universes([universes_folder()])}
-    if universe_name not in universes:
-        raise UniverseError(f"there is no universe {universe_name}; there are {', '.join(sorted(universes))}")
-    return Workspace(universes[universe_name], open_data_folder(Home.from_environment()))
+    universes = load_universes([universes_folder()])
+    workspace = Workspace(universes.named(universe_name), open_data_folder(Home.from_environment()))
+    warn_of_broken(universes)
+    return workspace
+
+
+def warn_of_broken(universes: Universes) -> int:
+    """Say on stderr which universe files do not load; 1 when there are some, else 0."""
+    for warning in universes.warnings:
+        print(f"regime-assets: {warning}", file=sys.stderr)
+    return 1 if universes.broken else 0
 
 
 def stated_reason(reason: str) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
-from regime_assets.library.market.calendar import TradingCalendar, load_calendar
+from regime_assets.library.market.calendar import TradingCalendar
+from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Horizon, Universe
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Workspace:
     @cached_property
     def calendar(self) -> TradingCalendar:
         """The universe's sessions, from its history's start on."""
-        return load_calendar(self.universe.calendar, self.universe.history_start, self.home.calendars)
+        return universe_calendar(self.universe, self.home.calendars)
 
     @cached_property
     def database(self) -> Database:

@@ -8,7 +8,7 @@ on where it stopped. A session is done when the champion has answered for it. A 
 refit: the champion answers, later sessions start from the last accepted models. Data that fails pauses the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -25,6 +25,9 @@ from regime_assets.session_run import refitted, session_assets
 if TYPE_CHECKING:
     from dagster._core.definitions.target import ExecutableDefinition
 
+Calendars = Callable[[], TradingCalendar]
+"""The universe's calendar as it is now: a code location that runs for a year outlives the one it began with."""
+
 DUE_TAG = "regime_assets/newest_due"
 SENSOR_GRACE = timedelta(minutes=5)
 UNFINISHED = [
@@ -36,7 +39,7 @@ UNFINISHED = [
 ]
 
 
-def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefinition:
+def daily_schedule(lane: Lane, calendars: Calendars) -> dg.ScheduleDefinition:
     """Asks at `schedule.at`, exchange time, for the session that has just ended, or for the oldest one missed."""
     hour, minute = lane.universe.schedule.at.split(":")
     job = f"{lane.universe.name}_daily"
@@ -45,12 +48,12 @@ def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefiniti
         name=f"{job}_schedule",
         job_name=job,
         cron_schedule=f"{int(minute)} {int(hour)} * * *",
-        execution_timezone=calendar.timezone,
+        execution_timezone=calendars().timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
         description="The partition of the session that has just ended; where some were missed, of the oldest of them.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        asked = next_request(context.instance, lane, calendar, clock.shown_at(context.scheduled_execution_time))
+        asked = next_request(context.instance, lane, calendars(), clock.shown_at(context.scheduled_execution_time))
         if isinstance(asked, dg.RunRequest) and asked.job_name != job:
             return dg.SkipReason(
                 f"{lane.universe.name}_daily_sensor lets the champion answer for {asked.partition_key}"
@@ -62,7 +65,7 @@ def daily_schedule(lane: Lane, calendar: TradingCalendar) -> dg.ScheduleDefiniti
 
 def daily_sensor(
     lane: Lane,
-    calendar: TradingCalendar,
+    calendars: Calendars,
     jobs: Sequence["ExecutableDefinition"],
 ) -> dg.SensorDefinition:
     """Asks for the oldest session that is due and not done, when nothing of the universe runs."""
@@ -76,7 +79,7 @@ def daily_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
-        return next_request(context.instance, lane, calendar, clock.now() - SENSOR_GRACE)
+        return next_request(context.instance, lane, calendars(), clock.now() - SENSOR_GRACE)
 
     return sensor
 

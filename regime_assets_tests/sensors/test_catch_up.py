@@ -44,7 +44,7 @@ class Machine:
 
     def tick(self) -> dg.RunRequest | str:
         """The request, or why there is none; the sensor is made anew each time, as after a restart."""
-        sensor = daily_sensor(self.lane, self.calendar, self.jobs)
+        sensor = daily_sensor(self.lane, lambda: self.calendar, self.jobs)
         with clock.at(self.now):
             result = sensor(dg.build_sensor_context(instance=self.instance))
         if isinstance(result, dg.SkipReason):
@@ -54,7 +54,7 @@ class Machine:
 
     def scheduled(self) -> dg.RunRequest | str:
         """What the schedule's tick at this time asks for, or why it asks for nothing."""
-        schedule = daily_schedule(self.lane, self.calendar)
+        schedule = daily_schedule(self.lane, lambda: self.calendar)
         context = dg.build_schedule_context(instance=self.instance, scheduled_execution_time=self.now)
         result = schedule(context)
         if isinstance(result, dg.SkipReason):
@@ -128,7 +128,7 @@ def test_missed_sessions_are_made_up_for_oldest_first_each_after_the_other(machi
 
 
 def test_the_schedule_asks_for_the_session_that_has_just_ended_in_the_exchanges_time(machine: Machine) -> None:
-    schedule = daily_schedule(machine.lane, machine.calendar)
+    schedule = daily_schedule(machine.lane, lambda: machine.calendar)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 0 * * *", "America/New_York")
     machine.now = datetime(2022, 12, 29, 0, 30, tzinfo=NEW_YORK)
     machine.materialize("2022-12-27", "daily_signal")

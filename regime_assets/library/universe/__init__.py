@@ -1,6 +1,7 @@
 """A universe of instruments as configuration: one YAML file, validated, with errors that point to the line."""
 
-from regime_assets.library.universe.file import Universe, UniverseError, load_universe, load_universes
+from regime_assets.library.universe.file import Universe, UniverseError, load_universe
+from regime_assets.library.universe.folder import BrokenUniverse, Universes, load_universes
 from regime_assets.library.universe.sections import (
     HORIZONS,
     FundamentalsChoice,
@@ -12,6 +13,7 @@ from regime_assets.library.universe.sections import (
 
 __all__ = [
     "HORIZONS",
+    "BrokenUniverse",
     "FundamentalsChoice",
     "Horizon",
     "KafkaChoice",
@@ -19,6 +21,7 @@ __all__ = [
     "StreamChoice",
     "Universe",
     "UniverseError",
+    "Universes",
     "load_universe",
     "load_universes",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -173,23 +173,6 @@ def load_universe(path: Path) -> Universe:
             name = ".".join(map(str, place)) or "universe"
             problems.append(f"{path}:{_line_of(root, place)}: {name}: {problem['msg']}")
         raise UniverseError("\n".join(problems)) from error
-
-
-def load_universes(folders: Iterable[Path]) -> tuple[Universe, ...]:
-    """All universes of `folders`, sorted by file name.
-
-    Raises:
-        UniverseError: a file is not valid, or two files give the same name.
-    """
-    universes: dict[str, Universe] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.yaml")):
-            universe = load_universe(path)
-            # A file system may not tell upper from lower case, and each universe has files of its name.
-            if universe.name.lower() in map(str.lower, universes):
-                raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
-            universes[universe.name] = universe
-    return tuple(universes.values())
 
 
 def _repeated(values: Sequence[str]) -> set[str]:

@@ -148,7 +148,7 @@ def test_dqn_is_updated_within_the_bound_too() -> None:
 
 
 def test_a_universe_turns_it_on(tmp_path: Path) -> None:
-    shipped = next(universe for universe in load_universes([UNIVERSES]) if universe.name == "us_large_cap")
+    shipped = load_universes([UNIVERSES]).named("us_large_cap")
     refit = shipped.refit.model_copy(update={"policy_updates": "online"})
     designs = [
         Workspace(universe, Home(tmp_path)).design

@@ -78,12 +78,26 @@ def test_two_files_cannot_share_a_name(tmp_path: Path) -> None:
     written(tmp_path, VALID, "a.yaml")
     for name in ("tiny", "TINY"):
         written(tmp_path, VALID.replace("name: tiny", f"name: {name}"), "b.yaml")
+        universes = load_universes([tmp_path])
+        assert len(universes.loaded) == 1
+        assert [broken.name for broken in universes.broken] == ["b"]
         with pytest.raises(UniverseError, match="already taken"):
-            load_universes([tmp_path])
+            universes.named("b")
+
+
+def test_a_file_that_does_not_load_is_told_and_the_others_work(tmp_path: Path) -> None:
+    written(tmp_path, VALID, "good.yaml")
+    written(tmp_path, VALID.replace("first_partition", "frist_partition"), "asia.yaml")
+    universes = load_universes([tmp_path])
+    assert universes.named("tiny") is universes.loaded[0]
+    with pytest.raises(UniverseError, match=r"(?s)asia does not load: .*asia.yaml:\d+: frist_partition"):
+        universes.named("asia")
+    with pytest.raises(UniverseError, match=r"(?s)there is no universe nine.*asia does not load"):
+        universes.named("nine")
 
 
 def test_the_shipped_universes_are_valid() -> None:
-    assert "us_large_cap" in [universe.name for universe in load_universes([SHIPPED_UNIVERSES])]
+    assert "us_large_cap" in [universe.name for universe in load_universes([SHIPPED_UNIVERSES]).loaded]
 
 
 FACTS = f"""{VALID}macro:

@@ -109,15 +109,6 @@ def test_the_cache_is_made_anew_when_it_runs_out(tmp_path: Path) -> None:
     assert cached.read_bytes() != written
 
 
-def test_an_edited_cache_is_not_believed(tmp_path: Path) -> None:
-    load_calendar("XNYS", START, tmp_path, TODAY)
-    (cached,) = tmp_path.iterdir()
-    document = json.loads(cached.read_text())
-    document["sessions"].remove("2022-07-05")
-    cached.write_text(json.dumps(document))
-    assert load_calendar("XNYS", START, tmp_path, TODAY).is_session(date(2022, 7, 5))
-
-
 @pytest.mark.parametrize("name", ["XSHG", "XSES", "XBOM"])
 def test_a_calendar_that_ends_within_a_year_goes_on_with_usual_weekdays_and_says_so(tmp_path: Path, name: str) -> None:
     today = date(2026, 11, 25)

@@ -6,13 +6,12 @@ import dagster as dg
 from pydantic import Field
 
 from regime_assets.assets.lane import Lane
+from regime_assets.library.model_kinds import RETRAINED
 from regime_assets.library.universe import HORIZONS
 from regime_assets.resources import DataHome
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-FITTED_ASSETS = ("vae", "gmm", "rl_policy")
 
 
 class RollBackConfig(dg.Config):
@@ -65,7 +64,7 @@ def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
 
 def full_retrain(lane: Lane) -> dict[str, Any]:
     """The run config under which every model of a lane is trained from scratch."""
-    return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in FITTED_ASSETS}}
+    return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in RETRAINED}}
 
 
 def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:

@@ -8,9 +8,10 @@ import dagster as dg
 from regime_assets.assets.lane import Lane
 from regime_assets.library.cadence import refit_due
 from regime_assets.library.market.calendar import TradingCalendar
+from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.universe import HORIZONS, Horizon
 
-REFIT_ASSETS = ("vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion")
+REFIT_ASSETS = (*KINDS, "backtest_report", "promotion")
 
 
 def refitted(lane: Lane, session: date, calendar: TradingCalendar, instance: dg.DagsterInstance) -> list[Horizon]:

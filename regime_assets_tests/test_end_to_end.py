@@ -104,7 +104,7 @@ def fingerprint(workspace: Workspace) -> dict[str, object]:
                 found[f"{horizon} {session} {kind}"] = workspace.lineage(horizon).require(kind, session).sha256
         for version in workspace.registry.versions(model_name("tiny", horizon)):
             found[f"{horizon} bundle {version.session}"] = version.sha256
-    for table in ("decisions", "daily_signal", "judgements", "drift_report", "latents", "live_performance"):
+    for table in ("decisions", "daily_signal", "judgements", "drift_report", "regime_path", "live_performance"):
         rows = workspace.database.query(f"SELECT * FROM {table} ORDER BY ALL")
         found[table] = rows.to_json(double_precision=15)
     return found

@@ -8,7 +8,6 @@ predecessor.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,24 +17,17 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.steps.fits import Refit
-    from regime_assets.library.workspace import Workspace
+    from regime_assets.library.recipe import Fitted
 
 
 def gmm(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits mixture and persistence."""
     return fitting_asset(
-        lane, "gmm", description=__doc__, kinds={"numpy", "mlflow"}, after="latents", fit=_fit, pictures=_pictures
+        lane, "gmm", description=__doc__, labels={"numpy", "mlflow"}, after="latents", pictures=_pictures
     )
 
 
-def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.steps.fits import refit_regimes
-
-    return refit_regimes(workspace, horizon, session, full_retrain=full_retrain)
-
-
-def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
+def _pictures(fitted: "Fitted[Any]") -> Mapping[str, dg.MetadataValue]:
     from regime_assets.library.report.figures import latent_map, regime_ribbon
 
     path, level = fitted.path, (1 + fitted.training.market_returns).cumprod()

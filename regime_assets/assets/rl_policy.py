@@ -5,7 +5,6 @@ at no tilt. Whether it or the rule itself serves is decided by the gate, on sess
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,24 +14,17 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.steps.fits import Refit
-    from regime_assets.library.workspace import Workspace
+    from regime_assets.library.recipe import Fitted
 
 
 def rl_policy(lane: Lane) -> dg.AssetsDefinition:
     """The asset that trains the policy."""
     return fitting_asset(
-        lane, "rl_policy", description=__doc__, kinds={"pytorch", "mlflow"}, after="gmm", fit=_fit, pictures=_pictures
+        lane, "rl_policy", description=__doc__, labels={"pytorch", "mlflow"}, after="gmm", pictures=_pictures
     )
 
 
-def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.steps.fits import refit_policy
-
-    return refit_policy(workspace, horizon, session, full_retrain=full_retrain)
-
-
-def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
+def _pictures(fitted: "Fitted[Any]") -> Mapping[str, dg.MetadataValue]:
     from regime_assets.library.report.figures import reward_curves
 
     return {"reward_curves": picture(reward_curves(fitted.fit.curves), "reward and entropy while training")}

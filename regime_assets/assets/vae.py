@@ -5,7 +5,6 @@ run config says so. Posterior collapse and reconstruction loss are checked; a VA
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,30 +14,17 @@ from regime_assets.assets.lane import Lane
 from regime_assets.metadata import picture
 
 if TYPE_CHECKING:
-    from regime_assets.library.steps.fits import Refit
-    from regime_assets.library.workspace import Workspace
+    from regime_assets.library.recipe import Fitted
 
 
 def vae(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits the VAE."""
     return fitting_asset(
-        lane,
-        "vae",
-        description=__doc__,
-        kinds={"pytorch", "mlflow"},
-        after="validated_window",
-        fit=_fit,
-        pictures=_pictures,
+        lane, "vae", description=__doc__, labels={"pytorch", "mlflow"}, after="validated_window", pictures=_pictures
     )
 
 
-def _fit(workspace: "Workspace", horizon: Any, session: date, full_retrain: bool) -> "Refit[Any]":
-    from regime_assets.library.steps.fits import refit_vae
-
-    return refit_vae(workspace, horizon, session, full_retrain=full_retrain)
-
-
-def _pictures(fitted: "Refit[Any]") -> Mapping[str, dg.MetadataValue]:
+def _pictures(fitted: "Fitted[Any]") -> Mapping[str, dg.MetadataValue]:
     from regime_assets.library.report.figures import loss_curves
 
     return {"loss_curves": picture(loss_curves(fitted.fit.curves), "loss, ELBO parts and active units by epoch")}

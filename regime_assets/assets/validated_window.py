@@ -9,7 +9,6 @@ that was known then.
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.library.workspace import WINDOWS_TABLE
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
@@ -38,20 +37,19 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
         from regime_assets.library.market.fact_features import FactFeatureError
         from regime_assets.library.market.window import WindowError
         from regime_assets.library.report.figures import feature_heatmap
+        from regime_assets.library.steps.validated_window import validate_window
 
         workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
             try:
-                window = workspace.read_window(lane.horizon, session)
-                training = workspace.featured(window)
+                validated = validate_window(workspace, lane.horizon, session)
             except (WindowError, FactFeatureError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
+            window, training = validated.window, validated.training
             seasoned = cross_section(window.prices, workspace.design.features)[-1]
-            rows = training.to_frame()
-            workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(lane.horizon, session), rows)
             metadata = figures(
                 {
-                    "dagster/row_count": len(rows),
+                    "dagster/row_count": len(training.sessions),
                     "cross_section": int(seasoned.sum()),
                     "newest_sample_weight": float(training.sample_weight[-1]),
                     "market_volatility": float(

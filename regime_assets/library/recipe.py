@@ -1,26 +1,157 @@
-"""One refit of all models on one training set: what an asset run does over several steps, in one call.
+"""The chain of one session: features → VAE → latents → regimes → policy, each from its last accepted ancestor.
 
-The walk-forward engine and the proofs use it; the assets call the same functions one step at a time.
+The graph, the walk-forward, the first replay and the proofs all fit by these functions, so that a model that one of
+them refuses is refused by the others too. What differs is the `ModelStore`: a lineage on the disk, or memory.
+
+A model is fitted on the session's own models below it and starts from the newest accepted model of its own kind. A
+model that breaks a blocking rule is kept with its reason and goes no further: what stands on it is not fitted for that
+session, and later sessions start from the accepted ones before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
+from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
+from regime_assets.library.encoders.encoding import Encoder, Encoding, assess_encoding, axes_obstacle, encode_window
+from regime_assets.library.encoders.mlp_vae_training import VaeFit, assess_vae, fit_vae, warm_start_obstacle
 from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
-from regime_assets.library.policies.training import train_policy
-from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath, fit_regimes, observations
+from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
+from regime_assets.library.regimes.regime_model import (
+    RegimeFit,
+    RegimeModel,
+    RegimePath,
+    fit_regimes,
+    observations,
+    predecessor_obstacle,
+)
+from regime_assets.library.regimes.stability import assess_stability, compare_regimes
 from regime_assets.library.trading.decided import weight_columns
 from regime_assets.library.trading.tape import MarketTape
+from regime_assets.library.universe.gate_settings import StabilitySettings
+
+if TYPE_CHECKING:
+    from regime_assets.library.encoders.mlp_vae import Vae
 
 SeedOf = Callable[[str], int]
 """The seed of one fit from the name of its asset."""
+
+FitT = TypeVar("FitT")
+
+
+class NotAcceptedError(Exception):
+    """A session has no accepted model of a kind, so that nothing can stand on it; the message says why."""
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """An accepted model of an earlier session.
+
+    Attributes:
+        session: the last session that it has seen.
+        model: as `ModelStore` has it of its kind.
+        sha256: its hash where it is stored; empty in memory.
+    """
+
+    session: date
+    model: Any
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[FitT]):
+    """A fitted model with its verdict.
+
+    Attributes:
+        kind: which of the session's models.
+        session: the last session that it has seen.
+        fit: the model (`fit.model`) with its figures and, of some kinds, its curves.
+        seed: of the fit.
+        parent: what it started from; None when it began anew.
+        outcomes: the rules that it was held against.
+        training: what it was fitted on.
+        path: what the regimes say of the window, for the kinds that have one.
+        notes: what a reader must know of how it came about, such as an ancestor that could not be used.
+    """
+
+    kind: Kind
+    session: date
+    fit: FitT
+    seed: int
+    parent: Ancestor | None
+    outcomes: tuple[RuleOutcome, ...]
+    training: TrainingSet
+    path: RegimePath | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no blocking rule failed."""
+        return accepted(self.outcomes)
+
+    @property
+    def refusal(self) -> str:
+        """Why it is not accepted; empty when it is."""
+        return refusal(self.outcomes)
+
+
+class ModelStore(Protocol):
+    """Where fitted models are kept, and found again: `Vae`, `Encoder`, `RegimeModel` and `Policy`, in their order."""
+
+    def ancestor(self, kind: Kind, before: date) -> tuple[Ancestor | None, tuple[str, ...]]:
+        """The newest accepted model of a session before, and what was passed over to find it, one note each."""
+        ...
+
+    def accepted(self, kind: Kind, session: date) -> Any:
+        """The session's own model.
+
+        Raises:
+            NotAcceptedError: there is none, or it was not accepted.
+        """
+        ...
+
+    def path(self, session: date) -> RegimePath:
+        """What the session's own regimes say of its window.
+
+        Raises:
+            NotAcceptedError: as `accepted`.
+        """
+        ...
+
+    def keep(self, fitted: Fitted[Any]) -> None:
+        """Keep a model with its verdict."""
+        ...
+
+
+@dataclass(frozen=True)
+class SessionFit:
+    """One session's fits: what all of them share.
+
+    Attributes:
+        session: the last session that is seen.
+        training: what is fitted on.
+        design: every setting.
+        models: where ancestors come from and models go to.
+        seed_of: the seeds by asset.
+        full_retrain: VAE and policy start from scratch; the regimes keep their identity (`fit_regimes`).
+        stability: what a refit of the regimes may change.
+    """
+
+    session: date
+    training: TrainingSet
+    design: Design
+    models: ModelStore
+    seed_of: SeedOf
+    full_retrain: bool
+    stability: StabilitySettings
 
 
 @dataclass(frozen=True)
@@ -29,6 +160,37 @@ class FittedModels:
 
     regimes: RegimeModel
     policy: Policy
+
+
+def fit_model(kind: Kind, at: SessionFit) -> Fitted[Any]:
+    """Fit one of the session's models and keep it.
+
+    Raises:
+        NotAcceptedError: what it stands on was not accepted.
+    """
+    fitted = _FITS[kind](at)
+    at.models.keep(fitted)
+    return fitted
+
+
+def fit_session(at: SessionFit, *, keep_policy: bool = False) -> tuple[FittedModels | None, str]:
+    """Fit all models of a session.
+
+    Args:
+        at: the session.
+        keep_policy: leave the last accepted policy as it is, where there is one.
+
+    Returns:
+        The models that decide, and an empty text; or None and what was refused, with the reason.
+    """
+    kept, _ = at.models.ancestor("rl_policy", at.session) if keep_policy else (None, ())
+    for kind in KINDS:
+        if kind == "rl_policy" and kept is not None:
+            return FittedModels(at.models.accepted("gmm", at.session), kept.model), ""
+        fitted = fit_model(kind, at)
+        if not fitted.accepted:
+            return None, f"{kind} of {at.session} was not accepted: {fitted.refusal}"
+    return FittedModels(at.models.accepted("gmm", at.session), at.models.accepted("rl_policy", at.session)), ""
 
 
 def build_tape(training: TrainingSet, path: RegimePath) -> MarketTape:
@@ -42,53 +204,6 @@ def build_tape(training: TrainingSet, path: RegimePath) -> MarketTape:
     )
 
 
-def refit(
-    training: TrainingSet,
-    previous: FittedModels | None,
-    design: Design,
-    seed_of: SeedOf,
-    *,
-    full_retrain: bool,
-    keep_policy: bool = False,
-) -> FittedModels:
-    """Refit VAE, regimes and policy, each from its previous state where there is one.
-
-    Args:
-        training: what to fit on.
-        previous: the models before.
-        design: every setting.
-        seed_of: the seeds by asset.
-        full_retrain: VAE and policy start from scratch; the regimes keep their identity (`fit_regimes`).
-        keep_policy: leave the previous policy as it was, where there is one.
-    """
-    before = previous.regimes if previous else None
-    vae = fit_vae(
-        training.features,
-        training.sample_weight,
-        design.vae,
-        seed_of("vae"),
-        previous=before.vae if before else None,
-        full_retrain=full_retrain,
-    )
-    regimes = fit_regimes(
-        vae.model,
-        training.features,
-        training.market_returns.to_numpy(),
-        training.sample_weight,
-        design.mixture,
-        design.persistence,
-        seed_of("gmm"),
-        before,
-        design.identity,
-    )
-    kept = previous.policy if previous else None
-    if kept is not None and keep_policy:
-        return FittedModels(regimes.model, kept)
-    tape = build_tape(training, regimes.model.infer(training.features))
-    policy = train_policy(tape, design.policy, seed_of("rl_policy"), kept, full_retrain=full_retrain)
-    return FittedModels(regimes.model, policy.model)
-
-
 def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Sequence[str]) -> pd.DataFrame:
     """What the models decide on the sessions of rows [first, T), from those rows and earlier ones.
 
@@ -98,13 +213,20 @@ def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Se
         symbols: (N,) what is traded, in the order of the policy's base weights.
 
     Returns:
+        Frame as `decisions`.
+    """
+    return decisions(models.policy, models.regimes.infer(features), first, symbols)
+
+
+def decisions(policy: Policy, path: RegimePath, first: int, symbols: Sequence[str]) -> pd.DataFrame:
+    """What a policy decides on the sessions of rows [first, T) of a path.
+
+    Returns:
         Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
         policy_exposure, reconstruction_error, and the weights of both by instrument (`trading.decided`).
     """
-    path = models.regimes.infer(features)
-    weights = models.policy.decide(observations(path), path.rule_exposure)[first:]
-    action = models.policy.action
-    rule = action.weights(action.at_rule(path.rule_exposure))[first:]
+    weights = policy.decide(observations(path), path.rule_exposure)[first:]
+    rule = policy.action.weights(policy.action.at_rule(path.rule_exposure))[first:]
     return pd.DataFrame(
         {
             "regime": path.states[first:],
@@ -117,3 +239,86 @@ def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Se
         },
         index=path.sessions[first:],
     )
+
+
+def _fit_vae(at: SessionFit) -> Fitted[VaeFit]:
+    settings, features = at.design.vae, at.training.features
+    parent, notes = _parent(at, "vae", lambda model: warm_start_obstacle(model, features, settings))
+    seed = at.seed_of("vae")
+    fit = fit_vae(
+        features,
+        at.training.sample_weight,
+        settings,
+        seed,
+        previous=parent.model if parent else None,
+        full_retrain=at.full_retrain,
+    )
+    used = parent if fit.warm_started else None
+    return Fitted("vae", at.session, fit, seed, used, assess_vae(fit, settings), at.training, notes=notes)
+
+
+def _fit_latents(at: SessionFit) -> Fitted[Encoding]:
+    vae: Vae = at.models.accepted("vae", at.session)
+    parent, notes = _parent(at, "latents", lambda reference: axes_obstacle(reference, vae))
+    fit = encode_window(vae, parent.model if parent else None, at.training.features)
+    return Fitted("latents", at.session, fit, 0, parent, assess_encoding(fit), at.training, notes=notes)
+
+
+def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
+    encoder: Encoder = at.models.accepted("latents", at.session)
+
+    def obstacle(model: RegimeModel) -> str:
+        # A refit that is held back entirely serves its predecessor, autoencoder and all: it must be of this shape.
+        shape = warm_start_obstacle(model.vae, at.training.features, at.design.vae)
+        return shape or predecessor_obstacle(model, at.design.mixture)
+
+    parent, notes = _parent(at, "gmm", obstacle)
+    previous: RegimeModel | None = parent.model if parent else None
+    seed = at.seed_of("gmm")
+    fit = fit_regimes(
+        encoder,
+        at.training.features,
+        at.training.market_returns.to_numpy(),
+        at.training.sample_weight,
+        at.design.mixture,
+        at.design.persistence,
+        seed,
+        previous,
+        at.design.identity,
+    )
+    stability = compare_regimes(previous, fit.model, at.training.features) if previous else None
+    outcomes = assess_stability(fit, stability, at.stability)
+    path = fit.model.infer(at.training.features)
+    return Fitted("gmm", at.session, fit, seed, parent, outcomes, at.training, path, notes)
+
+
+def _fit_policy(at: SessionFit) -> Fitted[PolicyFit]:
+    path = at.models.path(at.session)
+    parent, notes = at.models.ancestor("rl_policy", at.session)
+    seed, settings = at.seed_of("rl_policy"), at.design.policy
+    tape = build_tape(at.training, path)
+    fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
+    if parent and not fit.warm_started and not at.full_retrain:
+        notes = (*notes, _without(at, "rl_policy", parent, fit.cold_reason))
+    used, outcomes = parent if fit.warm_started else None, assess_policy(fit, tape, settings)
+    return Fitted("rl_policy", at.session, fit, seed, used, outcomes, at.training, path, notes)
+
+
+def _parent(at: SessionFit, kind: Kind, obstacle: Callable[[Any], str]) -> tuple[Ancestor | None, tuple[str, ...]]:
+    """The ancestor to start from, unless something about it does not fit any more; then none, and a note why."""
+    found, notes = at.models.ancestor(kind, at.session)
+    if found is not None and (why := obstacle(found.model)):
+        return None, (*notes, _without(at, kind, found, why))
+    return found, notes
+
+
+def _without(at: SessionFit, kind: Kind, found: Ancestor, why: str) -> str:
+    return f"{kind} of {at.session} begins without a predecessor: that of {found.session} does not fit, {why}"
+
+
+_FITS: dict[Kind, Callable[[SessionFit], Fitted[Any]]] = {
+    "vae": _fit_vae,
+    "latents": _fit_latents,
+    "gmm": _fit_regimes,
+    "rl_policy": _fit_policy,
+}

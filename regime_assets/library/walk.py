@@ -3,13 +3,15 @@
 A model refitted on sessions up to and including R decides the sessions from R to the one before the next refit. What
 the decision of session s earns lies after s (`FILL_DELAY`), so no decision is scored on data that its model has seen.
 An embargo leaves more sessions out between the two. What a fit holds out for itself, it purges itself.
-A refit needs nothing but the models before it and its position, so that a run can go on from any stored segment.
+A refit that is not accepted costs its segment nothing but the refit: the last accepted models decide. A refit needs
+nothing but what the one before it handed on and its position, so that a run can go on from any stored segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -19,11 +21,16 @@ from regime_assets.library.design import Design
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Expanding, Rolling, window_weights
-from regime_assets.library.recipe import FittedModels, decide, refit
+from regime_assets.library.memory_models import MemoryModels
+from regime_assets.library.model_kinds import Kind
+from regime_assets.library.recipe import Ancestor, FittedModels, SessionFit, decide, fit_session
+from regime_assets.library.universe.gate_settings import StabilitySettings
+
+SHIPPED_STABILITY = StabilitySettings()
 
 
 class WalkForwardError(Exception):
-    """The history does not hold what the walk-forward needs, or a cadence is none."""
+    """The history does not hold what the walk-forward needs, no refit was accepted, or a cadence is none."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +82,41 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What a refit hands on to the next one.
+
+    Attributes:
+        models: the last accepted set, which decides.
+        session: the newest session that these models have seen.
+        ancestors: the newest accepted model of each kind, from which the next refit starts.
+    """
+
+    models: FittedModels
+    session: date
+    ancestors: Mapping[Kind, Ancestor]
+
+
+@dataclass(frozen=True)
 class Segment:
-    """What one refit decided, and the models that the next one continues from.
+    """What was decided from one refit on, and what the next one continues from.
 
     Attributes:
         session: the refit session.
+        carried: what goes on.
         decided: `decide`'s columns and `model_session`, index `session`.
+        refused: what of the refit was not accepted, and why; empty when all was.
     """
 
     step: Step
     session: pd.Timestamp
-    models: FittedModels
+    carried: Carried
     decided: pd.DataFrame
+    refused: str
+
+    @property
+    def models(self) -> FittedModels:
+        """The models that decided."""
+        return self.carried.models
 
 
 def schedule(total: int, settings: WalkForwardSettings) -> tuple[Step, ...]:
@@ -117,35 +147,49 @@ def replay(
     design: Design,
     steps: tuple[Step, ...],
     seed_name: tuple[str, ...],
-    models: FittedModels | None = None,
+    carried: Carried | None = None,
     on_refit: Callable[[int, int, pd.Timestamp], None] | None = None,
+    stability: StabilitySettings = SHIPPED_STABILITY,
 ) -> Iterator[Segment]:
-    """Carry out `steps` one after the other.
+    """Carry out `steps` one after the other; those before the first accepted refit decide nothing.
 
     Args:
-        training, shape, design, seed_name, on_refit: as `walk_forward`.
+        training, shape, design, seed_name, on_refit, stability: as `walk_forward`.
         steps: the schedule, or what is left of it.
-        models: those of the step before the first of `steps`; None at the start.
+        carried: what the step before the first of `steps` handed on; None at the start.
+
+    Raises:
+        WalkForwardError: no refit of the schedule was accepted.
     """
+    store, refused = MemoryModels(carried.ancestors if carried else None), ""
     for step in steps:
         session = training.sessions[step.position]
         if on_refit:
             on_refit(step.number, step.total, session)
         first, weights = shape_rows(training.sessions[: step.newest + 1], shape)
         seen = training.slice(first, step.newest + 1, weights)
-        day = session.date().isoformat()
-        models = refit(
-            seen,
-            models,
-            design,
-            lambda asset, day=day: derive_seed(*seed_name, day, asset),
+        newest, day = training.sessions[step.newest].date(), session.date().isoformat()
+        fit = SessionFit(
+            session=newest,
+            training=seen,
+            design=design,
+            models=store,
+            seed_of=lambda asset, day=day: derive_seed(*seed_name, day, asset),
             full_retrain=step.full_retrain,
-            keep_policy=not step.policy,
+            stability=stability,
         )
-        symbols = [str(symbol) for symbol in training.traded_returns.columns]
-        decided = decide(models, training.features.iloc[first : step.stop], step.position - first, symbols)
-        decided = decided.assign(model_session=training.sessions[step.newest]).rename_axis("session")
-        yield Segment(step, session, models, decided)
+        models, refused = fit_session(fit, keep_policy=not step.policy)
+        if models is not None:
+            carried = Carried(models, newest, store.newest)
+        elif carried is not None:
+            carried = Carried(carried.models, carried.session, store.newest)
+        if carried is not None:
+            symbols, rows = list(map(str, training.traded_returns.columns)), training.features.iloc[first : step.stop]
+            decided = decide(carried.models, rows, step.position - first, symbols)
+            decided = decided.assign(model_session=pd.Timestamp(carried.session)).rename_axis("session")
+            yield Segment(step, session, carried, decided, refused)
+    if carried is None:
+        raise WalkForwardError(f"no refit was accepted; the last one: {refused}")
 
 
 def walk_forward(
@@ -155,6 +199,8 @@ def walk_forward(
     settings: WalkForwardSettings,
     seed_name: tuple[str, ...],
     on_refit: Callable[[int, int, pd.Timestamp], None] | None = None,
+    on_refused: Callable[[str], None] | None = None,
+    stability: StabilitySettings = SHIPPED_STABILITY,
 ) -> pd.DataFrame:
     """Decide the last `settings.sessions` sessions of `training`, each by a model fitted before.
 
@@ -163,17 +209,23 @@ def walk_forward(
         shape: rolling or expanding window.
         seed_name: what the seeds derive from, besides refit date and asset.
         on_refit: called with (number, total, refit session) before each refit, for progress.
+        on_refused: called with what was not accepted, and why.
+        stability: what a refit of the regimes may change.
 
     Returns:
         One row a session, index `session`: `decide`'s columns and `model_session`, the newest session that the
         deciding model has seen.
 
     Raises:
-        WalkForwardError: fewer than `minimum_training` sessions precede the first decision.
+        WalkForwardError: fewer than `minimum_training` sessions precede the first decision, or no refit was accepted.
     """
     steps = schedule(len(training.sessions), settings)
-    segments = replay(training, shape, design, steps, seed_name, on_refit=on_refit)
-    return pd.concat([segment.decided for segment in segments])
+    decided: list[pd.DataFrame] = []
+    for segment in replay(training, shape, design, steps, seed_name, on_refit=on_refit, stability=stability):
+        if segment.refused and on_refused:
+            on_refused(segment.refused)
+        decided.append(segment.decided)
+    return pd.concat(decided)
 
 
 def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[int, NDArray[np.float64]]:

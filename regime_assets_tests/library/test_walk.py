@@ -10,8 +10,10 @@ from regime_assets.library.determinism import derive_seed
 from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Rolling
+from regime_assets.library.memory_models import MemoryModels
 from regime_assets.library.policies.settings import PolicySettings
-from regime_assets.library.recipe import FittedModels, decide, refit
+from regime_assets.library.recipe import SessionFit, decide, fit_session
+from regime_assets.library.universe.gate_settings import StabilitySettings
 from regime_assets.library.walk import (
     WalkForwardError,
     WalkForwardSettings,
@@ -91,13 +93,21 @@ def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another()
     design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
     track = walk_forward(history, Rolling(3650), design, WalkForwardSettings(60, 30, 200), ("made", "up"))
 
-    models: FittedModels | None = None
+    store = MemoryModels()
     for position in (270, 300):
         seen = history.slice(0, position + 1, np.ones(position + 1))
-        day = f"{history.sessions[position]:%Y-%m-%d}"
-        models = refit(
-            seen, models, design, lambda asset, day=day: derive_seed("made", "up", day, asset), full_retrain=not models
+        day = history.sessions[position].date()
+        fit = SessionFit(
+            session=day,
+            training=seen,
+            design=design,
+            models=store,
+            seed_of=lambda asset, day=day: derive_seed("made", "up", day.isoformat(), asset),
+            full_retrain=position == 270,
+            stability=StabilitySettings(),
         )
+        models, refused = fit_session(fit)
+        assert models is not None, refused
         decided = decide(models, history.features.iloc[: position + 30], position, ["X"])
         pd.testing.assert_frame_equal(
             track.loc[decided.index, decided.columns], decided, check_exact=True, check_names=False, check_freq=False

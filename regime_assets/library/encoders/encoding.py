@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.encoders.alignment import Alignment, align_latents, assess_alignment, identity_alignment
 from regime_assets.library.encoders.mlp_vae import Vae
 
@@ -26,6 +28,20 @@ class Encoder:
     def encode(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Aligned latents (T, L) of features (T, F)."""
         return self.alignment.apply(self.vae.encode(features))
+
+    def to_parts(self) -> Parts:
+        """Both taken apart."""
+        vae, alignment = self.vae.to_parts(), self.alignment.to_parts()
+        arrays = prefixed("vae", vae.arrays) | prefixed("alignment", alignment.arrays)
+        return Parts(arrays, {"vae": vae.document, "alignment": alignment.document})
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """The encoder that `to_parts` took apart."""
+        return cls(
+            Vae.from_parts(Parts(below("vae", parts.arrays), parts.document["vae"])),
+            Alignment.from_parts(Parts(below("alignment", parts.arrays), parts.document["alignment"])),
+        )
 
 
 @dataclass(frozen=True)
@@ -46,13 +62,6 @@ class Encoding:
     reconstruction_error: NDArray[np.float64]
     figures: dict[str, float]
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a session, as it is stored."""
-        frame = pd.DataFrame(self.latents, columns=[f"z{i}" for i in range(self.latents.shape[1])])
-        frame.insert(0, "session", self.sessions)
-        frame["reconstruction_error"] = self.reconstruction_error
-        return frame
-
 
 def encode_window(vae: Vae, reference: Encoder | None, features: pd.DataFrame) -> Encoding:
     """Encode `features` on the axes of `reference`, or on the VAE's own where there is no predecessor."""
@@ -66,6 +75,14 @@ def encode_window(vae: Vae, reference: Encoder | None, features: pd.DataFrame) -
         "newest_reconstruction_error": float(error[-1]),
     }
     return Encoding(alignment, pd.DatetimeIndex(features.index), alignment.apply(own), error, figures)
+
+
+def axes_obstacle(reference: Encoder, vae: Vae) -> str:
+    """Why the axes of `reference` mean nothing to the latents of `vae`; empty when they do."""
+    if reference.vae.feature_names != vae.feature_names:
+        return "it reads other features"
+    before, now = reference.vae.settings.n_latents, vae.settings.n_latents
+    return "" if before == now else f"it has {before} latents and the VAE has {now}"
 
 
 def assess_encoding(encoding: Encoding) -> tuple[RuleOutcome, ...]:

@@ -80,8 +80,8 @@ def fit_vae(
     if len(features) < settings.fewest_sessions:
         raise VaeError(f"{len(features)} sessions in the window, at least {settings.fewest_sessions} are needed")
     start = None if full_retrain else previous
-    if start is not None:
-        _require_same_shape(start, names, settings)
+    if start is not None and (obstacle := warm_start_obstacle(start, features, settings)):
+        raise VaeError(f"a warm start is not possible: {obstacle}")
     scaler = start.scaler if start is not None else fit_scaler(features, sample_weight, settings.clip)
     roles = validation_split(pd.DatetimeIndex(features.index), settings)
     sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
@@ -119,13 +119,19 @@ def validation_split(sessions: pd.DatetimeIndex, settings: VaeSettings) -> Roles
     return held_out, learned
 
 
-def _require_same_shape(previous: Vae, names: tuple[str, ...], settings: VaeSettings) -> None:
+def warm_start_obstacle(previous: Vae, features: pd.DataFrame, settings: VaeSettings) -> str:
+    """Why the previous model's weights cannot be the start on these features; empty when they can."""
+    names = tuple(str(column) for column in features.columns)
     if previous.feature_names != names:
-        raise VaeError(f"the previous model reads {list(previous.feature_names)}, the window has {list(names)}")
+        gone = [name for name in previous.feature_names if name not in names]
+        new = [name for name in names if name not in previous.feature_names]
+        changed = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(new)}"] * bool(new)
+        return f"the features are now {' and '.join(changed) or 'in another order'}"
     for field in ("sequence_length", "hidden", "n_latents", "clip"):
         before, now = getattr(previous.settings, field), getattr(settings, field)
         if before != now:
-            raise VaeError(f"a warm start needs {field} = {before} of the previous model, not {now}")
+            return f"{field} was {before} and is {now}"
+    return ""
 
 
 def _train(

@@ -79,11 +79,11 @@ class TrainingSet:
         )
 
     def slice(self, first: int, stop: int, sample_weight: NDArray[np.float64]) -> TrainingSet:
-        """Rows [first, stop) under new weights, which are scaled to mean 1."""
+        """Rows [first, stop) under new weights, which have mean 1."""
         return TrainingSet(
             features=self.features.iloc[first:stop],
             traded_returns=self.traded_returns.iloc[first:stop],
-            sample_weight=sample_weight / sample_weight.mean(),
+            sample_weight=sample_weight,
             data_hash=self.data_hash,
         )
 

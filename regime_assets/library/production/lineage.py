@@ -11,15 +11,19 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
 from regime_assets.library.artifact import Parts, read_artifact, write_artifact
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
+from regime_assets.library.regimes.regime_model import RegimePath
 
 MODELS_TABLE = "models"
 OUTCOMES_TABLE = "rule_outcomes"
+PATHS_TABLE = "regime_path"
 
 
 class LineageError(Exception):
@@ -86,6 +90,59 @@ class Lineage:
         key = {name: value for name, value in self._key(kind, session).items() if name != "kind"}
         return self._database.read_partition(f"{kind}_curves", key)
 
+    def record_path(self, session: date, path: RegimePath) -> None:
+        """Store what the session's regimes say of its window, a row a session of it."""
+        rows = pd.DataFrame(path.latents, columns=[f"z{i}" for i in range(path.latents.shape[1])])
+        for number in range(path.posteriors.shape[1]):
+            rows[f"posterior_{number}"] = path.posteriors[:, number]
+        rows.insert(0, "session", path.sessions)
+        rows["state"], rows["rule_exposure"] = path.states, path.rule_exposure
+        rows["reconstruction_error"], rows["names"] = path.reconstruction_error, ",".join(path.names)
+        self._database.replace_partition(PATHS_TABLE, self._path_key(session), rows)
+
+    def path(self, session: date) -> RegimePath:
+        """What `record_path` stored.
+
+        Raises:
+            LineageError: nothing was.
+        """
+        rows = self._database.read_partition(PATHS_TABLE, self._path_key(session), order_by="session")
+        if rows.empty:
+            raise LineageError(
+                f"the regimes' path of {self.universe}/{self.horizon}, {session} is not stored: materialize gmm again"
+            )
+        held = rows.dropna(axis=1, how="all")  # other designs of the same table have more latents or regimes
+
+        def numbered(prefix: str) -> NDArray[np.float64]:
+            count = sum(str(name).removeprefix(prefix).isdigit() for name in held.columns)
+            return held[[f"{prefix}{i}" for i in range(count)]].to_numpy(np.float64)
+
+        return RegimePath(
+            sessions=pd.DatetimeIndex(rows["session"].astype("datetime64[ns]")),
+            names=tuple(str(rows["names"].iloc[0]).split(",")),
+            latents=numbered("z"),
+            posteriors=numbered("posterior_"),
+            states=rows["state"].to_numpy(np.int64),
+            reconstruction_error=rows["reconstruction_error"].to_numpy(np.float64),
+            rule_exposure=rows["rule_exposure"].to_numpy(np.float64),
+        )
+
+    def record_unfitted(self, kind: str, session: date, reason: str) -> None:
+        """Store that a session has no model of `kind`, because something below it was not accepted."""
+        row = {
+            "sha256": "",
+            "parent": "",
+            "warm_started": False,
+            "seed": 0,
+            "data_hash": "",
+            "code_version": "",
+            "figures": "{}",
+            "accepted": False,
+            "refusal": reason,
+        }
+        self._database.replace_partition(MODELS_TABLE, self._key(kind, session), pd.DataFrame([row]))
+        self._database.delete_partition(OUTCOMES_TABLE, self._key(kind, session))
+
     def outcomes(self, subject: str, session: date) -> tuple[RuleOutcome, ...]:
         """The outcomes that `record_outcomes` stored; empty when there are none."""
         rows = self._database.read_partition(OUTCOMES_TABLE, self._key(subject, session))
@@ -132,6 +189,9 @@ class Lineage:
         """The model itself, its hash checked against the record."""
         folder = self._home.model(self.universe, self.horizon, record.kind, record.session)
         return read_artifact(folder, record.sha256)
+
+    def _path_key(self, session: date) -> dict[str, Any]:
+        return {"universe": self.universe, "horizon": self.horizon, "as_of": session}
 
     def _key(self, kind: str, session: date) -> dict[str, Any]:
         return {"universe": self.universe, "horizon": self.horizon, "kind": kind, "session": session}

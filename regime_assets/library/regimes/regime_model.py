@@ -45,6 +45,7 @@ __all__ = [
     "fit_regimes",
     "observation_names",
     "observations",
+    "predecessor_obstacle",
 ]
 
 Array = NDArray[np.float64]
@@ -245,6 +246,16 @@ def fit_regimes(
             figures |= persistence_figures(model.persistence, model.mixture.log_likelihoods(rows))
         figures |= {"update_step": update.step, "predecessor_kept": float(model is previous)}
     return RegimeFit(model, mixture, persistence, figures)
+
+
+def predecessor_obstacle(previous: RegimeModel, settings: MixtureSettings) -> str:
+    """Why regimes under these settings cannot begin at `previous`; empty when they can."""
+    mixture = previous.mixture
+    if mixture.n_regimes != settings.n_regimes:
+        return f"it has {mixture.n_regimes} regimes and {settings.n_regimes} are asked for"
+    if mixture.coordinates != settings.coordinates:
+        return f"its regimes lie in {mixture.coordinates} coordinates and not in {settings.coordinates} ones"
+    return ""
 
 
 def _unseen(sessions: pd.DatetimeIndex, fitted_through: str) -> int:

@@ -18,7 +18,7 @@ from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.report.page import write_report
 from regime_assets.library.research.walk_report import compose_walk, table_row
-from regime_assets.library.research.walk_store import MODEL_KINDS, StoredRun
+from regime_assets.library.research.walk_store import ARTIFACTS, StoredRun
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import WalkForwardError, WalkForwardSettings, replay
 from regime_assets.library.walk import schedule as schedule_of
@@ -137,19 +137,23 @@ def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
     workspace = run.workspace
     run.begin(clock.now())
     stored = run.segments()
-    done = 0 if stored.empty else int(stored["refit_session"].nunique())
+    steps = schedule_of(len(run.history.sessions), run.settings)
+    if not stored.empty:
+        newest = run.history.sessions.searchsorted(pd.Timestamp(stored["refit_session"].iloc[-1]))
+        steps = tuple(step for step in steps if step.position > newest)
     segments = replay(
         run.history,
         workspace.window_shape(run.horizon),
         workspace.design,
-        schedule_of(len(run.history.sessions), run.settings)[done:],
+        steps,
         (workspace.universe.name, run.horizon),
-        None if stored.empty else run.models(stored),
+        None if stored.empty else run.carried(stored),
         on_refit=lambda number, total, session: on_refit(number, total, session.date()),
+        stability=workspace.universe.stability,
     )
     for segment in segments:
         run.store(segment)
-    track = run.segments().drop(columns=["refit_session", *(f"{kind}_sha256" for kind in MODEL_KINDS)])
+    track = run.segments().drop(columns=["refit_session", *(f"{name}_sha256" for name in ARTIFACTS)])
     for column in ("session", "model_session"):
         track[column] = track[column].astype("datetime64[ns]")
     return track.set_index("session")

@@ -107,7 +107,7 @@ def future_perturbation(
     for history in histories:
         steps = schedule(len(history.sessions), counts)
         name = (workspace.universe.name, horizon, "proofs")
-        runs.append(list(replay(history, shape, workspace.design, steps, name)))
+        runs.append(list(replay(history, shape, workspace.design, steps, name, stability=workspace.universe.stability)))
     tracks = [pd.concat([segment.decided for segment in run]) for run in runs]
     known = [[_hashes(segment) for segment in run if segment.session <= last] for run in runs]
     later = [[_hashes(segment) for segment in run if segment.session > last] for run in runs]
@@ -185,7 +185,7 @@ def noise_earns_nothing(workspace: Workspace, returns: pd.DataFrame, settings: P
     for number in range(settings.noise_histories):
         name = (workspace.universe.name, "noise", str(number))
         history = _noise(workspace, volatility, 252 + settings.noise_sessions, derive_seed(*name))
-        track = walk_forward(history, shape, workspace.design, counts, name)
+        track = walk_forward(history, shape, workspace.design, counts, name, stability=workspace.universe.stability)
         earned, cost = history.traded_returns.loc[track.index], workspace.universe.cost
         for decider, net in nets.items():
             weights = weights_of(track, decider, [str(symbol) for symbol in earned.columns])

@@ -10,26 +10,31 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from regime_assets.library.artifact import read_artifact, write_artifact
+from regime_assets.library.artifact import Parts, below, prefixed, read_artifact, write_artifact
+from regime_assets.library.encoders.encoding import Encoder
+from regime_assets.library.encoders.mlp_vae import Vae
 from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.code_version import code_version
-from regime_assets.library.recipe import FittedModels
+from regime_assets.library.recipe import Ancestor, FittedModels
 from regime_assets.library.regimes.regime_model import RegimeModel
 from regime_assets.library.trading.decided import packed, unpacked
 from regime_assets.library.universe import Horizon
-from regime_assets.library.walk import Segment, WalkForwardSettings
+from regime_assets.library.walk import Carried, Segment, WalkForwardSettings
 from regime_assets.library.workspace import Workspace
 
 SEGMENTS = "walk_forward"
 RUNS = "walk_forward_runs"
-MODEL_KINDS = ("regimes", "policy")
+ARTIFACTS = ("regimes", "policy", "ancestors")
+"""What is kept of the newest refit: the two models that decide, and of the ancestors what these do not contain."""
 
 
 @dataclass(frozen=True)
@@ -77,29 +82,67 @@ class StoredRun:
         """The stored decisions by session, with the hashes of the models that took them; empty before the first."""
         return unpacked(self.workspace.database.read_partition(SEGMENTS, self.key, order_by="session"))
 
-    def models(self, segments: pd.DataFrame) -> FittedModels:
-        """The models of the newest of `segments`.
+    def carried(self, segments: pd.DataFrame) -> Carried:
+        """What the newest of `segments` handed on.
 
         Raises:
-            ArtifactError: they are not what was stored.
+            ArtifactError: it is not what was stored.
         """
         newest = segments.iloc[-1]
         folder = self.folder / f"{newest['refit_session']:%Y-%m-%d}"
-        regimes, policy = (read_artifact(folder / kind, str(newest[f"{kind}_sha256"])) for kind in MODEL_KINDS)
-        return FittedModels(RegimeModel.from_parts(regimes), Policy.from_parts(policy))
+        regimes, policy, ancestors = (read_artifact(folder / name, str(newest[f"{name}_sha256"])) for name in ARTIFACTS)
+        models = FittedModels(RegimeModel.from_parts(regimes), Policy.from_parts(policy))
+        return Carried(models, newest["model_session"].date(), _ancestors(ancestors, models))
 
     def store(self, segment: Segment) -> None:
-        """Store one segment, and the models that the next one needs in place of those before."""
-        folder = self.folder / f"{segment.session:%Y-%m-%d}"
-        hashes = {
-            f"{kind}_sha256": write_artifact(folder / kind, getattr(segment.models, kind).to_parts())
-            for kind in MODEL_KINDS
+        """Store one segment, and what the next one needs in place of what was needed before."""
+        folder, carried = self.folder / f"{segment.session:%Y-%m-%d}", segment.carried
+        parts = {
+            "regimes": carried.models.regimes.to_parts(),
+            "policy": carried.models.policy.to_parts(),
+            "ancestors": _ancestor_parts(carried),
         }
+        hashes = {f"{name}_sha256": write_artifact(folder / name, parts[name]) for name in ARTIFACTS}
         rows = packed(segment.decided.assign(**hashes)).reset_index()
         self.workspace.database.replace_partition(SEGMENTS, self.key | {"refit_session": segment.session}, rows)
         for earlier in self.folder.iterdir():
             if earlier != folder:
                 shutil.rmtree(earlier)
+
+
+def _ancestor_parts(carried: Carried) -> Parts:
+    """The ancestors' sessions, and those ancestors that are no part of the models that decide."""
+    arrays: dict[str, Any] = {}
+    document: dict[str, Any] = {}
+    for kind, ancestor in carried.ancestors.items():
+        parts = None if _is_part(kind, ancestor.model, carried.models) else ancestor.model.to_parts()
+        arrays |= prefixed(kind, parts.arrays) if parts else {}
+        document[kind] = {"session": ancestor.session.isoformat(), "document": parts.document if parts else None}
+    return Parts(arrays, document)
+
+
+def _ancestors(parts: Parts, models: FittedModels) -> dict[Kind, Ancestor]:
+    """The ancestors that `_ancestor_parts` took apart."""
+    regimes, found = models.regimes, dict[Kind, Ancestor]()
+    builders = {"vae": Vae, "latents": Encoder, "gmm": RegimeModel, "rl_policy": Policy}
+    contained = {"vae": regimes.vae, "latents": regimes.encoder, "gmm": regimes, "rl_policy": models.policy}
+    for kind in KINDS:
+        if kind not in parts.document:
+            continue
+        document = parts.document[kind]["document"]
+        own: Any = contained[kind]
+        if document is not None:
+            own = builders[kind].from_parts(Parts(below(kind, parts.arrays), document))
+        found[kind] = Ancestor(date.fromisoformat(parts.document[kind]["session"]), own)
+    return found
+
+
+def _is_part(kind: Kind, model: Any, models: FittedModels) -> bool:
+    """Whether the models that decide contain an ancestor."""
+    regimes = models.regimes
+    if kind == "latents":
+        return model.vae is regimes.vae and model.alignment is regimes.alignment
+    return model is {"vae": regimes.vae, "gmm": regimes, "rl_policy": models.policy}[kind]
 
 
 def walk_folder(workspace: Workspace, horizon: Horizon, run: str) -> Path:

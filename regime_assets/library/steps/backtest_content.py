@@ -10,10 +10,11 @@ import pandas as pd
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
 from regime_assets.library.evaluation.live_interval import AHEAD
 from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
-from regime_assets.library.steps.fits import load_regimes
+from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -113,7 +114,7 @@ def _notes(workspace: Workspace, track: pd.DataFrame) -> tuple[str, ...]:
 def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[str, str]:
     lineage = workspace.lineage(horizon)
     values: dict[str, str] = {"source": workspace.universe.source.kind, "design": workspace.design.hash}
-    for kind in ("vae", "latents", "gmm", "rl_policy"):
+    for kind in KINDS:
         record = lineage.require(kind, session)
         values["window"] = record.data_hash
         values["code"] = record.code_version
@@ -126,7 +127,7 @@ def _regimes(
     workspace: Workspace, horizon: Horizon, session: date, history: TrainingSet, track: pd.DataFrame
 ) -> RegimeHistory:
     """The regimes as they were named on each session of the track, over the traded instruments' level."""
-    model = load_regimes(workspace.lineage(horizon), session)
+    model = LineageModels(workspace.lineage(horizon)).accepted("gmm", session)
     path = model.infer(history.features)
     inside = path.sessions.isin(track.index)
     level = (1.0 + history.market_returns.loc[track.index]).cumprod()

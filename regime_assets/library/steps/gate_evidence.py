@@ -22,11 +22,12 @@ from regime_assets.library.evaluation.gate import (
 from regime_assets.library.evaluation.gate_rules import Integrity
 from regime_assets.library.evaluation.trials import TrialLedger
 from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.alias_moves import PROMOTION_TAG
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.recipe import FittedModels, decide
-from regime_assets.library.steps.fits import load_models
+from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import Scored, realised_returns
 from regime_assets.library.universe import Horizon
@@ -157,7 +158,7 @@ def _compared(
     features = workspace.training_set(horizon, session).features
     first = max(0, len(features) - COMPARED_SESSIONS)
     serving = FittedModels(champion.bundle.regimes, champion.bundle.policy)
-    refreshed, held = load_models(workspace.lineage(horizon), session), workspace.universe.held
+    refreshed, held = LineageModels(workspace.lineage(horizon)).deciding(session), workspace.universe.held
     return decide(refreshed, features, first, held), decide(serving, features, first, held)
 
 
@@ -180,7 +181,7 @@ def _served(champion: Champion) -> str:
 
 def _integrity(workspace: Workspace, horizon: Horizon, session: date) -> Integrity:
     lineage = workspace.lineage(horizon)
-    records = {kind: lineage.require(kind, session) for kind in ("vae", "latents", "gmm", "rl_policy")}
+    records = {kind: lineage.require(kind, session) for kind in KINDS}
     return Integrity(
         accepted={kind: record.accepted for kind, record in records.items()},
         hashes={kind: record.sha256 for kind, record in records.items()},

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from datetime import date
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.policies.policy import Policy
+from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry import NO_CHAMPION, PromotionRefusedError
-from regime_assets.library.steps.fits import load_regimes
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, read_judgement
+from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
-
-KINDS = ("vae", "latents", "gmm", "rl_policy")
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,8 @@ def assemble(workspace: Workspace, horizon: Horizon, session: date, judgement: J
         verdict=f"{judgement.lane}: {judgement.outcome}",
         environment=environment_versions(),
     )
-    policy = Policy.from_parts(lineage.load(records["rl_policy"]))
-    return Bundle(manifest, workspace.design.features, load_regimes(lineage, session), policy)
+    models = LineageModels(lineage).deciding(session)
+    return Bundle(manifest, workspace.design.features, models.regimes, models.policy)
 
 
 def roll_back(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from regime_assets.library.evaluation.out_of_sample import read_track, store_stretch
 from regime_assets.library.features.training_set import TrainingSet
-from regime_assets.library.recipe import decide
-from regime_assets.library.steps.fits import load_models
+from regime_assets.library.recipe import NotAcceptedError, decide, decisions
+from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import WalkForwardSettings, walk_forward
@@ -31,7 +32,7 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
         if before.empty
         else _missed(workspace, horizon, session, before)
     )
-    own = _decided(workspace, horizon, session, pd.DatetimeIndex([pd.Timestamp(session)]), model=session)
+    own = _own(workspace, horizon, session)
     key = workspace.key(horizon, session)
     store_stretch(workspace.database, key, pd.concat([part for part in (stretch, own) if not part.empty]))
     return read_track(workspace.database, workspace.universe.name, horizon, session)
@@ -41,7 +42,7 @@ def _first_stretch(workspace: Workspace, horizon: Horizon, history: TrainingSet,
     """The walk-forward up to the session before the history's last one."""
     chosen = workspace.universe.walk_forward
     settings = WalkForwardSettings(sessions=chosen.sessions, refit_every=chosen.refit_every)
-    past = history.slice(0, len(history.sessions) - 1, history.sample_weight[:-1])
+    past = history.slice(0, len(history.sessions) - 1, np.ones(len(history.sessions) - 1))  # each refit weights anew
     log(f"walk-forward over {settings.sessions} sessions before the first materialized one")
     return walk_forward(
         past,
@@ -50,7 +51,21 @@ def _first_stretch(workspace: Workspace, horizon: Horizon, history: TrainingSet,
         settings,
         (workspace.universe.name, horizon),
         on_refit=lambda number, total, at: log(f"walk-forward: refit {number} of {total}, as of {at:%Y-%m-%d}"),
+        on_refused=lambda what: log(f"walk-forward: {what}; the last accepted models go on"),
+        stability=workspace.universe.stability,
     )
+
+
+def _own(workspace: Workspace, horizon: Horizon, session: date) -> pd.DataFrame:
+    """The decision of the session itself, by its own models, or by the newest accepted ones where one was refused."""
+    store, day = LineageModels(workspace.lineage(horizon)), pd.DatetimeIndex([pd.Timestamp(session)])
+    try:
+        models = store.deciding(session)
+    except NotAcceptedError:
+        return _by_newest(workspace, horizon, session, day, before=session)
+    path = store.path(session)
+    decided = decisions(models.policy, path, len(path.sessions) - 1, workspace.universe.held)
+    return decided.assign(model_session=pd.Timestamp(session)).rename_axis("session")
 
 
 def _missed(workspace: Workspace, horizon: Horizon, session: date, before: pd.DataFrame) -> pd.DataFrame:
@@ -59,18 +74,18 @@ def _missed(workspace: Workspace, horizon: Horizon, session: date, before: pd.Da
     missed = [day for day in workspace.calendar.sessions(ended, session) if ended < day < session]
     if not missed:
         return before.iloc[:0]
-    newest = workspace.lineage(horizon).latest_accepted("rl_policy", before=missed[0])
-    if newest is None:
-        return before.iloc[:0]
-    return _decided(workspace, horizon, session, pd.DatetimeIndex(pd.to_datetime(missed)), model=newest.session)
+    return _by_newest(workspace, horizon, session, pd.DatetimeIndex(pd.to_datetime(missed)), before=missed[0])
 
 
-def _decided(
-    workspace: Workspace, horizon: Horizon, as_of: date, sessions: pd.DatetimeIndex, *, model: date
+def _by_newest(
+    workspace: Workspace, horizon: Horizon, as_of: date, sessions: pd.DatetimeIndex, *, before: date
 ) -> pd.DataFrame:
-    """What the models of session `model` decide on `sessions`, from the window of `as_of`."""
+    """What the newest complete models of a session before decide on `sessions`, from the window of `as_of`."""
+    newest = LineageModels(workspace.lineage(horizon)).complete(workspace.calendar.previous(before))
+    if newest is None:
+        return pd.DataFrame()
+    fitted, models = newest
     features = workspace.training_set(horizon, as_of).features
     first = int(features.index.get_indexer(sessions[:1])[0])
-    models = load_models(workspace.lineage(horizon), model)
     decided = decide(models, features, first, workspace.universe.held).loc[sessions]
-    return decided.assign(model_session=pd.Timestamp(model)).rename_axis("session")
+    return decided.assign(model_session=pd.Timestamp(fitted)).rename_axis("session")

@@ -1,0 +1,107 @@
+"""The fitted models of one horizon on the disk, as the recipe asks for them.
+
+A model that cannot be read is passed over like one that was refused: an older accepted one is the ancestor then, and
+the fit says so.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from regime_assets.library.artifact import ArtifactError
+from regime_assets.library.encoders.alignment import Alignment
+from regime_assets.library.encoders.encoding import Encoder
+from regime_assets.library.encoders.mlp_vae import Vae
+from regime_assets.library.model_kinds import KINDS, Kind
+from regime_assets.library.policies.policy import Policy
+from regime_assets.library.production.code_version import code_version
+from regime_assets.library.production.lineage import Lineage, LineageError, ModelRecord
+from regime_assets.library.recipe import Ancestor, Fitted, FittedModels, NotAcceptedError
+from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath
+
+
+class LineageModels:
+    """A `ModelStore` over a lineage."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self._lineage = lineage
+
+    def ancestor(self, kind: Kind, before: date) -> tuple[Ancestor | None, tuple[str, ...]]:
+        """The newest accepted model of an earlier session that can be read."""
+        notes: list[str] = []
+        while (record := self._lineage.latest_accepted(kind, before)) is not None:
+            try:
+                model = self._load(kind, record)
+            except (ArtifactError, NotAcceptedError) as error:
+                notes.append(f"{kind} of {record.session} is passed over as an ancestor: {error}")
+                before = record.session
+            else:
+                return Ancestor(record.session, model, record.sha256), tuple(notes)
+        return None, tuple(notes)
+
+    def accepted(self, kind: Kind, session: date) -> Any:
+        """The session's own model."""
+        return self._load(kind, self._require(kind, session))
+
+    def path(self, session: date) -> RegimePath:
+        """What the session's own regimes say of its window."""
+        self._require("gmm", session)
+        return self._lineage.path(session)
+
+    def complete(self, as_of: date) -> tuple[date, FittedModels] | None:
+        """The models that decide as of a session: those of the newest one up to it whose models were all accepted."""
+        while (record := self._lineage.latest_accepted("rl_policy", as_of + timedelta(days=1))) is not None:
+            as_of = record.session
+            try:
+                models = self.deciding(as_of)
+            except (ArtifactError, NotAcceptedError):
+                as_of -= timedelta(days=1)
+            else:
+                return as_of, models
+        return None
+
+    def deciding(self, session: date) -> FittedModels:
+        """The session's own models that decide.
+
+        Raises:
+            NotAcceptedError: one of the session's models was not accepted.
+            ArtifactError: one cannot be read.
+        """
+        for kind in KINDS:
+            self._require(kind, session)
+        return FittedModels(self.accepted("gmm", session), self.accepted("rl_policy", session))
+
+    def keep(self, fitted: Fitted[Any]) -> None:
+        """Store a model with its record, the outcomes of its rules and its curves."""
+        record = ModelRecord(
+            kind=fitted.kind,
+            session=fitted.session,
+            sha256="",
+            parent=fitted.parent.sha256 if fitted.parent else "",
+            warm_started=fitted.parent is not None,
+            seed=fitted.seed,
+            data_hash=fitted.training.data_hash,
+            code_version=code_version(),
+            figures=fitted.fit.figures,
+            accepted=False,
+            refusal="",
+        )
+        self._lineage.record(record, fitted.fit.model.to_parts(), fitted.outcomes)
+        curves = getattr(fitted.fit, "curves", None)
+        if curves is not None:
+            self._lineage.record_curves(fitted.kind, fitted.session, curves)
+        if fitted.kind == "gmm" and fitted.path is not None:
+            self._lineage.record_path(fitted.session, fitted.path)
+
+    def _require(self, kind: Kind, session: date) -> ModelRecord:
+        try:
+            return self._lineage.require(kind, session)
+        except LineageError as error:
+            raise NotAcceptedError(str(error)) from error
+
+    def _load(self, kind: Kind, record: ModelRecord) -> Any:
+        parts = self._lineage.load(record)
+        if kind == "latents":
+            return Encoder(self.accepted("vae", record.session), Alignment.from_parts(parts))
+        return {"vae": Vae, "gmm": RegimeModel, "rl_policy": Policy}[kind].from_parts(parts)

@@ -1,0 +1,32 @@
+"""The training window of one session: read as it was known then, featured, and stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.market.window import Window
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
+
+
+@dataclass(frozen=True)
+class ValidatedWindow:
+    """A window, and what models are fitted on."""
+
+    window: Window
+    training: TrainingSet
+
+
+def validate_window(workspace: Workspace, horizon: Horizon, session: date) -> ValidatedWindow:
+    """Read, feature and store the window of one session.
+
+    Raises:
+        WindowError: the stored prices do not make a whole window.
+        FactFeatureError: a fact that is a feature is not known from the window's start on.
+    """
+    window = workspace.read_window(horizon, session)
+    training = workspace.featured(window)
+    workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(horizon, session), training.to_frame())
+    return ValidatedWindow(window, training)

@@ -60,6 +60,9 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
             members = lane.universe.instruments_on(session)
             waiting = [symbol for symbol in members if symbol not in set(window.prices.columns[seasoned])]
             metadata["too_young_for_features"] = dg.MetadataValue.text(", ".join(waiting) or "none")
+            metadata["accepted_exceptions"] = dg.MetadataValue.md(
+                "\n".join(f"- {line}" for line in window.accepted) or "none"
+            )
             metadata["data_hash"] = dg.MetadataValue.text(training.data_hash)
             metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
             metadata["newest_rows"] = table(training.features.tail(5).reset_index())

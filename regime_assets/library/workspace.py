@@ -117,6 +117,7 @@ class Workspace:
             history_start=self.universe.history_start,
             lookback=self.design.features.memory_sessions,
             membership=self.universe.membership,
+            accepted=self.universe.accept,
         )
 
     def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:

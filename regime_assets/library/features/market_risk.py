@@ -9,9 +9,9 @@ The set follows the statistical jump-model literature (Shu, Yu and Mulvey 2024, 
 Regime-Switching Signals"): downside deviations and Sortino ratios at several half-lives, with volatility, drawdown,
 trend and the cross-section beside them.
 
-A symbol that joins or leaves has no price outside its membership. It is in the cross-section of the rows whose whole
-memory it has prices for, and only of those: nothing is filled in, and a row is what it would be had the universe
-always consisted of that row's cross-section.
+A symbol that joins or leaves has no price outside its membership, and none on a session on which it was halted or its
+bar was held back. It is in the cross-section of the rows whose whole memory it has prices for, and only of those:
+nothing is filled in, and a row is what it would be had the universe always consisted of that row's cross-section.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def compute_features(
     """The features of `sessions`.
 
     Args:
-        prices: (lookback + T, S) adjusted closes by ascending session, one column a symbol; NaN before a symbol's
-            first and after its last session as a member.
+        prices: (lookback + T, S) adjusted closes by ascending session, one column a symbol; NaN on sessions on which
+            a symbol is no member, was halted or was held back.
         market_returns: simple returns of the market on the same sessions, the first of which has none.
         sessions: the T sessions wanted; `memory_sessions` rows of `prices` precede the first of them.
         settings: the windows.
@@ -223,9 +223,7 @@ def _require_complete(
         )
     kept = prices.iloc[first - settings.memory_sessions :]
     closes = kept.to_numpy(dtype=np.float64)
-    present = ~np.isnan(closes)
-    before, after = (np.logical_or.accumulate(rows, axis=0) for rows in (present, present[::-1]))
-    bad = ~(np.isfinite(closes) & (closes > 0)) & before & after[::-1]
+    bad = ~np.isnan(closes) & ~(np.isfinite(closes) & (closes > 0))
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise FeatureError(

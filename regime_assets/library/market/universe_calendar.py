@@ -1,4 +1,4 @@
-"""The sessions of a universe: those of its exchange's calendar."""
+"""The sessions of a universe: those of its exchange's calendar, but for the exceptions that its file accepts."""
 
 from __future__ import annotations
 
@@ -17,4 +17,5 @@ def universe_calendar(universe: Universe, cache_folder: Path) -> TradingCalendar
     Raises:
         CalendarError: the calendar is unknown, or does not reach back to the history's start.
     """
-    return load_calendar(universe.calendar, universe.history_start, cache_folder)
+    calendar = load_calendar(universe.calendar, universe.history_start, cache_folder)
+    return calendar.with_exceptions(universe.opened, universe.closed)

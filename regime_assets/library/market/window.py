@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.universe.exceptions import ALL, Accepted
 from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Window:
             for features to look back at. NaN on the sessions on which a symbol is no member, nowhere else.
         traded: the symbols whose returns are earned; each is a column of `prices`.
         sample_weight: weight of each session in the window, shape (T,), mean 1.
-        data_hash: SHA-256 over sessions, symbols, prices and weights.
+        data_hash: SHA-256 over sessions, symbols, prices, weights, and the accepted exceptions among them.
+        accepted: the findings in these sessions and symbols that somebody took for right, a line each.
     """
 
     universe: str
@@ -73,6 +75,7 @@ class Window:
     traded: tuple[str, ...]
     sample_weight: NDArray[np.float64]
     data_hash: str
+    accepted: tuple[str, ...] = ()
 
     def standing(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The prices of those of `symbols` that are members on every row."""
@@ -109,6 +112,7 @@ def read_window(
     history_start: date,
     lookback: int,
     membership: Membership | None = None,
+    accepted: Sequence[Accepted] = (),
 ) -> Window:
     """Read the window that ends with `as_of`, complete or not at all.
 
@@ -123,6 +127,7 @@ def read_window(
         history_start: first day that may be read.
         lookback: sessions before the window that features need.
         membership: the sessions on which symbols are members; always when not given.
+        accepted: findings that were taken for right, whatever they concern.
 
     Raises:
         WindowError: `as_of` is no session, the history is too short, or a member lacks a close.
@@ -143,6 +148,7 @@ def read_window(
     _refuse_gaps(prices, members.mask(columns, needed), f"{store.universe} {horizon_name} as of {as_of}")
     sessions = pd.DatetimeIndex(prices.index[lookback:])
     weight = window_weights(shape, len(sessions))
+    within = [entry for entry in accepted if _concerns(entry, columns, needed)]
     return Window(
         universe=store.universe,
         horizon=horizon_name,
@@ -151,8 +157,14 @@ def read_window(
         prices=prices,
         traded=tuple(traded),
         sample_weight=weight,
-        data_hash=_hash(prices, tuple(traded), weight),
+        data_hash=_hash(prices, tuple(traded), weight, within),
+        accepted=tuple(entry.told for entry in within),
     )
+
+
+def _concerns(entry: Accepted, symbols: Sequence[str], sessions: Sequence[date]) -> bool:
+    first, last = entry.span
+    return entry.symbol in (ALL, *symbols) and first <= sessions[-1] and sessions[0] <= last
 
 
 def _first_in_window(history: Sequence[date], shape: Rolling | Expanding, lookback: int) -> int:
@@ -185,10 +197,14 @@ def _refuse_gaps(prices: pd.DataFrame, expected: NDArray[np.bool_], label: str) 
         raise WindowError(f"{label}: no usable close for {'; '.join(gaps)}")
 
 
-def _hash(prices: pd.DataFrame, traded: tuple[str, ...], weight: NDArray[np.float64]) -> str:
+def _hash(
+    prices: pd.DataFrame, traded: tuple[str, ...], weight: NDArray[np.float64], accepted: Sequence[Accepted]
+) -> str:
     digest = hashlib.sha256()
     digest.update(prices.index.to_numpy(dtype="datetime64[D]").astype("int64").tobytes())
     digest.update("\n".join([*prices.columns, "", *traded]).encode())
     digest.update(np.ascontiguousarray(prices.to_numpy(dtype="float64")).tobytes())
     digest.update(weight.tobytes())
+    for entry in sorted((entry.rule, entry.symbol, *map(str, entry.span)) for entry in accepted):
+        digest.update("\n".join(entry).encode())
     return digest.hexdigest()

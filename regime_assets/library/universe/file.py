@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from regime_assets.library.universe.alert_settings import AlertChoice
+from regime_assets.library.universe.exceptions import CLOSED, OPEN, Accepted, Renamed, Suspended
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
 from regime_assets.library.universe.sections import (
@@ -66,6 +67,9 @@ class Universe(Section):
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
     gate: GateSettings = Field(GateSettings(), description="bounds of the gate's rules")
     stability: StabilitySettings = Field(StabilitySettings(), description="bounds of a refit's regimes")
+    accept: tuple[Accepted, ...] = Field((), description="findings in the data that are right after all, dated")
+    suspended: tuple[Suspended, ...] = Field((), description="sessions on which watched symbols were not traded")
+    renamed: tuple[Renamed, ...] = Field((), description="listings that had another ticker")
     alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
 
     @model_validator(mode="after")
@@ -107,6 +111,43 @@ class Universe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _exceptions_concern_this_universe(self) -> Universe:
+        for place, halt in enumerate(self.suspended):
+            if halt.symbol in self.held:
+                raise MisplacedError(
+                    f"{halt.symbol} cannot be suspended: what is traded has a price on every session (state its last "
+                    "price with `regime-assets quarantine correct`, or take it out of traded)",
+                    "suspended",
+                    place,
+                )
+            if halt.symbol not in self.symbols:
+                raise MisplacedError(f"{halt.symbol} is none of the symbols", "suspended", place, "symbol")
+        for place, entry in enumerate(self.accept):
+            if entry.symbol not in ("all", *self.instruments):
+                raise MisplacedError(f"{entry.symbol} is none of the instruments", "accept", place, "symbol")
+        for place, entry in enumerate(self.renamed):
+            if entry.symbol not in self.instruments:
+                raise MisplacedError(f"{entry.symbol} is none of the instruments", "renamed", place, "symbol")
+            if entry.formerly in self.instruments:
+                raise MisplacedError(
+                    f"{entry.formerly} is an instrument of its own here: name the listing once, by today's ticker",
+                    "renamed",
+                    place,
+                    "formerly",
+                )
+        return self
+
+    @property
+    def opened(self) -> tuple[date, ...]:
+        """Days that are sessions of this universe though its calendar knows none."""
+        return tuple(entry.span[0] for entry in self.accept if entry.rule == OPEN)
+
+    @property
+    def closed(self) -> tuple[date, ...]:
+        """Sessions of its calendar that are none of this universe."""
+        return tuple(entry.span[0] for entry in self.accept if entry.rule == CLOSED)
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """Every instrument that is watched on some session."""
@@ -121,7 +162,7 @@ class Universe(Section):
                 for entry in self.watched
                 if entry.first or entry.last
             }
-        )
+        ).without((halt.symbol, halt.first, halt.last or date.max) for halt in self.suspended)
 
     def members(self, session: date) -> tuple[str, ...]:
         """The instruments that are watched on a session."""

@@ -8,9 +8,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_-]{0,31}$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_&-]{0,31}$"
 
-Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+
+def _as_written(value: object) -> object:
+    """Refuse what YAML took for something else than the letters of a ticker."""
+    if isinstance(value, bool | int | float):
+        raise ValueError(
+            f"YAML reads this ticker as {value!r}: write it in quotes, as in 'ON' or '0700' (it takes ON, NO and YES "
+            "for booleans, digits for numbers)"
+        )
+    return value
+
+
+Symbol = Annotated[str, BeforeValidator(_as_written), StringConstraints(pattern=SYMBOL_PATTERN)]
 Fact = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+:[A-Za-z0-9]+ [A-Za-z0-9/_-]+$")]
 Horizon = Literal["short", "long"]
 HORIZONS: tuple[Horizon, ...] = ("short", "long")
@@ -186,4 +197,7 @@ class QualityChoice(Section):
 
     outlier_mads: float = Field(8.0, gt=0, description="warn beyond this many MADs of 60 sessions")
     outlier_minimum: float = Field(0.08, gt=0, description="and beyond this absolute return")
+    held_back_share: float = Field(
+        0.2, ge=0, le=0.5, description="share of the watched symbols that may be held back on a session; one always may"
+    )
     revision: float = Field(0.001, gt=0, description="warn of a stored price that changes by more than this, relative")

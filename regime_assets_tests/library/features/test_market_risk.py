@@ -121,6 +121,19 @@ def test_a_symbol_enters_with_the_last_price_that_its_memory_needs() -> None:
     assert np.isfinite(compute_features(prices, returns, wanted, SETTINGS).to_numpy()).all()
 
 
+def test_a_symbol_without_a_price_on_a_session_is_out_of_the_rows_that_would_look_at_it() -> None:
+    prices, returns = market(n_symbols=5)
+    wanted = pd.DatetimeIndex(prices.index[30:])
+    held_back = prices.copy()
+    held_back.iloc[50, 4] = np.nan
+    assert cross_section(held_back, SETTINGS)[:, 4].tolist() == [True] * 20 + [False] * 31 + [True] * 9
+    features = compute_features(held_back, returns, wanted, SETTINGS)
+    whole = compute_features(prices, returns, wanted, SETTINGS)
+    assert features.iloc[:20].equals(whole.iloc[:20]), "no bit before the session changes"
+    without = compute_features(prices.iloc[:, :4], returns, wanted, SETTINGS)
+    assert features.iloc[20:51].equals(without.iloc[20:51]), "nothing is filled in"
+
+
 def test_a_cross_section_that_is_too_small_is_refused_by_session() -> None:
     prices, returns = market(n_symbols=3)
     prices.iloc[:40, 1] = np.nan
@@ -154,7 +167,7 @@ def test_too_little_history_is_refused_with_the_session_that_lacks_it() -> None:
         compute_features(prices, returns, pd.DatetimeIndex(prices.index[29:]), SETTINGS)
 
 
-@pytest.mark.parametrize("price", [np.nan, 0.0, -1.0, np.inf])
+@pytest.mark.parametrize("price", [0.0, -1.0, np.inf])
 def test_a_price_that_is_none_is_refused_by_symbol_and_session(price: float) -> None:
     prices, returns = market()
     prices.iloc[70, 2] = price

@@ -162,8 +162,9 @@ def measure(size: str) -> None:
         ]
         new, champion = (score(track, today.market_returns.to_numpy(), COST) for track in tracks)
         integrity = Integrity({"model": True}, {"model": "hash"})
+        market = today.market_returns.to_numpy()
         evidence = RefreshEvidence(
-            integrity, new, 1.0, tracks[0], tracks[1], new.net[-126:], champion.net[-126:], seed=1
+            integrity, new, market, 1.0, tracks[0], tracks[1], new.net[-126:], champion.net[-126:]
         )
         return judge_refresh(evidence, GateSettings()).outcome
 

@@ -100,7 +100,11 @@ MODEL_RULES = {
         "online_update": Rule("an online update was kept; a refused one leaves the previous policy as it was", "warn"),
     },
     "backtest_report": {
-        "drawdown_limit": Rule("deepest drawdown of the out-of-sample track; beyond it nothing is promoted", "error"),
+        "drawdown_limit": Rule(
+            "deepest drawdown of the out-of-sample track over three years; beyond it, and beyond that of buy & hold, "
+            "nothing is promoted",
+            "error",
+        ),
         "turnover_limit": Rule("turnover of the out-of-sample track; beyond it nothing is promoted", "error"),
         "exposure_limit": Rule("largest exposure of the out-of-sample track; beyond it nothing is promoted", "error"),
     },

@@ -30,6 +30,12 @@ class Home:
         return self.databases / f"{universe}.duckdb"
 
     @property
+    def ledger(self) -> Path:
+        """The DuckDB file of all that was ever tried: what is tried on one universe is luck for another of its
+        prices."""
+        return self.root / "ledger.duckdb"
+
+    @property
     def calendars(self) -> Path:
         return self.root / "calendars"
 

@@ -15,6 +15,7 @@ from regime_assets.library.universe import Horizon, Universe
 
 if TYPE_CHECKING:
     from regime_assets.library.design import Design
+    from regime_assets.library.evaluation.trials import TrialLedger
     from regime_assets.library.features.training_set import TrainingSet
     from regime_assets.library.market.price_basis import PriceBasisStore
     from regime_assets.library.market.quarantine import Quarantine
@@ -46,6 +47,13 @@ class Workspace:
     def database(self) -> Database:
         """The universe's DuckDB file."""
         return Database(self.home.database(self.universe.name))
+
+    @cached_property
+    def ledger(self) -> TrialLedger:
+        """All designs that were ever tried, on this universe and on others."""
+        from regime_assets.library.evaluation.trials import TrialLedger
+
+        return TrialLedger(Database(self.home.ledger))
 
     @cached_property
     def market(self) -> MarketStore:

@@ -2,11 +2,10 @@
 
 A refresh is the champion's own design fitted to newer data. It need not prove that it is better; it must be whole,
 name the regimes as before, decide about the same, keep the hard limits, and not be worse on fresh sessions. A
-challenge is another design. It must prove that it is better, on two years of paired out-of-sample sessions, at
-quarterly looks with a corrected boundary (Pocock 1977), within a yearly budget of error probability, and by more than
-the best of all recorded trials would show by luck. What is not proven is 'insufficient evidence', not a promotion.
-`gate_simulation` measures what these rules do.
-"""
+challenge is another design. It must prove that it is better, on two years of paired out-of-sample sessions, of
+which half a year lies after the day on which it was declared; at quarterly looks, within a yearly budget of error
+probability, and after deflation by every recorded trial (`tiers`). What is not proven is 'insufficient evidence',
+not a promotion. `benchmarks/gate_simulation.py` measures what these rules do."""
 
 from __future__ import annotations
 
@@ -17,17 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome, accepted
-from regime_assets.library.evaluation.bootstrap import Interval
 from regime_assets.library.evaluation.gate_rules import (
     Integrity,
     agreement_rule,
+    deflated_sharpe_rule,
+    drawdown_rule,
     exposure_change_rule,
     integrity_rules,
     limit_rules,
     non_inferiority_rule,
-    paired_gain,
-    superiority_rules,
+    superiority_rule,
+    tier_rules,
 )
+from regime_assets.library.evaluation.paired_test import PairedTest, paired_test
+from regime_assets.library.evaluation.tiers import Tiers
+from regime_assets.library.evaluation.track_record import SESSIONS_PER_YEAR
 from regime_assets.library.evaluation.trials import TrialStatistics
 from regime_assets.library.trading.scoring import Scored
 from regime_assets.library.universe.gate_settings import GateSettings
@@ -36,18 +39,23 @@ Lane = Literal["first", "refresh", "challenge"]
 Outcome = Literal["promote", "hold", "insufficient evidence"]
 Series = NDArray[np.float64]
 
-_EVIDENCE_RULES = {"paired_sessions", "look_due", "alpha_budget", "superiority", "deflated_gain"}
+LEAST_REPLAY = 63
+"""Sessions of replay below which it is no record and counts for nothing."""
+
+_EVIDENCE_RULES = {"paired_sessions", "live_sessions", "look_due", "alpha_budget", "superiority", "live_gain"}
 
 
 @dataclass(frozen=True)
 class FirstEvidence:
     """What is known of a bundle while no champion serves.
 
-    Attributes: `integrity` of the bundle; the out-of-sample `track` of its line, arrays (T,).
+    Attributes: `integrity` of the bundle; the out-of-sample `track` of its line, arrays (T,); the net returns of
+        `buy_and_hold` on the same sessions (T,).
     """
 
     integrity: Integrity
     track: Scored
+    buy_and_hold: Series
 
 
 @dataclass(frozen=True)
@@ -57,22 +65,22 @@ class RefreshEvidence:
     Attributes:
         integrity: of the refreshed bundle.
         track: the line's out-of-sample track, arrays (T,).
+        buy_and_hold: net returns of buy & hold on the same sessions (T,).
         label_agreement: share of the last year's sessions with the champion's regime; None when not measured.
         refreshed_exposure: what the refreshed bundle decides on the newest sessions (T,).
         champion_exposure: what the champion decides on the same sessions (T,).
         refreshed_fresh_net: net returns of the refreshed line on the fresh sessions (F,).
         champion_fresh_net: net returns of the champion on the same sessions (F,).
-        seed: of the bootstrap.
     """
 
     integrity: Integrity
     track: Scored
+    buy_and_hold: Series
     label_agreement: float | None
     refreshed_exposure: Series
     champion_exposure: Series
     refreshed_fresh_net: Series
     champion_fresh_net: Series
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -82,20 +90,22 @@ class ChallengeEvidence:
     Attributes:
         integrity: of the challenger's bundle.
         track: the challenger's out-of-sample track on the paired sessions, arrays (T,).
+        buy_and_hold: net returns of buy & hold on the same sessions (T,).
         champion_net: the champion's net returns on the same sessions (T,).
-        trials: all designs ever tried, this one included.
+        live: how many of the newest sessions lie after the day on which the design was declared.
+        trials: all designs ever tried on this history, this one included.
         sessions_since_look: since the last look at this design; None when there was none.
         alpha_spent: error probability spent by all looks of the past year.
-        seed: of the bootstrap.
     """
 
     integrity: Integrity
     track: Scored
+    buy_and_hold: Series
     champion_net: Series
+    live: int
     trials: TrialStatistics
     sessions_since_look: int | None
     alpha_spent: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ class Verdict:
     rules: tuple[RuleOutcome, ...]
     reasons: tuple[str, ...]
     alpha_spent: float = 0.0
-    gain: Interval | None = None
+    gain: PairedTest | None = None
 
     @property
     def promote(self) -> bool:
@@ -141,16 +151,20 @@ class ServingChoice:
 
     serves: Literal["rule", "policy"]
     rules: tuple[RuleOutcome, ...]
-    gain: Interval | None = None
+    gain: PairedTest | None = None
 
 
-def judge_first(evidence: FirstEvidence, settings: GateSettings) -> Verdict:
+def judge_first(
+    evidence: FirstEvidence, settings: GateSettings, sessions_per_year: float = SESSIONS_PER_YEAR
+) -> Verdict:
     """Judge a bundle while no champion serves: whole, and within the hard limits."""
-    rules = (*integrity_rules(evidence.integrity), *_limits(evidence.track, settings))
+    rules = (*integrity_rules(evidence.integrity), *_limits(evidence, settings, sessions_per_year))
     return _verdict("first", rules)
 
 
-def judge_refresh(evidence: RefreshEvidence, settings: GateSettings) -> Verdict:
+def judge_refresh(
+    evidence: RefreshEvidence, settings: GateSettings, sessions_per_year: float = SESSIONS_PER_YEAR
+) -> Verdict:
     """Judge the champion's design on newer data."""
     rules = (
         *integrity_rules(evidence.integrity),
@@ -161,27 +175,34 @@ def judge_refresh(evidence: RefreshEvidence, settings: GateSettings) -> Verdict:
             settings.comparison_sessions,
             settings.exposure_change,
         ),
-        *_limits(evidence.track, settings),
+        *_limits(evidence, settings, sessions_per_year),
         non_inferiority_rule(
             evidence.refreshed_fresh_net,
             evidence.champion_fresh_net,
             margin=settings.non_inferiority_margin,
             confidence=settings.non_inferiority_confidence,
             minimum=settings.minimum_fresh_sessions,
-            seed=evidence.seed,
+            sessions_per_year=sessions_per_year,
         ),
     )
     return _verdict("refresh", rules)
 
 
-def judge_challenge(evidence: ChallengeEvidence, settings: GateSettings) -> Verdict:
+def judge_challenge(
+    evidence: ChallengeEvidence, settings: GateSettings, sessions_per_year: float = SESSIONS_PER_YEAR
+) -> Verdict:
     """Judge another design. A look is taken, and spends error probability, only when nothing else forbids it."""
     since, interval = evidence.sessions_since_look, settings.look_interval
     spending, limit = evidence.alpha_spent + settings.look_alpha, settings.alpha_per_year
+    paired = len(evidence.track.net)
     rules = (
         *integrity_rules(evidence.integrity),
-        *_limits(evidence.track, settings),
-        _at_least("paired_sessions", len(evidence.track.net), settings.challenge_sessions),
+        *_limits(evidence, settings, sessions_per_year),
+        _at_least("paired_sessions", paired, settings.challenge_sessions),
+        replace(
+            _at_least("live_sessions", evidence.live, settings.live_sessions),
+            detail=f"after the design was declared; the {paired - evidence.live} before are a replay",
+        ),
         RuleOutcome(
             "look_due", None if since is None else float(since), f">= {interval}",
             passed=since is None or since >= interval, blocking=True, detail="sessions since the last look",
@@ -193,45 +214,67 @@ def judge_challenge(evidence: ChallengeEvidence, settings: GateSettings) -> Verd
     )  # fmt: skip
     if not accepted(rules):
         return _verdict("challenge", rules)
-    gain = paired_gain(evidence.track.net, evidence.champion_net, evidence.seed)
-    rules += superiority_rules(
-        evidence.track.net,
-        gain,
-        evidence.trials,
+    rules += tier_rules(
+        _tiers(evidence, sessions_per_year),
         boundary=settings.boundary_z,
-        deflated=settings.deflated_minimum,
+        live_confidence=settings.live_confidence,
     )
+    rules += (deflated_sharpe_rule(evidence.track.net, evidence.trials, sessions_per_year),)
+    gain = paired_test(evidence.track.net, evidence.champion_net, sessions_per_year)
     return replace(_verdict("challenge", rules, settings.look_alpha), gain=gain)
 
 
-def choose_serving_policy(rule_net: Series, policy_net: Series, settings: GateSettings, seed: int = 0) -> ServingChoice:
+def _tiers(evidence: ChallengeEvidence, sessions_per_year: float) -> Tiers:
+    """The paired sessions taken apart at the day on which the design was declared."""
+    ours, theirs, declared = evidence.track.net, evidence.champion_net, len(evidence.track.net) - evidence.live
+    replay = None
+    if declared >= LEAST_REPLAY:
+        replay = paired_test(ours[:declared], theirs[:declared], sessions_per_year)
+    if replay is not None and replay.standard_error == 0.0:
+        replay = None
+    live = paired_test(ours[declared:], theirs[declared:], sessions_per_year)
+    return Tiers(live, replay, max(1, evidence.trials.count))
+
+
+def choose_serving_policy(
+    rule_net: Series, policy_net: Series, settings: GateSettings, sessions_per_year: float = SESSIONS_PER_YEAR
+) -> ServingChoice:
     """The learned policy serves where it beat its own rule by the challenge lane's demands, the rule otherwise.
 
-    The choice is made anew every session, so its boundary is that of nightly looks.
+    The choice is made anew every session, so its boundary is that of nightly looks. It is one trial, and the policy was
+    fixed before each of the sessions on which it is judged.
 
     Args:
         rule_net: (T,) net returns of the regime rule, out of sample.
         policy_net: (T,) net returns of the learned policy on the same sessions.
         settings: the gate's bounds.
-        seed: of the bootstrap.
+        sessions_per_year: to annualise by.
     """
     rules = (_at_least("paired_sessions", len(policy_net), settings.challenge_sessions),)
     if not accepted(rules):
         return ServingChoice("rule", rules)
-    gain = paired_gain(policy_net, rule_net, seed)
-    one_trial = TrialStatistics(count=1, variance=0.0, evaluations=1)
-    rules += superiority_rules(
-        policy_net,
-        gain,
-        one_trial,
-        boundary=settings.serving_boundary_z,
-        deflated=settings.deflated_minimum,
-    )
+    gain = paired_test(policy_net, rule_net, sessions_per_year)
+    rules += (superiority_rule(gain, settings.serving_boundary_z),)
     return ServingChoice("policy" if accepted(rules) else "rule", rules, gain)
 
 
-def _limits(track: Scored, settings: GateSettings) -> tuple[RuleOutcome, ...]:
-    return limit_rules(track, settings.drawdown_limit, settings.turnover_limit, settings.exposure_limit)
+def _limits(
+    evidence: FirstEvidence | RefreshEvidence | ChallengeEvidence, settings: GateSettings, sessions_per_year: float
+) -> tuple[RuleOutcome, ...]:
+    return (
+        drawdown_rule(
+            evidence.track,
+            evidence.buy_and_hold,
+            sessions=settings.drawdown_sessions,
+            limit=settings.drawdown_limit,
+        ),
+        *limit_rules(
+            evidence.track,
+            turnover_limit=settings.turnover_limit,
+            exposure_limit=settings.exposure_limit,
+            sessions_per_year=sessions_per_year,
+        ),
+    )
 
 
 def _at_least(rule: str, value: int, minimum: int) -> RuleOutcome:

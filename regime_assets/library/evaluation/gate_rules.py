@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference
-from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR, max_drawdown
+from regime_assets.library.evaluation.metrics import max_drawdown
+from regime_assets.library.evaluation.paired_test import PairedTest, paired_test
+from regime_assets.library.evaluation.tiers import Tiers
 from regime_assets.library.evaluation.track_record import expected_maximum_sharpe, probabilistic_sharpe
 from regime_assets.library.evaluation.trials import TrialStatistics
 from regime_assets.library.trading.scoring import FILL_DELAY, Scored
@@ -53,13 +54,11 @@ def integrity_rules(integrity: Integrity) -> tuple[RuleOutcome, ...]:
 
 
 def limit_rules(
-    track: Scored, drawdown_limit: float, turnover_limit: float, exposure_limit: float
+    track: Scored, *, turnover_limit: float, exposure_limit: float, sessions_per_year: float
 ) -> tuple[RuleOutcome, ...]:
-    """The out-of-sample track stays within the hard limits."""
-    fall = max_drawdown(track.net)
-    measured = fall is not None and len(track.net) > FILL_DELAY
-    depth = -fall.depth if fall is not None and measured else None
-    turnover = float(track.turnover.mean() * SESSIONS_PER_YEAR) if measured else None
+    """The out-of-sample track stays within the hard limits of turnover and exposure."""
+    measured = len(track.net) > FILL_DELAY
+    turnover = float(track.turnover.mean() * sessions_per_year) if measured else None
     exposure = float(np.abs(track.exposure).max()) if measured else None
     return tuple(
         RuleOutcome(
@@ -67,11 +66,41 @@ def limit_rules(
             detail=f"{len(track.net)} sessions out of sample",
         )
         for rule, value, limit in (
-            ("drawdown_limit", depth, drawdown_limit),
             ("turnover_limit", turnover, turnover_limit),
             ("exposure_limit", exposure, exposure_limit),
         )
     )  # fmt: skip
+
+
+def drawdown_rule(track: Scored, buy_and_hold: Series, *, sessions: int, limit: float) -> RuleOutcome:
+    """Over the newest sessions the track fell no deeper than the limit, or no deeper than what it trades.
+
+    A fall that buy & hold did not avoid either says more of the market than of the models. And a fall that ended years
+    ago says little of today's, so that it counts only while its trough lies inside the sessions that are judged.
+
+    Args:
+        track: out of sample, arrays (T,).
+        buy_and_hold: (T,) net returns of buy & hold on the same sessions.
+        sessions: newest sessions that are judged.
+        limit: deepest fall that is always allowed, a fraction of wealth.
+    """
+    net, market = track.net[-sessions:], buy_and_hold[-sessions:]
+    fall, theirs = max_drawdown(net), max_drawdown(market)
+    if fall is None or theirs is None or len(track.net) <= FILL_DELAY:
+        return RuleOutcome(
+            "drawdown_limit", None, f"<= {limit:g}", passed=False, blocking=True,
+            detail=f"{len(track.net)} sessions out of sample",
+        )  # fmt: skip
+    bound = max(limit, -theirs.depth)
+    passed = -fall.depth <= bound + _ROUNDING
+    detail = f"newest {len(net)} sessions; buy & hold fell {-theirs.depth:.2f}"
+    if not passed:
+        left = sessions - (len(net) - fall.trough)
+        detail += (
+            f"; the trough leaves what is judged after {left} more sessions; to promote before, raise "
+            "gate.drawdown_limit in the universe file, or promote the version by hand (regime-assets promote)"
+        )
+    return RuleOutcome("drawdown_limit", -fall.depth, f"<= {bound:.3g}", passed, blocking=True, detail=detail)
 
 
 def agreement_rule(agreement: float | None, minimum: float) -> RuleOutcome:
@@ -92,7 +121,13 @@ def exposure_change_rule(refreshed: Series, champion: Series, sessions: int, max
 
 
 def non_inferiority_rule(
-    refreshed: Series, champion: Series, *, margin: float, confidence: float, minimum: int, seed: int
+    refreshed: Series,
+    champion: Series,
+    *,
+    margin: float,
+    confidence: float,
+    minimum: int,
+    sessions_per_year: float,
 ) -> RuleOutcome:
     """On sessions that neither has seen, the refreshed line is not worse than the champion by the margin."""
     bound = f">= {-margin:g} at {confidence:.0%}"
@@ -100,54 +135,71 @@ def non_inferiority_rule(
     if fresh < minimum:
         detail = f"waived: {fresh} fresh sessions of {minimum}"
         return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=False, detail=detail)
-    interval = paired_gain(refreshed, champion, seed, level=2.0 * confidence - 1.0)
-    if interval is None:
+    test = paired_test(refreshed, champion, sessions_per_year)
+    if test is None:
         detail = f"a series has no variance over {fresh} fresh sessions"
         return RuleOutcome("non_inferiority", None, bound, passed=False, blocking=True, detail=detail)
-    detail = f"difference {interval.estimate:+.2f} over {fresh} fresh sessions"
-    passed = interval.low >= -margin
-    return RuleOutcome("non_inferiority", interval.low, bound, passed, blocking=True, detail=detail)
+    detail = f"difference {test.estimate:+.2f} over {fresh} fresh sessions"
+    low = test.lower_bound(confidence)
+    return RuleOutcome("non_inferiority", low, bound, low >= -margin, blocking=True, detail=detail)
 
 
-def superiority_rules(
-    challenger: Series, gain: Interval | None, trials: TrialStatistics, *, boundary: float, deflated: float
-) -> tuple[RuleOutcome, ...]:
-    """The paired gain is beyond the boundary, and beyond what the best of all trials would show by luck.
+def superiority_rule(test: PairedTest | None, boundary: float) -> RuleOutcome:
+    """The paired gain is beyond the boundary."""
+    if test is None or test.standard_error == 0.0:
+        why = "a series has no variance" if test is None else "the series are equal"
+        return RuleOutcome("superiority", None, f"z >= {boundary:g}", passed=False, blocking=True, detail=why)
+    return RuleOutcome(
+        "superiority", test.z, f"z >= {boundary:g}", passed=test.z >= boundary, blocking=True, detail=_gain(test)
+    )
 
-    The gain is deflated by its own standard error, which is the spread of gains without skill on these very sessions.
-    The deflated Sharpe ratio itself (Bailey, López de Prado 2014) is shown beside it and does not block: its spread is
-    that of trials from different years, most of which is the market's and none of the challenger's doing.
+
+def tier_rules(evidence: Tiers, *, boundary: float, live_confidence: float) -> tuple[RuleOutcome, ...]:
+    """Live and replayed sessions together are beyond the boundary, and the live ones point the same way by themselves.
+
+    The replay is deflated by every trial on its history, and never outweighs the live sessions. That the live sessions
+    alone must point upwards bounds what trials that the ledger does not know of can do.
     """
-    bounds = (f"z >= {boundary:g}", f">= {deflated:g}", f">= {deflated:g}")
-    names = ("superiority", "deflated_gain", "deflated_sharpe")
-    if gain is None or gain.standard_error == 0.0:
-        why = "the series are equal" if gain is not None else "a series has no variance"
-        return tuple(
-            RuleOutcome(name, None, bound, passed=False, blocking=name != "deflated_sharpe", detail=why)
-            for name, bound in zip(names, bounds, strict=True)
+    live, replay = evidence.live, evidence.replay
+    least = _NORMAL.inv_cdf(live_confidence)
+    together = evidence.score
+    if together is None or live is None:
+        why = "a series has no variance, or the series are equal, on the live sessions"
+        return (
+            RuleOutcome("superiority", None, f"z >= {boundary:g}", passed=False, blocking=True, detail=why),
+            RuleOutcome("live_gain", None, f"z >= {least:.2f}", passed=False, blocking=True, detail=why),
         )
-    z = gain.estimate / gain.standard_error
-    count = max(1, trials.count)
-    luck = expected_maximum_sharpe(count, gain.standard_error**2)
-    beyond_luck = _NORMAL.cdf((gain.estimate - luck) / gain.standard_error)
-    level_luck = expected_maximum_sharpe(count, trials.variance)
-    level = probabilistic_sharpe(challenger, level_luck)
-    spread = f"gain {gain.estimate:+.2f} ± {gain.standard_error:.2f}"
+    parts = f"live {_gain(live)} over {live.sessions} sessions"
+    if replay is None:
+        parts += "; no replay"
+    else:
+        parts += (
+            f"; replay {_gain(replay)} over {replay.sessions} sessions, z {replay.z:.2f}, "
+            f"{evidence.deflated:.2f} after {evidence.trials} trials"
+        )
     return (
-        RuleOutcome("superiority", z, bounds[0], passed=z >= boundary, blocking=True, detail=spread),
         RuleOutcome(
-            "deflated_gain", beyond_luck, bounds[1], passed=beyond_luck >= deflated, blocking=True,
-            detail=f"luck's best gain of {count} trials {luck:+.2f}",
+            "superiority", together, f"z >= {boundary:g}", passed=together >= boundary, blocking=True, detail=parts
         ),
         RuleOutcome(
-            "deflated_sharpe", level, bounds[2], passed=level is not None and level >= deflated, blocking=False,
-            detail=f"luck's best ratio of {count} trials {level_luck:+.2f}",
+            "live_gain", live.z, f"z >= {least:.2f}", passed=live.z >= least, blocking=True,
+            detail=f"{_gain(live)} on the {live.sessions} sessions after the design was declared",
         ),
     )  # fmt: skip
 
 
-def paired_gain(first: Series, second: Series, seed: int, level: float = 0.95) -> Interval | None:
-    """The paired interval; equal series differ by nothing, also when they never moved (both in cash)."""
-    if len(first) and np.array_equal(first, second):
-        return Interval(0.0, 0.0, 0.0, level, 0.0, 1.0, len(first))
-    return sharpe_difference(first, second, seed, level=level)
+def deflated_sharpe_rule(challenger: Series, trials: TrialStatistics, sessions_per_year: float) -> RuleOutcome:
+    """The deflated Sharpe ratio of the record (Bailey, López de Prado 2014), shown and never blocking.
+
+    The spread of the trials' ratios behind it is that of different years, most of which is the market's doing.
+    """
+    luck = expected_maximum_sharpe(max(1, trials.count), trials.variance)
+    value = probabilistic_sharpe(challenger, luck, sessions_per_year)
+    return RuleOutcome(
+        "deflated_sharpe", value, ">= 0.5", passed=value is not None and value >= 0.5, blocking=False,
+        detail=f"luck's best ratio of {max(1, trials.count)} trials {luck:+.2f}",
+    )  # fmt: skip
+
+
+def _gain(test: PairedTest) -> str:
+    return f"gain {test.estimate:+.2f} ± {test.standard_error:.2f}"

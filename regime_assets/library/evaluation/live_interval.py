@@ -3,7 +3,7 @@
 A record that won a contest is too good: it was chosen because of its luck as well. The gain by which it won is
 therefore shrunk towards zero, as a gain drawn from a normal prior and measured with its standard error would be (Efron
 and Morris 1973). And a year of returns has luck of its own, which the interval of the record's ratio does not hold:
-the two errors add. `promotion_coverage` measures how often the promise is kept.
+the two errors add. `benchmarks/promotion_coverage.py` measures how often the promise is kept.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regime_assets.library.evaluation.bootstrap import Interval
+from regime_assets.library.evaluation.paired_test import PairedTest
 
 PRIOR_GAIN = 0.3
 """Standard deviation of true gains in Sharpe ratio among the designs that people try; most are near zero."""
@@ -44,7 +45,7 @@ class LiveInterval:
 
 
 def live_sharpe_interval(
-    record: Interval, gain: Interval | None = None, ahead: int = AHEAD, level: float = 0.95
+    record: Interval, gain: PairedTest | None = None, ahead: int = AHEAD, level: float = 0.95
 ) -> LiveInterval:
     """The predictive interval after a promotion.
 

@@ -89,11 +89,13 @@ class Drawdown:
         depth: wealth at the trough over wealth at the peak, minus 1 (not positive).
         sessions: from the peak to the recovery, or to the series' end when there was none.
         recovered: whether the peak was reached again.
+        trough: sessions up to the trough, itself included; 0 without a fall.
     """
 
     depth: float
     sessions: int
     recovered: bool
+    trough: int = 0
 
 
 def max_drawdown(returns: ArrayLike) -> Drawdown | None:
@@ -110,7 +112,7 @@ def max_drawdown(returns: ArrayLike) -> Drawdown | None:
     peak = int(np.flatnonzero(wealth[: trough + 1] == peaks[trough])[-1])
     later = np.flatnonzero(wealth[trough:] >= peaks[trough])
     end = trough + int(later[0]) if len(later) else len(wealth) - 1
-    return Drawdown(float(under[trough]), end - peak, bool(len(later)))
+    return Drawdown(float(under[trough]), end - peak, bool(len(later)), trough)
 
 
 def calmar(returns: ArrayLike, periods_per_year: float = SESSIONS_PER_YEAR) -> float | None:

@@ -1,7 +1,8 @@
 """The out-of-sample track: for each session, what the newest model that existed by then decided on it.
 
-Each materialized session stores its own stretch of the track. Read as of a session, the track takes for every session
-the decision of the newest model among the stretches stored up to then, and no decision of a model that had seen what
+Each materialized session stores its own stretch of the track, under the design whose models decided it: what one
+design decided is never another one's record. Read as of a session, a design's track takes for every session the
+decision of the newest model among the stretches stored up to then, and no decision of a model that had seen what
 the decision earns.
 """
 
@@ -22,9 +23,15 @@ class TrackError(Exception):
     """The track is empty, or a decision was taken by a model that had seen later sessions."""
 
 
-def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFrame) -> None:
-    """Store the decisions that one partition adds; index `session`, columns `COLUMNS` and the weights of
-    rule and policy by instrument (`trading.decided`).
+def store_stretch(database: Database, key: dict[str, object], design: str, stretch: pd.DataFrame) -> None:
+    """Store the decisions that one partition of a design adds.
+
+    Args:
+        database: of the universe.
+        key: universe, horizon and as_of.
+        design: hash of the design whose models decided.
+        stretch: index `session`, columns `COLUMNS` and the weights of rule and policy by instrument
+            (`trading.decided`).
 
     Raises:
         TrackError: a decision's model had seen sessions later than the one it decides on.
@@ -34,20 +41,21 @@ def store_stretch(database: Database, key: dict[str, object], stretch: pd.DataFr
         raise TrackError(
             f"the model of {late['model_session'].iloc[0]:%Y-%m-%d} cannot decide {late.index[0]:%Y-%m-%d}"
         )
-    database.replace_partition(TABLE, key, packed(stretch).rename_axis("session").reset_index())
+    keyed = {**key, "design": design}
+    database.replace_partition(TABLE, keyed, packed(stretch).rename_axis("session").reset_index())
 
 
-def read_track(database: Database, universe: str, horizon: str, as_of: date) -> pd.DataFrame:
-    """All decisions as of a session, one a session, by the newest model that decided it; empty when there are none."""
+def read_track(database: Database, universe: str, horizon: str, as_of: date, design: str) -> pd.DataFrame:
+    """A design's decisions as of a session, one a session, by the newest model that decided it; empty without any."""
     if not database.has_table(TABLE):
         return _empty()
     sql = f"""
-        SELECT * EXCLUDE (universe, horizon, as_of)
-        FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of <= ? AND session <= ?
+        SELECT * EXCLUDE (universe, horizon, as_of, design)
+        FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of <= ? AND session <= ? AND design = ?
         QUALIFY row_number() OVER (PARTITION BY session ORDER BY model_session DESC, as_of DESC) = 1
         ORDER BY session
     """
-    frame = database.query(sql, [universe, horizon, as_of, as_of])
+    frame = database.query(sql, [universe, horizon, as_of, as_of, design])
     if frame.empty:
         return _empty()
     for column in ("session", "model_session"):

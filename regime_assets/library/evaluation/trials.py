@@ -1,22 +1,36 @@
 """The trial ledger: every design that was ever tried, and every look that the gate took at one.
 
-The best of many lucky designs looks skilled. How lucky it would look depends on how many were tried and how much
-their Sharpe ratios differ, so each trial is written down once and stays, promoted or not.
+The best of many lucky designs looks skilled. How lucky it would look depends on how many were tried on the same
+history, so each try is written down when it starts and stays: promoted or not, finished or stopped, from the daily
+graph, a walk-forward or a search. A design counts once a horizon. Trials count together where they trade one
+instrument in common, whichever universe they belong to: what is earned on the same prices is luck of the same kind.
+
+The day on which a design first stood in a universe's daily graph is the day of its declaration. What came later nobody
+had seen who thought of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from regime_assets.library.database import Database
 
+Kind = Literal["daily", "walk_forward", "try", "search"]
+"""What tried a design: the daily graph, a walk-forward, a try, or a trial of a search."""
+
+_STARTED = """
+    CREATE TABLE IF NOT EXISTS tried_designs (
+        design VARCHAR NOT NULL, universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        traded VARCHAR[] NOT NULL, started TIMESTAMP NOT NULL,
+        PRIMARY KEY (design, universe, horizon, kind))
+"""
 _TRIALS = """
     CREATE TABLE IF NOT EXISTS trials (
         universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL, design VARCHAR NOT NULL,
@@ -29,6 +43,7 @@ _LOOKS = """
         alpha DOUBLE NOT NULL,
         PRIMARY KEY (universe, horizon, session, design))
 """
+_SHARED = "(universe = ? OR list_has_any(traded, ?))"
 
 
 class TrialError(Exception):
@@ -37,12 +52,12 @@ class TrialError(Exception):
 
 @dataclass(frozen=True)
 class TrialStatistics:
-    """What the deflated Sharpe ratio needs to know of the trials.
+    """What deflation needs to know of the trials.
 
     Attributes:
-        count: designs tried; a design counts once, however often it was evaluated again.
+        count: designs tried, once a horizon, however often one was evaluated again.
         variance: of the designs' newest annualised Sharpe ratios; zero with fewer than two.
-        evaluations: rows of the ledger behind them.
+        evaluations: evaluations with a figure behind them.
     """
 
     count: int
@@ -51,15 +66,45 @@ class TrialStatistics:
 
 
 class TrialLedger:
-    """Append-only tables `trials` and `looks` of one database."""
+    """Append-only tables `tried_designs`, `trials` and `looks` of a data folder's ledger."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def start(self, universe: str, horizon: str, design: str, traded: Sequence[str], kind: Kind, at: datetime) -> bool:
+        """Record that a design is being tried, before anything is known of its outcome.
+
+        Args:
+            universe: the universe's name.
+            horizon: `short` or `long`.
+            design: hash over every setting of the design.
+            traded: instruments whose returns it earns.
+            kind: what tries it.
+            at: now; the first moment stays when a design is tried again.
+
+        Returns:
+            Whether this was new.
+        """
+        with self._database.transaction() as connection:
+            _create(connection)
+            sql = "INSERT INTO tried_designs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING design"
+            naive = at.astimezone(UTC).replace(tzinfo=None)
+            values = [design, universe, horizon, kind, sorted(traded), naive]
+            return connection.execute(sql, values).fetchone() is not None
+
+    def declared(self, universe: str, horizon: str, design: str) -> date | None:
+        """The day, in UTC, on which a design first stood in the daily graph of a universe; None when it never did."""
+        row = self._one(
+            "SELECT min(started)::DATE FROM tried_designs"
+            " WHERE universe = ? AND horizon = ? AND design = ? AND kind = 'daily'",
+            [universe, horizon, design],
+        )
+        return row[0]
+
     def record(
         self, universe: str, horizon: str, session: date, design: str, *, sharpe: float, n_sessions: int
     ) -> bool:
-        """Record that `design` was evaluated as of `session`. A key is recorded once: what came first stays.
+        """Record what `design` showed as of `session`. A key is recorded once: what came first stays.
 
         Args:
             universe: the universe's name.
@@ -83,15 +128,25 @@ class TrialLedger:
         """Record that the gate looked at `design` and what it spent of the yearly budget; True when new."""
         return self._insert("looks", [universe, horizon, session, design, alpha])
 
-    def statistics(self, universe: str, horizon: str, as_of: date) -> TrialStatistics:
-        """Count and variance of the designs tried up to `as_of`."""
+    def statistics(self, universe: str, traded: Sequence[str]) -> TrialStatistics:
+        """Count and variance of all designs tried so far on a history, whatever horizon or universe they were for.
+
+        Trials that were started after a past session count when that session is run again: they were tried on it.
+
+        Args:
+            universe: the universe that asks.
+            traded: its instruments; trials that trade one of them share its history.
+        """
         row = self._one(
-            """
-            SELECT count(*), coalesce(var_samp(sharpe), 0), coalesce(sum(evaluations), 0) FROM (
-                SELECT design, arg_max(sharpe, session) AS sharpe, count(*) AS evaluations FROM trials
-                WHERE universe = ? AND horizon = ? AND session <= ? GROUP BY design)
+            f"""
+            WITH shared AS (SELECT DISTINCT design, universe, horizon FROM tried_designs WHERE {_SHARED}),
+            shown AS (
+                SELECT design, horizon, arg_max(sharpe, session) AS sharpe, count(*) AS evaluations
+                FROM trials SEMI JOIN shared USING (design, universe, horizon) GROUP BY design, horizon)
+            SELECT (SELECT count(DISTINCT (design, horizon)) FROM shared),
+                coalesce(var_samp(sharpe), 0), coalesce(sum(evaluations), 0) FROM shown
             """,
-            [universe, horizon, as_of],
+            [universe, sorted(traded)],
         )
         return TrialStatistics(count=int(row[0]), variance=float(row[1]), evaluations=int(row[2]))
 
@@ -128,5 +183,5 @@ class TrialLedger:
 
 
 def _create(connection: DuckDBPyConnection) -> None:
-    connection.execute(_TRIALS)
-    connection.execute(_LOOKS)
+    for table in (_STARTED, _TRIALS, _LOOKS):
+        connection.execute(table)

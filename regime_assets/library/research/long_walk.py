@@ -102,6 +102,16 @@ def walk_history(
     seed = derive_seed(workspace.universe.name, horizon, str(run.key["run"]), "walk_forward")
     comparisons = compare(run.history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
     last = track.index[-1].date()
+    shown = comparisons[RULE].summary
+    if shown.sharpe is not None:
+        workspace.ledger.record(
+            workspace.universe.name,
+            horizon,
+            last,
+            workspace.design.hash,
+            sharpe=shown.sharpe,
+            n_sessions=shown.sessions,
+        )
     path = workspace.home.report(workspace.universe.name, horizon, "walk-forward", last)
     write_report(compose_walk(run, track, comparisons, last), path)
     return HistoryResult(track, comparisons, path)
@@ -136,6 +146,10 @@ def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
     """Carry out the refits of a run that are not stored yet; return its whole track."""
     workspace = run.workspace
     run.begin(clock.now())
+    universe = workspace.universe
+    workspace.ledger.start(
+        universe.name, run.horizon, workspace.design.hash, universe.held, "walk_forward", clock.now()
+    )
     stored = run.segments()
     steps = schedule_of(len(run.history.sessions), run.settings)
     if not stored.empty:

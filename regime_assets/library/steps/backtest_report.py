@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.clock import clock
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.gate import ServingChoice, Verdict, choose_serving_policy
 from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.metrics import PerformanceSummary
-from regime_assets.library.evaluation.trials import TrialLedger
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.gate_evidence import champion_before, judge
@@ -77,17 +77,20 @@ def served_name(serving: ServingChoice) -> str:
 
 def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
     """Carry the out-of-sample track on to `session`, score it, judge the session's models and write the report."""
+    universe = workspace.universe
+    workspace.ledger.start(universe.name, horizon, workspace.design.hash, universe.held, "daily", clock.now())
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
     seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
     comparisons = compare(history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
-    settings = workspace.universe.gate
-    serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, seed)
+    settings, year = workspace.universe.gate, workspace.universe.sessions_per_year
+    serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, year)
     served = comparisons[served_name(serving)]
     _record_trial(workspace, horizon, session, served.summary)
     champion = champion_before(workspace, horizon, session)
     sessions = pd.DatetimeIndex(track.index)
-    verdict = judge(workspace, horizon, session, history, served.scored, sessions, champion, settings)
+    market = comparisons[BUY_AND_HOLD].scored.net
+    verdict = judge(workspace, horizon, session, history, served.scored, market, sessions, champion, settings)
     live = _promise(served, serving, verdict)
     judgement = Judgement(
         lane=verdict.lane,
@@ -106,10 +109,9 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
 
 
 def _record_trial(workspace: Workspace, horizon: Horizon, session: date, summary: PerformanceSummary) -> None:
-    """Count the design among all that were ever tried; a track without variance has no ratio to record."""
+    """Write down what the design showed; a track without variance has no ratio to record."""
     if summary.sharpe is not None:
-        ledger = TrialLedger(workspace.database)
-        ledger.record(
+        workspace.ledger.record(
             workspace.universe.name,
             horizon,
             session,

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.gate import (
     ChallengeEvidence,
     FirstEvidence,
@@ -20,7 +19,6 @@ from regime_assets.library.evaluation.gate import (
     judge_refresh,
 )
 from regime_assets.library.evaluation.gate_rules import Integrity
-from regime_assets.library.evaluation.trials import TrialLedger
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.alias_moves import PROMOTION_TAG
@@ -80,6 +78,7 @@ def judge(
     session: date,
     history: TrainingSet,
     track: Scored,
+    buy_and_hold: NDArray[np.float64],
     sessions: pd.DatetimeIndex,
     champion: Champion | None,
     settings: GateSettings,
@@ -92,14 +91,14 @@ def judge(
         session: whose models are judged.
         history: features and returns up to the session.
         track: the scored out-of-sample track of what the new bundle would serve, over `sessions`.
+        buy_and_hold: net returns of buy & hold over `sessions`.
         sessions: of the track.
         champion: what serves so far.
         settings: the gate's bounds.
     """
-    integrity = _integrity(workspace, horizon, session)
+    integrity, year = _integrity(workspace, horizon, session), workspace.universe.sessions_per_year
     if champion is None:
-        return judge_first(FirstEvidence(integrity, track), settings)
-    seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "gate")
+        return judge_first(FirstEvidence(integrity, track, buy_and_hold), settings, year)
     if champion.bundle.manifest.settings_hash == workspace.design.hash:
         refreshed, serving = _compared(workspace, horizon, session, champion)
         anchor = anchor_before(workspace, horizon, session, settings.minimum_fresh_sessions) or champion
@@ -107,17 +106,32 @@ def judge(
         evidence = RefreshEvidence(
             integrity=integrity,
             track=track,
+            buy_and_hold=buy_and_hold,
             label_agreement=float(np.mean(refreshed["regime"] == serving["regime"])),
             refreshed_exposure=refreshed[_served(champion)].to_numpy(),
             champion_exposure=serving[_served(champion)].to_numpy(),
             refreshed_fresh_net=track.net[fresh],
             champion_fresh_net=_champion_net(workspace, history, anchor, sessions)[fresh],
-            seed=seed,
         )
-        return judge_refresh(evidence, settings)
+        return judge_refresh(evidence, settings, year)
     fresh = sessions >= pd.Timestamp(champion.session)
-    champion_net = _champion_net(workspace, history, champion, sessions)
-    return _challenge(workspace, horizon, session, integrity, track, fresh, champion_net, seed, settings)
+    paired = _Paired(
+        Scored(track.net[fresh], track.gross[fresh], track.turnover[fresh], track.exposure[fresh]),
+        buy_and_hold[fresh],
+        _champion_net(workspace, history, champion, sessions)[fresh],
+        sessions[fresh],
+    )
+    return _challenge(workspace, horizon, session, integrity, paired, settings)
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """Challenger, buy & hold and champion on the sessions that neither design's models had seen when they decided."""
+
+    track: Scored
+    buy_and_hold: NDArray[np.float64]
+    champion_net: NDArray[np.float64]
+    sessions: pd.DatetimeIndex
 
 
 def _challenge(
@@ -125,27 +139,27 @@ def _challenge(
     horizon: Horizon,
     session: date,
     integrity: Integrity,
-    track: Scored,
-    fresh: NDArray[np.bool_],
-    champion_net: NDArray[np.float64],
-    seed: int,
+    paired: _Paired,
     settings: GateSettings,
 ) -> Verdict:
-    """Another design: judged on the sessions that neither design's models had seen when they decided them."""
-    ledger, name, design = TrialLedger(workspace.database), workspace.universe.name, workspace.design.hash
+    """Another design, on the live sessions after its declaration and on a replay of those before."""
+    ledger, name, design = workspace.ledger, workspace.universe.name, workspace.design.hash
     looked = ledger.last_look(name, horizon, design, session)
+    declared = ledger.declared(name, horizon, design)
+    live = 0 if declared is None else int(np.count_nonzero(paired.sessions > pd.Timestamp(declared)))
     evidence = ChallengeEvidence(
         integrity=integrity,
-        track=Scored(track.net[fresh], track.gross[fresh], track.turnover[fresh], track.exposure[fresh]),
-        champion_net=champion_net[fresh],
-        trials=ledger.statistics(name, horizon, session),
+        track=paired.track,
+        buy_and_hold=paired.buy_and_hold,
+        champion_net=paired.champion_net,
+        live=live,
+        trials=ledger.statistics(name, workspace.universe.held),
         sessions_since_look=None
         if looked is None
         else len(workspace.calendar.sessions(looked + timedelta(1), session)),
         alpha_spent=ledger.alpha_spent(name, horizon, session),
-        seed=seed,
     )
-    verdict = judge_challenge(evidence, settings)
+    verdict = judge_challenge(evidence, settings, workspace.universe.sessions_per_year)
     if verdict.alpha_spent:
         ledger.record_look(name, horizon, session, design, verdict.alpha_spent)
     return verdict

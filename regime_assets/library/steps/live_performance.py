@@ -188,8 +188,9 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     answers = DeploymentLog(workspace.database).history(workspace.universe.name, horizon, begin, session)
     history = workspace.history(horizon, session)
     columns = history.traded_returns.columns
-    track = read_track(workspace.database, workspace.universe.name, horizon, session)
     champion = workspace.registry.champion_as_of(name, session)
+    design = champion.tags.get("settings_hash", workspace.design.hash) if champion else workspace.design.hash
+    track = read_track(workspace.database, workspace.universe.name, horizon, session, design)
     serves = champion.tags.get("serves", "rule") if champion else "rule"
     decided = weights_of(track, "policy" if serves == "policy" else "rule", [str(column) for column in columns])
     weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}

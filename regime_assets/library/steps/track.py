@@ -18,7 +18,7 @@ from regime_assets.library.workspace import Workspace
 
 
 def extend_track(workspace: Workspace, horizon: Horizon, session: date, history: TrainingSet, log: Log) -> pd.DataFrame:
-    """Store what the track gains with `session` and return the whole track as of it.
+    """Store what the design's track gains with `session` and return the whole track as of it.
 
     The first session of a track is preceded by a walk-forward; sessions that were never materialized since the track's
     end are decided by the newest models that had been accepted before them, as they would have been live.
@@ -26,7 +26,8 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
     Args:
         history: features and returns from the universe's start to `session`, as known as of it.
     """
-    before = read_track(workspace.database, workspace.universe.name, horizon, workspace.calendar.previous(session))
+    database, name, design = workspace.database, workspace.universe.name, workspace.design.hash
+    before = read_track(database, name, horizon, workspace.calendar.previous(session), design)
     stretch = (
         _first_stretch(workspace, horizon, history, log)
         if before.empty
@@ -34,8 +35,8 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
     )
     own = _own(workspace, horizon, session)
     key = workspace.key(horizon, session)
-    store_stretch(workspace.database, key, pd.concat([part for part in (stretch, own) if not part.empty]))
-    return read_track(workspace.database, workspace.universe.name, horizon, session)
+    store_stretch(database, key, design, pd.concat([part for part in (stretch, own) if not part.empty]))
+    return read_track(database, name, horizon, session, design)
 
 
 def _first_stretch(workspace: Workspace, horizon: Horizon, history: TrainingSet, log: Log) -> pd.DataFrame:

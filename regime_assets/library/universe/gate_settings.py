@@ -17,20 +17,21 @@ class GateSettings:
         label_agreement: least share of the last year's sessions with the champion's regime (warm refits: .996).
         exposure_change: largest mean |difference of exposure| to the champion.
         comparison_sessions: sessions over which exposures are compared.
-        drawdown_limit: deepest drawdown of the out-of-sample track.
+        drawdown_limit: deepest drawdown of the out-of-sample track over `drawdown_sessions`, where buy & hold fell
+            less; what buy & hold fell, where that is deeper.
+        drawdown_sessions: newest sessions over which drawdowns are judged.
         turnover_limit: notional traded a year, one way, in multiples of wealth.
         exposure_limit: largest exposure of any session.
         minimum_fresh_sessions: fresh sessions from which non-inferiority is judged.
         non_inferiority_margin: Sharpe ratio that a refresh may lose on them.
         non_inferiority_confidence: one-sided confidence that it loses no more.
-        challenge_sessions: paired out-of-sample sessions before the first look at a challenger.
+        challenge_sessions: paired out-of-sample sessions, live and replayed, before the first look at a challenger.
+        live_sessions: of them, sessions after the day on which its design was declared.
+        live_confidence: one-sided confidence that the live sessions alone must give it.
         look_interval: sessions between two looks at one challenger.
-        boundary_z: gain over its standard error that a look demands. 2.07 keeps 5 % over a year of quarterly looks
-            and finds a gain of 0.5 within three years in 51 %; 1.75 in 64 %, at 0.02 false promotions a year.
+        boundary_z: normal score that a look demands of live and replayed sessions together.
         alpha_per_year: error probability that all looks of a year may spend together; a bound on the expected
             false promotions a year, however many challengers there are.
-        deflated_minimum: least probability that the gain exceeds what the best of all trials would show by luck.
-            One half: the estimate itself exceeds it.
         serving_boundary_z: as `boundary_z`, for the nightly choice between the learned policy and its rule.
     """
 
@@ -38,16 +39,18 @@ class GateSettings:
     exposure_change: float = 0.10
     comparison_sessions: int = 252
     drawdown_limit: float = 0.35
+    drawdown_sessions: int = 756
     turnover_limit: float = 12.0
     exposure_limit: float = 1.0
     minimum_fresh_sessions: int = 126
     non_inferiority_margin: float = 0.5
     non_inferiority_confidence: float = 0.80
     challenge_sessions: int = 504
+    live_sessions: int = 126
+    live_confidence: float = 0.80
     look_interval: int = 63
     boundary_z: float = 1.75
     alpha_per_year: float = 0.25
-    deflated_minimum: float = 0.5
     serving_boundary_z: float = 2.5
 
     @property

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from regime_assets.library.clock import clock
 from regime_assets.library.database import CATALOG, SCHEMA_VERSION, VERSION_TABLE, Database
 from regime_assets.library.home import Home
 
@@ -58,5 +59,56 @@ def _tables_by_universe(connection: object) -> list[str]:
     return [row[0] for row in connection.execute(sql).fetchall()]  # pyright: ignore
 
 
-MIGRATIONS: Mapping[int, Callable[[Home], None]] = {1: _to_one_database_a_universe}
+def _to_one_ledger(home: Home) -> None:
+    """Format 2 to 3: one ledger of trials for all universes, and a design for every stored decision.
+
+    A trial's moment and what it traded were not recorded. Its moment counts as now, the latest that it can have been,
+    so that nothing becomes a live record that was none; it goes on counting for its own universe.
+    """
+    ledger = Database(home.ledger)
+    with ledger.transaction() as connection:
+        for statement in _LEDGER_OF_FORMAT_3:
+            connection.execute(statement)
+    for path in sorted(home.databases.glob("*.duckdb")):
+        database = Database(path)
+        if database.has_table("decisions"):
+            known = database.has_table("trials")
+            with database.transaction() as connection:
+                connection.execute("ALTER TABLE decisions ADD COLUMN IF NOT EXISTS design VARCHAR")
+                if known:
+                    connection.execute(
+                        "UPDATE decisions SET design = t.design FROM trials t WHERE decisions.design IS NULL AND "
+                        "t.universe = decisions.universe AND t.horizon = decisions.horizon AND t.session = as_of"
+                    )
+        for table in ("trials", "looks"):
+            if not database.has_table(table):
+                continue
+            rows = database.query(f"SELECT * FROM {table}")
+            with ledger.transaction() as connection:
+                connection.register("incoming", rows)
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming ON CONFLICT DO NOTHING")
+                if table == "trials":
+                    connection.execute(
+                        "INSERT INTO tried_designs SELECT DISTINCT design, universe, horizon, 'daily', "
+                        "CAST([] AS VARCHAR[]), ?::TIMESTAMP FROM incoming ON CONFLICT DO NOTHING",
+                        [clock.now().replace(tzinfo=None)],
+                    )
+                connection.unregister("incoming")
+            with database.transaction() as connection:
+                connection.execute(f"DROP TABLE {table}")
+
+
+_LEDGER_OF_FORMAT_3 = (
+    """CREATE TABLE IF NOT EXISTS tried_designs (
+        design VARCHAR NOT NULL, universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        traded VARCHAR[] NOT NULL, started TIMESTAMP NOT NULL, PRIMARY KEY (design, universe, horizon, kind))""",
+    """CREATE TABLE IF NOT EXISTS trials (
+        universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL, design VARCHAR NOT NULL,
+        sharpe DOUBLE NOT NULL, n_sessions INTEGER NOT NULL, PRIMARY KEY (universe, horizon, session, design))""",
+    """CREATE TABLE IF NOT EXISTS looks (
+        universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL, design VARCHAR NOT NULL,
+        alpha DOUBLE NOT NULL, PRIMARY KEY (universe, horizon, session, design))""",
+)
+
+MIGRATIONS: Mapping[int, Callable[[Home], None]] = {1: _to_one_database_a_universe, 2: _to_one_ledger}
 """From each format to the next."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.evaluation.gate import (
     ChallengeEvidence,
     FirstEvidence,
@@ -39,16 +40,16 @@ def refresh(fresh: int = 200) -> RefreshEvidence:
     return RefreshEvidence(
         integrity=WHOLE,
         track=steady(),
+        buy_and_hold=market(),
         label_agreement=0.99,
         refreshed_exposure=np.full(300, 0.62),
         champion_exposure=np.full(300, 0.60),
         refreshed_fresh_net=champion + noise,
         champion_fresh_net=champion,
-        seed=0,
     )
 
 
-def challenge(gain: float, sessions: int = 600) -> ChallengeEvidence:
+def challenge(gain: float, sessions: int = 600, live: int = 300) -> ChallengeEvidence:
     """A challenger whose net returns exceed the champion's by `gain` of daily noise, correlation about .9."""
     champion = 0.6 * market(sessions, 3)
     noise = np.random.default_rng(4).normal(0, 0.0028, sessions)
@@ -57,11 +58,12 @@ def challenge(gain: float, sessions: int = 600) -> ChallengeEvidence:
     return ChallengeEvidence(
         integrity=WHOLE,
         track=Scored(net=net, gross=net, turnover=still, exposure=still + 0.6),
+        buy_and_hold=market(sessions),
         champion_net=champion,
+        live=live,
         trials=TrialStatistics(count=5, variance=0.05, evaluations=5),
         sessions_since_look=None,
         alpha_spent=0.0,
-        seed=0,
     )
 
 
@@ -130,7 +132,7 @@ def test_an_agreement_that_was_not_measured_is_insufficient_evidence() -> None:
 
 
 def test_a_challenger_that_is_far_better_is_promoted_and_spends_one_look() -> None:
-    verdict = judge_challenge(challenge(gain=0.12), SETTINGS)
+    verdict = judge_challenge(challenge(gain=0.25), SETTINGS)
     assert verdict.promote
     assert verdict.alpha_spent == pytest.approx(0.0401, abs=1e-4)
 
@@ -145,9 +147,10 @@ def test_a_challenger_that_is_as_good_is_insufficient_evidence() -> None:
 @pytest.mark.parametrize(
     ("evidence", "rule"),
     [
-        (challenge(0.12, sessions=503), "paired_sessions"),
-        (replace(challenge(0.12), sessions_since_look=62), "look_due"),
-        (replace(challenge(0.12), alpha_spent=0.22), "alpha_budget"),
+        (challenge(0.25, sessions=503), "paired_sessions"),
+        (challenge(0.25, live=125), "live_sessions"),
+        (replace(challenge(0.25), sessions_since_look=62), "look_due"),
+        (replace(challenge(0.25), alpha_spent=0.22), "alpha_budget"),
     ],
 )
 def test_no_look_is_taken_before_its_time_or_beyond_the_budget(evidence: ChallengeEvidence, rule: str) -> None:
@@ -166,54 +169,105 @@ def test_the_yearly_budget_bounds_the_looks_a_year() -> None:
     assert looks == int(SETTINGS.alpha_per_year / SETTINGS.look_alpha)
 
 
-def test_many_trials_deflate_a_gain_that_few_trials_let_pass() -> None:
-    evidence = challenge(gain=0.12)
-    many = replace(evidence, trials=TrialStatistics(count=5000, variance=0.25, evaluations=5000))
-    verdict = judge_challenge(many, SETTINGS)
+def test_many_trials_deflate_a_replay_that_few_trials_let_pass() -> None:
+    evidence = challenge(gain=0.22, live=300)
+    assert judge_challenge(replace(evidence, trials=TrialStatistics(1, 0.0, 1)), SETTINGS).promote
+    verdict = judge_challenge(replace(evidence, trials=TrialStatistics(5000, 0.25, 5000)), SETTINGS)
     assert verdict.outcome == "insufficient evidence"
-    assert "deflated_gain" in failed(verdict)
+    assert failed(verdict) == {"superiority"}
+    assert "after 5000 trials" in " ".join(verdict.reasons)
+
+
+def test_what_only_the_replay_shows_is_no_evidence() -> None:
+    evidence = challenge(gain=0.0, live=200)
+    net = evidence.track.net.copy()
+    net[:400] += 0.002
+    verdict = judge_challenge(replace(evidence, track=replace(evidence.track, net=net)), SETTINGS)
+    assert verdict.outcome == "insufficient evidence"
+    assert "live_gain" in failed(verdict)
+
+
+def test_a_verdict_says_which_sessions_were_live_and_which_a_replay() -> None:
+    details = {rule.rule: rule.detail for rule in judge_challenge(challenge(gain=0.25), SETTINGS).rules}
+    assert details["live_sessions"] == "after the design was declared; the 300 before are a replay"
+    assert "over 300 sessions; replay gain" in details["superiority"]
+
+
+def test_a_design_that_was_declared_after_all_sessions_waits() -> None:
+    verdict = judge_challenge(challenge(gain=0.25, live=0), SETTINGS)
+    assert (verdict.outcome, failed(verdict)) == ("insufficient evidence", {"live_sessions"})
 
 
 def test_the_deflated_sharpe_ratio_is_shown_and_does_not_block() -> None:
-    evidence = replace(challenge(gain=0.12), trials=TrialStatistics(count=10, variance=4.0, evaluations=10))
+    evidence = replace(challenge(gain=0.25), trials=TrialStatistics(count=10, variance=25.0, evaluations=10))
     verdict = judge_challenge(evidence, SETTINGS)
     assert verdict.promote
     assert [row["outcome"] for row in verdict.table() if row["rule"] == "deflated_sharpe"] == ["noted"]
 
 
 def test_a_challenger_beyond_the_hard_limits_is_held_however_good() -> None:
-    evidence = challenge(0.12)
+    evidence = challenge(0.25)
     verdict = judge_challenge(replace(evidence, track=replace(evidence.track, exposure=np.full(600, 2.0))), SETTINGS)
     assert verdict.outcome == "hold"
 
 
 @pytest.mark.parametrize("flat", ["champion", "challenger"])
 def test_a_flat_champion_or_challenger_proves_nothing(flat: str) -> None:
-    evidence, still = challenge(0.12), np.zeros(600)
+    evidence, still = challenge(0.25), np.zeros(600)
     if flat == "champion":
         evidence = replace(evidence, champion_net=still)
     else:
         evidence = replace(evidence, track=replace(evidence.track, net=still))
     verdict = judge_challenge(evidence, SETTINGS)
     assert verdict.outcome == "insufficient evidence"
-    assert {"superiority", "deflated_gain"} <= failed(verdict)
+    assert {"superiority", "live_gain"} <= failed(verdict)
 
 
 def test_the_champion_itself_is_no_better_than_itself() -> None:
-    evidence = challenge(0.12)
+    evidence = challenge(0.25)
     same = replace(evidence, track=replace(evidence.track, net=evidence.champion_net))
     assert judge_challenge(same, SETTINGS).outcome == "insufficient evidence"
 
 
 def test_the_first_bundle_must_be_whole_and_within_the_limits() -> None:
-    assert judge_first(FirstEvidence(WHOLE, steady()), SETTINGS).promote
-    assert judge_first(FirstEvidence(WHOLE, steady(scale=8.0)), SETTINGS).outcome == "hold"
-    empty = judge_first(FirstEvidence(WHOLE, steady(0)), SETTINGS)
+    assert judge_first(FirstEvidence(WHOLE, steady(), market()), SETTINGS).promote
+    assert judge_first(FirstEvidence(WHOLE, steady(scale=8.0), market()), SETTINGS).outcome == "hold"
+    empty = judge_first(FirstEvidence(WHOLE, steady(0), market(0)), SETTINGS)
     assert empty.outcome == "insufficient evidence"
 
 
+def fallen(at: int, sessions: int = 2000, depth: float = 0.4) -> np.ndarray:
+    """Net returns that lose `depth` on the session `at` and creep up otherwise."""
+    net = np.full(sessions, 0.0002)
+    net[at] = -depth
+    return net
+
+
+def held(net: np.ndarray, buy_and_hold: np.ndarray) -> RuleOutcome:
+    track = Scored(net=net, gross=net, turnover=0 * net, exposure=0 * net + 0.6)
+    verdict = judge_first(FirstEvidence(WHOLE, track, buy_and_hold), SETTINGS)
+    return next(rule for rule in verdict.rules if rule.rule == "drawdown_limit")
+
+
+def test_a_deep_fall_holds_promotions_back_and_the_message_names_the_way_out() -> None:
+    rule = held(fallen(1900), fallen(1900, depth=0.1))
+    assert not rule.passed
+    assert "trough leaves what is judged after 657 more sessions" in rule.detail
+    assert "gate.drawdown_limit" in rule.detail
+
+
+def test_a_fall_of_more_than_three_years_ago_is_forgotten() -> None:
+    assert held(fallen(2000 - 756), fallen(0, depth=0.1)).passed is False
+    assert held(fallen(2000 - 757), fallen(0, depth=0.1)).passed
+
+
+def test_a_fall_that_buy_and_hold_did_not_avoid_either_is_the_market() -> None:
+    assert held(fallen(1900), fallen(1900, depth=0.45)).passed
+    assert not held(fallen(1900), fallen(1900, depth=0.38)).passed
+
+
 def test_the_learned_policy_serves_only_where_it_beat_its_rule() -> None:
-    good, equal = challenge(gain=0.15), challenge(gain=0.0)
+    good, equal = challenge(gain=0.25), challenge(gain=0.0)
     assert choose_serving_policy(good.champion_net, good.track.net, SETTINGS).serves == "policy"
     assert choose_serving_policy(equal.champion_net, equal.track.net, SETTINGS).serves == "rule"
     short = choose_serving_policy(good.champion_net[:400], good.track.net[:400], SETTINGS)

@@ -58,7 +58,7 @@ def test_figures_agree_with_quantstats(seed: int) -> None:
 def test_a_drawdown_lasts_from_its_peak_to_its_recovery() -> None:
     wealth = np.array([1.0, 1.2, 0.9, 1.0, 1.2, 1.3, 1.25])
     fall = metrics.max_drawdown(np.diff(wealth) / wealth[:-1])
-    assert fall == metrics.Drawdown(depth=pytest.approx(-0.25), sessions=3, recovered=True)
+    assert fall == metrics.Drawdown(depth=pytest.approx(-0.25), sessions=3, recovered=True, trough=2)
 
 
 def test_a_drawdown_that_never_recovers_lasts_to_the_end() -> None:

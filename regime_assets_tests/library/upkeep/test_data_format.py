@@ -8,7 +8,9 @@ import duckdb
 import pandas as pd
 import pytest
 
+from regime_assets.library.clock import clock
 from regime_assets.library.database import SCHEMA_VERSION, Database, DatabaseError
+from regime_assets.library.evaluation.trials import TrialLedger, TrialStatistics
 from regime_assets.library.home import Home
 from regime_assets.library.upkeep import data_format
 from regime_assets.library.upkeep.data_format import FORMAT, DataFolderError, open_data_folder
@@ -60,8 +62,8 @@ def shared_file(home: Home) -> Home:
     with duckdb.connect(str(home.root / "regime_assets.duckdb")) as old:
         old.execute("CREATE TABLE bars (universe VARCHAR, day INTEGER, PRIMARY KEY (universe, day))")
         old.execute("INSERT INTO bars VALUES ('coins', 1), ('coins', 2), ('stocks', 1)")
-        old.execute("CREATE TABLE trials (universe VARCHAR, sharpe DOUBLE)")
-        old.execute("INSERT INTO trials VALUES ('stocks', 0.5)")
+        old.execute("CREATE TABLE figures (universe VARCHAR, sharpe DOUBLE)")
+        old.execute("INSERT INTO figures VALUES ('stocks', 0.5)")
     return home
 
 
@@ -69,8 +71,8 @@ def test_universes_of_a_shared_file_get_a_file_each_with_its_keys(shared_file: H
     open_data_folder(shared_file)
     coins, stocks = (Database(shared_file.database(name)) for name in ("coins", "stocks"))
     assert list(coins.query("SELECT day FROM bars ORDER BY day")["day"]) == [1, 2]
-    assert coins.query("SELECT * FROM trials").empty
-    assert list(stocks.query("SELECT sharpe FROM trials")["sharpe"]) == [0.5]
+    assert coins.query("SELECT * FROM figures").empty
+    assert list(stocks.query("SELECT sharpe FROM figures")["sharpe"]) == [0.5]
     with pytest.raises(duckdb.ConstraintException):
         coins.query("INSERT INTO bars VALUES ('coins', 1)")
     assert not (shared_file.root / "regime_assets.duckdb").exists()
@@ -89,6 +91,28 @@ def test_a_killed_migration_begins_anew(shared_file: Home, monkeypatch: pytest.M
     assert (shared_file.root / "regime_assets.duckdb").exists()
     open_data_folder(shared_file)
     assert len(Database(shared_file.database("coins")).query("SELECT * FROM bars")) == 2
+
+
+def test_trials_of_all_universes_move_to_one_ledger_and_decisions_get_their_design(home: Home) -> None:
+    home.root.mkdir()
+    (home.root / "format.json").write_text('{"format": 2}')
+    for universe, design in (("coins", "a"), ("stocks", "b")):
+        database = Database(home.database(universe))
+        with database.transaction() as connection:
+            connection.execute(
+                "CREATE TABLE trials (universe VARCHAR, horizon VARCHAR, session DATE, design VARCHAR, sharpe DOUBLE, "
+                "n_sessions INTEGER)"
+            )
+            connection.execute("INSERT INTO trials VALUES (?, 'long', '2020-01-06', ?, 0.5, 504)", [universe, design])
+            connection.execute("CREATE TABLE decisions (universe VARCHAR, horizon VARCHAR, as_of DATE, session DATE)")
+            connection.execute("INSERT INTO decisions VALUES (?, 'long', '2020-01-06', '2020-01-03')", [universe])
+    open_data_folder(home)
+    ledger = TrialLedger(Database(home.ledger))
+    assert ledger.statistics("stocks", []) == TrialStatistics(1, 0.0, 1)
+    assert ledger.declared("stocks", "long", "b") == clock.today(), "the latest that it can have been"
+    stocks = Database(home.database("stocks"))
+    assert list(stocks.query("SELECT design FROM decisions")["design"]) == ["b"]
+    assert not stocks.has_table("trials")
 
 
 def test_two_universes_may_spell_a_symbol_differently(home: Home) -> None:

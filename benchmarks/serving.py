@@ -28,6 +28,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.registry import Registry
@@ -246,7 +247,9 @@ def main() -> None:
     bundles = [bundle_of(seed) for seed in (1, 2)]
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        registry = Registry(f"sqlite:///{home.root / 'mlflow.db'}", home.mlflow_artifacts, home.locks)
+        registry = Registry(
+            f"sqlite:///{home.root / 'mlflow.db'}", home.mlflow_artifacts, home.locks, Database(home.database("us"))
+        )
         rows = [
             *measure_registry(home, registry, bundles),
             *measure_bundle(registry, bundles[0]),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from regime_assets.library.workspace import Workspace
 
 MLFLOW_EXPERIMENT = "regime_assets"
+STORE_TIMEOUT_SECONDS = 120.0
 
 
 class DataHome(dg.ConfigurableResource):
@@ -65,13 +66,13 @@ def prepare_mlflow(home: Home) -> None:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    from mlflow import MlflowClient
+    from regime_assets.library.file_lock import file_lock
+    from regime_assets.library.production.mlflow_client import ARTIFACTS, open_client, sqlite_file
 
-    home.root.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(tracking_uri=home.mlflow_uri, registry_uri=home.mlflow_uri)
-    if client.get_experiment_by_name(MLFLOW_EXPERIMENT) is None:
-        local = home.mlflow_uri.startswith("sqlite:")
-        client.create_experiment(MLFLOW_EXPERIMENT, home.mlflow_artifacts.as_uri() if local else None)
+    with file_lock(home.locks / "store.lock", STORE_TIMEOUT_SECONDS):
+        client = open_client(home.mlflow_uri)
+        if client.get_experiment_by_name(MLFLOW_EXPERIMENT) is None:
+            client.create_experiment(MLFLOW_EXPERIMENT, ARTIFACTS if sqlite_file(home.mlflow_uri) else None)
 
 
 class _TrackingContext:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from regime_assets.cli import main
+from regime_assets.library.database import Database
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.production.bundle import save_bundle
 from regime_assets.library.production.registry import Registry
@@ -40,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def registry_of(home: Home) -> Registry:
-    return Registry(home.mlflow_uri, home.mlflow_artifacts, home.locks)
+    return Registry(home.mlflow_uri, home.mlflow_artifacts, home.locks, Database(home.database(UNIVERSE)))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
 REFUSED = {
     "there is no universe nowhere; there are us_large_cap": ["roll-back", "nowhere", "short", *REASON],
     "there is no universe nobody": ["status", "--universe", "nobody"],
-    "version=99": ["promote", UNIVERSE, "short", "99", *REASON],
+    "us_large_cap.short 99: there is no such version": ["promote", UNIVERSE, "short", "99", *REASON],
     "no previous champion to roll back to": ["roll-back", UNIVERSE, "long", *REASON],
     "served 2021-03-01": ["served", UNIVERSE, "2021-03-01"],
     "short served 2021-03-01": ["replay", UNIVERSE, "short", "2021-03-01"],

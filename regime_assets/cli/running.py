@@ -8,7 +8,7 @@ import sys
 from datetime import date
 
 from regime_assets.cli.workspaces import warn_of_broken
-from regime_assets.library.home import Home
+from regime_assets.library.home import HOME_VARIABLE, Home
 
 DEFAULT_UNIVERSE = "us_large_cap"
 
@@ -66,14 +66,18 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _mlflow(options: argparse.Namespace) -> int:
-    from regime_assets.library.production.mlflow_client import RegistryError
+    from regime_assets.library.production.mlflow_client import ARTIFACTS, RegistryError
 
     home = Home.from_environment()
     if home.mlflow_uri.startswith("http"):
         raise RegistryError(f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: {home.mlflow_uri}")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", home.mlflow_uri]
-    command += ["--default-artifact-root", home.mlflow_artifacts.as_uri()]  # MLflow's own default: the working folder
+    command += ["--default-artifact-root", ARTIFACTS]  # MLflow's own default: the working folder
     command += ["--workers", "1"]  # MLflow starts four, at 0.3 GB and seconds of imports each
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    environment = {
+        HOME_VARIABLE: str(home.root),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
     command += ["--host", options.host, "--port", str(options.port)]
     os.execve(sys.executable, command, {**os.environ, **environment})

@@ -93,7 +93,7 @@ class Workspace:
         """Versions and aliases of the bundles."""
         from regime_assets.library.production.registry import Registry
 
-        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts, self.home.locks)
+        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts, self.home.locks, self.database)
 
     def lineage(self, horizon: Horizon) -> Lineage:
         """The fitted models of one horizon."""

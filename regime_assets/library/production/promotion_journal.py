@@ -1,25 +1,43 @@
-"""The promotion journal: what a promotion is about to do, written down before it does it.
+"""The promotion journal: who served when, and why, as tables of the universe's database. It decides what serves.
 
-An MLflow registry moves one alias at a time and has no compare-and-set, so that a promotion is several writes. Each
-promotion appends a `begin` line before the first and an `end` line after the last. A `begin` without its `end` is a
-promotion that was killed; the registry completes or abandons it at its next call. The file is append-only and is the
-history of who served when, and why.
+A promotion is one row, and one transaction: it happened or it did not. The alias in MLflow, the tags there and the
+pointer file are mirrors of the newest row. Beside the promotions stand the versions, with what is needed to register
+them again where MLflow's store is lost.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
-import os
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from pathlib import Path
-from typing import Any, Literal
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from regime_assets.library.clock import clock
+from regime_assets.library.database import Database
+
+if TYPE_CHECKING:
+    import duckdb
 
 Kind = Literal["promotion", "roll_back"]
-Outcome = Literal["completed", "abandoned"]
+
+PROMOTIONS_TABLE, VERSIONS_TABLE = "promotions", "bundle_versions"
+
+_CREATE = f"""
+CREATE TABLE IF NOT EXISTS {PROMOTIONS_TABLE} (
+    model_name VARCHAR NOT NULL, number INTEGER NOT NULL, kind VARCHAR NOT NULL, session DATE NOT NULL,
+    champion INTEGER NOT NULL, previous INTEGER, champion_before INTEGER, previous_before INTEGER,
+    reason VARCHAR NOT NULL, verdict VARCHAR NOT NULL, author VARCHAR NOT NULL, identifier VARCHAR NOT NULL,
+    made_at TIMESTAMP NOT NULL, PRIMARY KEY (model_name, number));
+CREATE TABLE IF NOT EXISTS {VERSIONS_TABLE} (
+    model_name VARCHAR NOT NULL, version INTEGER NOT NULL, sha256 VARCHAR NOT NULL, session DATE NOT NULL,
+    run_id VARCHAR, tags VARCHAR NOT NULL, PRIMARY KEY (model_name, version))
+"""
+_COLUMNS = (
+    "kind, session, champion, previous, champion_before, previous_before, reason, verdict, author, identifier, made_at"
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +56,27 @@ class Destination:
     previous: int | None
 
 
+def author() -> str:
+    """The user that this process runs as."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown user"
+
+
 @dataclass(frozen=True)
 class Move:
-    """One intended move of the aliases.
+    """One promotion or roll-back.
 
     Attributes:
-        kind: promotion or roll-back.
-        session: as of which session the champion changes; never earlier than that of the move before.
-        before: the aliases when it began.
-        after: the aliases it leads to.
-        reason: why, in the words of whoever asked.
-        verdict: the gate's verdict it rests on; empty for a roll-back.
-        identifier: unique among the moves of all models.
-        began_at: when it began, UTC.
-        outcome: None as long as it is under way (or was killed).
+        kind: which of the two.
+        session: as of which the new champion serves.
+        before, after: what the aliases named.
+        reason: why.
+        verdict: the gate's verdict; empty for a roll-back.
+        author: the user whose process made it.
+        identifier: its own, for ever.
+        made_at: when, aware.
     """
 
     kind: Kind
@@ -60,87 +85,125 @@ class Move:
     after: Destination
     reason: str
     verdict: str
+    author: str = field(default_factory=author)
     identifier: str = field(default_factory=lambda: uuid.uuid4().hex)
-    began_at: datetime = field(default_factory=clock.now)
-    outcome: Outcome | None = None
+    made_at: datetime = field(default_factory=clock.now)
+
+
+@dataclass(frozen=True)
+class JournalledVersion:
+    """One registered bundle, as it was registered.
+
+    Attributes:
+        version: MLflow's number of it.
+        sha256: the bundle's hash.
+        session: its partition.
+        run_id: the MLflow run that made it; None when there was none.
+        tags: as they were at the registration.
+    """
+
+    version: int
+    sha256: str
+    session: date
+    run_id: str | None
+    tags: Mapping[str, str]
 
 
 class PromotionJournal:
-    """The journal of one registered model. Writers hold the model's lock; readers need none."""
+    """Moves and versions of all models of one universe. Writers hold the model's lock; readers need none."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def begin(self, intended: Move) -> None:
-        """Record an intended move durably."""
-        self._append(
-            {
-                "event": "begin",
-                "id": intended.identifier,
-                "kind": intended.kind,
-                "session": intended.session.isoformat(),
-                "before": [intended.before.champion, intended.before.previous],
-                "after": [intended.after.champion, intended.after.previous],
-                "reason": intended.reason,
-                "verdict": intended.verdict,
-                "at": intended.began_at.isoformat(),
-            }
-        )
+    def record(self, model_name: str, move: Move) -> None:
+        """Let a move happen: from here on its champion serves."""
+        with self._database.transaction() as connection:
+            _append(connection, model_name, move)
 
-    def end(self, identifier: str, outcome: Outcome) -> None:
-        """Record durably how the move ended."""
-        self._append({"event": "end", "id": identifier, "outcome": outcome, "at": clock.now().isoformat()})
+    def moves(self, model_name: str) -> list[Move]:
+        """Every move, oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM {PROMOTIONS_TABLE} WHERE model_name = ? ORDER BY number"
+        return [_move(row) for row in self._rows(sql, model_name)]
 
-    def moves(self) -> list[Move]:
-        """Every move, oldest first.
+    def serving(self, model_name: str) -> Aliases:
+        """What serves, and what served before it."""
+        moves = self.moves(model_name)
+        return Aliases(moves[-1].after.champion, moves[-1].after.previous) if moves else Aliases(None, None)
 
-        A line that is cut short is passed over. Only a crash during its own append cuts a line, and nothing rests
-        on such a line: no alias moves before `begin` is on the disk, and a missing `end` is repaired.
-        """
-        begun: dict[str, dict[str, Any]] = {}
-        ended: dict[str, Outcome] = {}
-        for line in self._lines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if entry["event"] == "begin":
-                begun[entry["id"]] = entry
-            else:
-                ended[entry["id"]] = entry["outcome"]
-        return [_move(entry, ended.get(identifier)) for identifier, entry in begun.items()]
+    def add_version(self, model_name: str, version: JournalledVersion) -> None:
+        """Record a registered version; one that is known already stays as it is."""
+        values = [version.version, version.sha256, version.session, version.run_id, json.dumps(dict(version.tags))]
+        with self._database.transaction() as connection:
+            connection.execute(_CREATE)
+            sql = f"INSERT INTO {VERSIONS_TABLE} SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM "
+            sql += f"{VERSIONS_TABLE} WHERE model_name = ? AND version = ?)"
+            connection.execute(sql, [model_name, *values, model_name, version.version])
 
-    def pending(self) -> Move | None:
-        """The move that has begun and not ended; there is at most one, since writers hold the lock."""
-        return next((move for move in reversed(self.moves()) if move.outcome is None), None)
+    def forget_version(self, model_name: str, version: int) -> None:
+        """Remove the record of a version that was deleted."""
+        with self._database.transaction() as connection:
+            connection.execute(_CREATE)
+            sql = f"DELETE FROM {VERSIONS_TABLE} WHERE model_name = ? AND version = ?"
+            connection.execute(sql, [model_name, version])
 
-    def _lines(self) -> list[bytes]:
-        try:
-            return self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
+    def versions(self, model_name: str) -> list[JournalledVersion]:
+        """Every version that was registered and not deleted, oldest first."""
+        sql = f"SELECT version, sha256, session, run_id, tags FROM {VERSIONS_TABLE} "
+        sql += "WHERE model_name = ? ORDER BY version"
+        return [
+            JournalledVersion(version, sha256, session, run_id, json.loads(tags))
+            for version, sha256, session, run_id, tags in self._rows(sql, model_name)
+        ]
 
-    def _append(self, entry: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            if file.tell() > 0:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # a predecessor was killed within its line
-                    file.write(b"\n")
-            file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def model_names(self) -> list[str]:
+        """Every model that has a version."""
+        return [row[0] for row in self._rows(f"SELECT DISTINCT model_name FROM {VERSIONS_TABLE} ORDER BY model_name")]
+
+    def import_moves(self, model_name: str, moves: Sequence[Move]) -> None:
+        """Take over moves that were journalled elsewhere, unless there are some already; one transaction."""
+        with self._database.transaction() as connection:
+            connection.execute(_CREATE)
+            sql = f"SELECT 1 FROM {PROMOTIONS_TABLE} WHERE model_name = ? LIMIT 1"
+            if connection.execute(sql, [model_name]).fetchone() is None:
+                for move in moves:
+                    _append(connection, model_name, move)
+
+    def _rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self._database.connect() as connection:
+            connection.execute(_CREATE)
+            return connection.execute(sql, list(parameters)).fetchall()
 
 
-def _move(entry: dict[str, Any], outcome: Outcome | None) -> Move:
+def _append(connection: duckdb.DuckDBPyConnection, model_name: str, move: Move) -> None:
+    connection.execute(_CREATE)
+    sql = f"INSERT INTO {PROMOTIONS_TABLE} (model_name, number, {_COLUMNS}) SELECT ?, coalesce(max(number), 0) + 1, "
+    sql += f"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM {PROMOTIONS_TABLE} WHERE model_name = ?"
+    row = [
+        move.kind,
+        move.session,
+        move.after.champion,
+        move.after.previous,
+        move.before.champion,
+        move.before.previous,
+        move.reason,
+        move.verdict,
+        move.author,
+        move.identifier,
+        move.made_at.astimezone(UTC).replace(tzinfo=None),
+    ]
+    connection.execute(sql, [model_name, *row, model_name])
+
+
+def _move(row: Sequence[Any]) -> Move:
+    kind, session, champion, previous, champion_before, previous_before, reason, verdict, by, identifier, at = row
     return Move(
-        kind=entry["kind"],
-        session=date.fromisoformat(entry["session"]),
-        before=Aliases(*entry["before"]),
-        after=Destination(*entry["after"]),
-        reason=entry["reason"],
-        verdict=entry["verdict"],
-        identifier=entry["id"],
-        began_at=datetime.fromisoformat(entry["at"]),
-        outcome=outcome,
+        kind=kind,
+        session=session,
+        before=Aliases(champion_before, previous_before),
+        after=Destination(champion, previous),
+        reason=reason,
+        verdict=verdict,
+        author=by,
+        identifier=identifier,
+        made_at=at.replace(tzinfo=UTC),
     )

@@ -1,22 +1,32 @@
-"""The model registry: bundles as versions of one MLflow model per universe and horizon, served by alias.
+"""The model registry: bundles as versions of one model per universe and horizon, of which one serves.
 
-MLflow keeps versions, tags and aliases. The bundles themselves lie in folders named by their hash, below
-`artifact_root`, and are read by this package's own loader only. Everything that writes holds the model's file lock;
-a promotion is journalled, so that a crash at any point leaves a champion that resolves.
+The promotion journal decides what serves; MLflow shows it, and a pointer file tells the service. The bundles lie in
+folders named by their hash, below `artifact_root`, and are read by this package's own loader only. Everything that
+writes holds the model's file lock, and first brings MLflow in step with the journal.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from regime_assets.library.production.alias_moves import PROMOTION_TAG, ROLLED_BACK_TAG, AliasMoves
+from regime_assets.library.database import Database
 from regime_assets.library.production.bundle import copy_bundle, verify_bundle
+from regime_assets.library.production.mirrors import Mirrors, promotion_tags
 from regime_assets.library.production.mlflow_client import RegistryError
-from regime_assets.library.production.promotion_journal import Destination, Move
+from regime_assets.library.production.names import checked_name
+from regime_assets.library.production.promotion_journal import Destination, JournalledVersion, Move, PromotionJournal
+from regime_assets.library.production.promotion_rules import (
+    effective_from,
+    refuse_unless_fresh,
+    refuse_unless_judged,
+    refuse_unless_served,
+    replaced_by,
+)
 from regime_assets.library.production.registry_store import (
     CHALLENGER,
     CHAMPION,
@@ -29,11 +39,7 @@ from regime_assets.library.production.registry_store import (
 )
 from regime_assets.library.production.retention import StoredVersion, kept_versions
 
-NO_CHAMPION = 0  # what a verdict was judged against when nothing served yet; MLflow numbers versions from 1
-
-
-class PromotionRefusedError(RegistryError):
-    """The promotion would replace a newer champion, or one that its verdict did not judge."""
+_log = logging.getLogger(__name__)
 
 
 class Registry:
@@ -42,13 +48,15 @@ class Registry:
     Args:
         tracking_uri: MLflow's store, `sqlite:////…/mlflow.db` or a server's URL.
         artifact_root: folder of the bundles and of the champion pointers.
-        lock_folder: folder of the locks and the promotion journals.
+        lock_folder: folder of the locks.
+        database: the universe's, which holds the promotion journal.
     """
 
-    def __init__(self, tracking_uri: str, artifact_root: Path, lock_folder: Path) -> None:
+    def __init__(self, tracking_uri: str, artifact_root: Path, lock_folder: Path, database: Database) -> None:
         self._artifact_root = artifact_root
         self._store = RegistryStore(tracking_uri, artifact_root, lock_folder)
-        self._moves = AliasMoves(self._store, artifact_root, lock_folder)
+        self._journal = PromotionJournal(database)
+        self._mirrors = Mirrors(self._journal, self._store, artifact_root)
 
     def register(
         self, bundle_folder: Path, model_name: str, sha256: str, tags: Mapping[str, str], run_id: str | None = None
@@ -72,18 +80,31 @@ class Registry:
         with self._writing(model_name):
             copy_bundle(bundle_folder, self._store.folder(model_name, sha256), sha256)
             # The manifest's session is part of the hash, so that equal hashes are equal partitions.
-            known = [stored.version for stored in self._store.versions(model_name) if stored.sha256 == sha256]
+            known = [stored.version for stored in self._journal.versions(model_name) if stored.sha256 == sha256]
             if known:
                 return known[0]
-            identity = {SHA256_TAG: sha256, SESSION_TAG: manifest.session.isoformat()}
-            return self._store.create_version(model_name, sha256, run_id, {**tags, **identity})
+            tagged = {**tags, SHA256_TAG: sha256, SESSION_TAG: manifest.session.isoformat()}
+            version = self._store.create_version(model_name, sha256, run_id, tagged)
+            self._journal.add_version(model_name, JournalledVersion(version, sha256, manifest.session, run_id, tagged))
+            return version
+
+    def reconcile(self, model_name: str) -> list[str]:
+        """Bring MLflow and the pointer file in step with the journal; return what differed, a sentence each."""
+        with self._store.lock(model_name):
+            told = self._mirrors.reconcile(model_name)
+            served = self._serving(model_name)
+            if served is not None and self._mirrors.point(served):
+                told.append(f"{model_name}: the pointer file was not that of version {served.version}: written anew")
+            return told
 
     def champion(self, model_name: str) -> RegisteredBundle | None:
         """What serves; None before the first promotion. A pointer that does not agree is written anew."""
-        served = self._resolve(model_name, CHAMPION)
-        if served is not None and not self._moves.is_pointed_at(served):
-            with self._writing(model_name):
-                served = self._moves.point(model_name)
+        served = self._serving(model_name)
+        if served is None:
+            return None
+        with self._store.lock(model_name):  # a promotion under way has its own pointer to write
+            served = self._serving(model_name) or served
+            self._mirrors.point(served)
         return served
 
     def champion_as_of(self, model_name: str, session: date) -> RegisteredBundle | None:
@@ -95,38 +116,48 @@ class Registry:
         Raises:
             RegistryError: retention has deleted it.
         """
-        self._recovered(model_name)
-        moves = [m for m in self._moves.journal(model_name).moves() if m.outcome == "completed"]
+        moves = self.history(model_name)
         version = next((m.after.champion for m in reversed(moves) if m.session <= session), None)
-        return None if version is None else self._store.version(model_name, version)
+        return None if version is None else self._version(model_name, version)
 
     def previous(self, model_name: str) -> RegisteredBundle | None:
         """What a roll-back would serve."""
-        return self._resolve(model_name, PREVIOUS)
+        return self._known(model_name, self._journal.serving(checked_name(model_name, "model name")).previous)
 
     def challenger(self, model_name: str) -> RegisteredBundle | None:
         """What is being tried beside the champion."""
-        return self._resolve(model_name, CHALLENGER)
+        return self._known(model_name, self._store.aliases(model_name).get(CHALLENGER))
 
     def versions(self, model_name: str) -> tuple[RegisteredBundle, ...]:
         """All versions, oldest first."""
-        return self._store.versions(model_name)
+        tags = promotion_tags(self.history(model_name))
+        return tuple(
+            RegisteredBundle(
+                model_name=model_name,
+                version=entry.version,
+                sha256=entry.sha256,
+                path=self._store.folder(model_name, entry.sha256),
+                session=entry.session,
+                tags={**entry.tags, **tags.get(entry.version, {})},
+            )
+            for entry in self._journal.versions(model_name)
+        )
 
     def history(self, model_name: str) -> tuple[Move, ...]:
-        """All promotions and roll-backs, oldest first, those that a crash cut short included."""
-        return tuple(self._moves.journal(model_name).moves())
+        """All promotions and roll-backs, oldest first."""
+        return tuple(self._journal.moves(checked_name(model_name, "model name")))
 
     def set_challenger(self, model_name: str, version: int) -> None:
         """Let the challenger alias name `version`."""
         with self._writing(model_name):
-            self._store.set_alias(model_name, CHALLENGER, self._store.version(model_name, version).version)
+            self._store.set_alias(model_name, CHALLENGER, self._version(model_name, version).version)
 
     def set_shadow(self, model_name: str, version: int) -> None:
         """Let the shadow alias name `version`, which retention keeps as long as it does."""
         if self._store.aliases(model_name).get(SHADOW) == version:
             return
         with self._writing(model_name):
-            self._store.set_alias(model_name, SHADOW, self._store.version(model_name, version).version)
+            self._store.set_alias(model_name, SHADOW, self._version(model_name, version).version)
 
     def promote(
         self,
@@ -138,7 +169,7 @@ class Registry:
         judged_against: int | None = None,
         reinstate: bool = False,
     ) -> RegisteredBundle:
-        """Let `version` serve; the present champion becomes `previous`. The champion's alias moves last.
+        """Let `version` serve; the present champion becomes `previous`.
 
         Promoting the champion again changes nothing.
 
@@ -158,18 +189,18 @@ class Registry:
             BundleError: the stored bundle does not verify; the champion stays.
         """
         with self._writing(model_name):
-            wanted = self._store.version(model_name, version)
-            before = self._moves.aliases(model_name)
+            wanted = self._version(model_name, version)
+            before = self._journal.serving(model_name)
             if before.champion == version:
-                self._moves.point(model_name)
+                self._mirrors.point(wanted)
                 return wanted
-            self._refuse_unless_judged(wanted, before.champion, judged_against)
+            refuse_unless_judged(wanted, before.champion, judged_against)
             if not reinstate:
-                self._refuse_unless_fresh(wanted, before.champion)
+                refuse_unless_fresh(wanted, self._known(model_name, before.champion))
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=version, previous=before.champion)
-            session = self._moves.effective_from(model_name, wanted.session)
-            return self._moves.carry_out(model_name, Move("promotion", session, before, after, reason, verdict))
+            session = effective_from(self.history(model_name), wanted.session)
+            return self._carry_out(wanted, Move("promotion", session, before, after, reason, verdict))
 
     def roll_back(
         self, model_name: str, reason: str, as_of: date | None = None, to: int | None = None
@@ -190,18 +221,20 @@ class Registry:
             BundleError: the previous bundle does not verify; the champion stays.
         """
         with self._writing(model_name):
-            before = self._moves.aliases(model_name)
+            before = self._journal.serving(model_name)
             target = before.previous if to is None else to
             if before.champion is None or target is None:
                 raise RegistryError(f"{model_name}: no previous champion to roll back to")
-            wanted = self._store.version(model_name, target)
+            wanted = self._version(model_name, target)
             if to is not None:
-                self._refuse_unless_served(wanted, before.champion)
-            left = self._store.version(model_name, before.champion)
+                refuse_unless_served(wanted, before.champion)
+            left = self._version(model_name, before.champion)
             verify_bundle(wanted.path, wanted.sha256)
-            after = Destination(champion=wanted.version, previous=self._moves.replaced_by(wanted, before.champion))
-            session = self._moves.effective_from(model_name, as_of or left.session)
-            return self._moves.carry_out(model_name, Move("roll_back", session, before, after, reason, ""))
+            moves = self.history(model_name)
+            previous = replaced_by(wanted, before.champion, self.versions(model_name), moves)
+            after = Destination(wanted.version, previous)
+            session = effective_from(moves, as_of or left.session)
+            return self._carry_out(wanted, Move("roll_back", session, before, after, reason, ""))
 
     def delete(self, model_name: str, version: int) -> None:
         """Delete a version and its bundle.
@@ -210,13 +243,13 @@ class Registry:
             RegistryError: an alias names it (MLflow would drop the alias silently), or there is no such version.
         """
         with self._writing(model_name):
-            self._delete(self._store.version(model_name, version))
+            self._delete(self._version(model_name, version))
 
     def retention(self, model_name: str, keep_last: int = 30) -> tuple[int, ...]:
         """Delete what `kept_versions` does not keep and bundle folders without a version; return the versions."""
         with self._writing(model_name):
-            versions = self._store.versions(model_name)
-            aliased = self._store.aliases(model_name).values()
+            versions = self.versions(model_name)
+            aliased = self._aliases(model_name).values()
             kept = kept_versions([StoredVersion(v.version, v.session) for v in versions], aliased, keep_last)
             doomed = [stored for stored in versions if stored.version not in kept]
             for stored in doomed:
@@ -227,55 +260,46 @@ class Registry:
                     shutil.rmtree(entry)
             return tuple(stored.version for stored in doomed)
 
-    def _recovered(self, model_name: str) -> None:
-        """Wait for a move that is under way, and settle one that was killed."""
-        if self._moves.journal(model_name).pending() is not None:
-            with self._store.lock(model_name):
-                self._moves.recover(model_name)
-
     @contextmanager
     def _writing(self, model_name: str) -> Generator[None]:
         with self._store.lock(model_name):
-            self._moves.recover(model_name)
+            self._mirrors.reconcile(model_name)
             yield
 
-    def _refuse_unless_judged(self, wanted: RegisteredBundle, champion: int | None, judged_against: int | None) -> None:
-        if judged_against is not None and judged_against != (champion or NO_CHAMPION):
-            raise PromotionRefusedError(
-                f"{wanted.model_name} {wanted.version} was judged against version {judged_against}, but {champion} "
-                "serves by now: judge it again"
-            )
-
-    def _refuse_unless_fresh(self, wanted: RegisteredBundle, champion: int | None) -> None:
-        name = f"{wanted.model_name} {wanted.version}"
-        if ROLLED_BACK_TAG in wanted.tags:
-            raise PromotionRefusedError(
-                f"{name} was rolled back ({wanted.tags[ROLLED_BACK_TAG]}): reinstate it explicitly, or register a new "
-                "bundle"
-            )
-        if champion is not None:
-            served = self._store.version(wanted.model_name, champion)
-            if served.session > wanted.session:
-                raise PromotionRefusedError(
-                    f"{name} is of {wanted.session}; the champion {champion} is of {served.session} and newer"
-                )
-
-    def _refuse_unless_served(self, wanted: RegisteredBundle, champion: int) -> None:
-        name = f"{wanted.model_name} {wanted.version}"
-        if wanted.version == champion:
-            raise RegistryError(f"{name} is the champion: there is nothing to roll back")
-        if PROMOTION_TAG not in wanted.tags or ROLLED_BACK_TAG in wanted.tags:
-            raise RegistryError(f"{name} never served, or was rolled back: promote it by hand")
+    def _carry_out(self, wanted: RegisteredBundle, move: Move) -> RegisteredBundle:
+        """Write the move down, which makes it, and mirror it."""
+        self._journal.record(wanted.model_name, move)
+        self._mirrors.point(wanted)
+        try:
+            self._mirrors.mirror(wanted.model_name)
+        except RegistryError as error:
+            _log.warning("%s: MLflow does not show yet what serves: %s", wanted.model_name, error)
+        return self._version(wanted.model_name, wanted.version)
 
     def _delete(self, stored: RegisteredBundle) -> None:
-        aliases = self._store.aliases(stored.model_name)
+        aliases = self._aliases(stored.model_name)
         naming = sorted(alias for alias, version in aliases.items() if version == stored.version)
         if naming:
             raise RegistryError(f"{stored.model_name} {stored.version} is {' and '.join(naming)}: not deleted")
         self._store.delete_version(stored.model_name, stored.version)
+        self._journal.forget_version(stored.model_name, stored.version)
         shutil.rmtree(stored.path, ignore_errors=True)
 
-    def _resolve(self, model_name: str, alias: str) -> RegisteredBundle | None:
-        self._recovered(model_name)
-        version = self._store.aliases(model_name).get(alias)
-        return None if version is None else self._store.version(model_name, version)
+    def _aliases(self, model_name: str) -> dict[str, int]:
+        """What each alias names: of champion and previous what the journal says."""
+        serving = self._journal.serving(model_name)
+        own = {CHAMPION: serving.champion, PREVIOUS: serving.previous}
+        return self._store.aliases(model_name) | {name: version for name, version in own.items() if version}
+
+    def _serving(self, model_name: str) -> RegisteredBundle | None:
+        version = self._journal.serving(checked_name(model_name, "model name")).champion
+        return None if version is None else self._version(model_name, version)
+
+    def _known(self, model_name: str, version: int | None) -> RegisteredBundle | None:
+        return next((stored for stored in self.versions(model_name) if stored.version == version), None)
+
+    def _version(self, model_name: str, version: int) -> RegisteredBundle:
+        found = self._known(model_name, version)
+        if found is None:
+            raise RegistryError(f"{model_name} {version}: there is no such version, or it was deleted")
+        return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.production.mlflow_client import RegistryError, open_client, registry_errors
 from regime_assets.library.production.names import checked_name
+from regime_assets.library.production.promotion_journal import JournalledVersion
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 120.0
 CHAMPION, PREVIOUS, CHALLENGER, SHADOW = "champion", "previous", "challenger", "shadow"
 SHA256_TAG, SESSION_TAG = "sha256", "session"
+PROMOTION_TAG, ROLLED_BACK_TAG = "promotion", "rolled_back"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class RegisteredBundle:
 
 
 class RegistryStore:
-    """MLflow's model registry, opened at the first call. It neither journals nor decides anything."""
+    """MLflow's model registry, opened at the first call. It decides nothing: it shows what the journal says."""
 
     def __init__(self, tracking_uri: str, artifact_root: Path, lock_folder: Path) -> None:
         self._tracking_uri = tracking_uri
@@ -82,13 +84,18 @@ class RegistryStore:
             )
             return int(created.version)
 
+    def knows(self, model_name: str) -> bool:
+        """Whether there is a model of that name, with versions or without."""
+        with self._speaking(model_name) as client:
+            return bool(client.search_registered_models(f"name = '{model_name}'"))
+
     def delete_version(self, model_name: str, version: int) -> None:
         """Remove a version's record."""
         with self._speaking(model_name) as client:
             client.delete_model_version(model_name, str(version))
 
-    def versions(self, model_name: str) -> tuple[RegisteredBundle, ...]:
-        """All versions, oldest first; none when the model is unknown."""
+    def versions(self, model_name: str) -> tuple[JournalledVersion, ...]:
+        """All versions of this package, oldest first; none when the model is unknown."""
         found: list[ModelVersion] = []
         with self._speaking(model_name) as client:
             token: str | None = None
@@ -96,16 +103,8 @@ class RegistryStore:
                 page = client.search_model_versions(f"name = '{model_name}'", max_results=1000, page_token=token)
                 found.extend(page)
                 token = page.token or ""
-        return tuple(sorted(map(self._registered, found), key=lambda registered: registered.version))
-
-    def version(self, model_name: str, version: int) -> RegisteredBundle:
-        """One version.
-
-        Raises:
-            RegistryError: there is none of that number.
-        """
-        with self._speaking(f"{model_name} {version}") as client:
-            return self._registered(client.get_model_version(model_name, str(version)))
+        known = [version for version in map(_journalled, found) if version is not None]
+        return tuple(sorted(known, key=lambda version: version.version))
 
     def aliases(self, model_name: str) -> dict[str, int]:
         """Which version each alias names; empty when the model is unknown."""
@@ -142,11 +141,12 @@ class RegistryStore:
         with registry_errors(subject):
             yield self._client
 
-    def _registered(self, found: ModelVersion) -> RegisteredBundle:
-        tags = dict(found.tags)
-        try:
-            sha256, session = tags[SHA256_TAG], date.fromisoformat(tags[SESSION_TAG])
-        except (KeyError, ValueError) as error:
-            raise RegistryError(f"{found.name} {found.version}: not registered by this package ({error!r})") from error
-        path = self.folder(found.name, sha256)
-        return RegisteredBundle(found.name, int(found.version), sha256, path, session, tags)
+
+def _journalled(found: ModelVersion) -> JournalledVersion | None:
+    """A version's origin; None when this package did not register it."""
+    tags = dict(found.tags)
+    try:
+        session = date.fromisoformat(tags[SESSION_TAG])
+        return JournalledVersion(int(found.version), tags[SHA256_TAG], session, found.run_id or None, tags)
+    except (KeyError, ValueError):
+        return None

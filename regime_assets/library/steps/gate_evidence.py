@@ -21,9 +21,9 @@ from regime_assets.library.evaluation.gate import (
 from regime_assets.library.evaluation.gate_rules import Integrity
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
-from regime_assets.library.production.alias_moves import PROMOTION_TAG
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
+from regime_assets.library.production.registry_store import PROMOTION_TAG
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.trading.decided import weights_of

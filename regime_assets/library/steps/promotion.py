@@ -13,7 +13,7 @@ from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
-from regime_assets.library.production.registry import NO_CHAMPION, PromotionRefusedError
+from regime_assets.library.production.promotion_rules import NO_CHAMPION, PromotionRefusedError
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, read_judgement
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import Horizon

@@ -17,11 +17,10 @@ import pandas as pd
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.monitoring.performance import PairedPerformance, PerformanceSettings, paired_performance
-from regime_assets.library.production.alias_moves import PROMOTION_TAG, ROLLED_BACK_TAG
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_journal import Move
-from regime_assets.library.production.registry_store import RegisteredBundle
+from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLED_BACK_TAG, RegisteredBundle
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.trading.decided import packed, unpacked, weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
@@ -125,7 +124,7 @@ def against_shadow(
 
 def _turning_point(moves: Iterable[Move], versions: dict[int, RegisteredBundle], session: date) -> Move | None:
     """The newest move as of a session that ends a shadow's term: a roll-back, or another design's promotion."""
-    done = [move for move in moves if move.outcome == "completed" and move.session <= session]
+    done = [move for move in moves if move.session <= session]
     for move in reversed(done):
         promoted = versions.get(move.after.champion)
         if move.kind == "roll_back" or (promoted is not None and promoted.tags.get("lane") == "challenge"):

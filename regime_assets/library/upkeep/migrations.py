@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from regime_assets.library.clock import clock
 from regime_assets.library.database import CATALOG, SCHEMA_VERSION, VERSION_TABLE, Database
 from regime_assets.library.home import Home
+from regime_assets.library.upkeep.legacy_journal import LEGACY_JOURNAL, import_journal
 
 LEGACY_DATABASE = "regime_assets.duckdb"
-"""Until format 1: one file for all universes."""
+"""Up to format 1: one file for all universes."""
 
 
 def _to_one_database_a_universe(home: Home) -> None:
@@ -25,6 +28,10 @@ def _to_one_database_a_universe(home: Home) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for universe in _universes(legacy):
         _split(legacy, home.database(universe), universe)
+    _keep_sqlite(home.root / "mlflow.db", kept)
+    for path in sorted(home.locks.glob(f"*{LEGACY_JOURNAL}")):
+        import_journal(home, path)
+        shutil.copyfile(path, kept / path.name)
     os.replace(legacy, kept / LEGACY_DATABASE)
 
 
@@ -59,12 +66,25 @@ def _tables_by_universe(connection: object) -> list[str]:
     return [row[0] for row in connection.execute(sql).fetchall()]  # pyright: ignore
 
 
+def _keep_sqlite(path: Path, kept: Path) -> None:
+    if path.exists() and not (kept / path.name).exists():
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(kept / path.name)) as target:
+            source.backup(target)
+
+
 def _to_one_ledger(home: Home) -> None:
     """Format 2 to 3: one ledger of trials for all universes, and a design for every stored decision.
 
     A trial's moment and what it traded were not recorded. Its moment counts as now, the latest that it can have been,
     so that nothing becomes a live record that was none; it goes on counting for its own universe.
     """
+    kept = home.root / "backups" / "before-format-3"
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in sorted(home.databases.glob("*.duckdb")):
+        if not (kept / path.name).exists():
+            with Database(path).connect() as connection:
+                connection.execute("CHECKPOINT")
+                shutil.copyfile(path, kept / path.name)
     ledger = Database(home.ledger)
     with ledger.transaction() as connection:
         for statement in _LEDGER_OF_FORMAT_3:

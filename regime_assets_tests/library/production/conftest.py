@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regime_assets.library.database import Database
 from regime_assets.library.production.bundle import save_bundle
 from regime_assets.library.production.registry import Registry
 from regime_assets_tests.library.production.bundles import SESSION, stored_only_bundle
@@ -18,7 +19,7 @@ MODEL = "us.short"
 def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow store, migrated once; every test works on a copy, since a migration costs seconds."""
     folder = tmp_path_factory.mktemp("store")
-    Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, folder).champion(MODEL)
+    open_registry(folder).reconcile(MODEL)
     return folder / "mlflow.db"
 
 
@@ -30,7 +31,8 @@ def home(tmp_path: Path, migrated_store: Path) -> Path:
 
 def open_registry(home: Path) -> Registry:
     """The registry in a folder, as a new process would open it."""
-    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks")
+    database = Database(home / "us.duckdb")
+    return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks", database)
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from regime_assets.library.database import Database
 from regime_assets.library.production.bundle import BundleError, save_bundle
 from regime_assets.library.production.champion_pointer import pointer_path, read_pointer
+from regime_assets.library.production.mlflow_client import RegistryError
 from regime_assets.library.production.names import NameRefusedError
-from regime_assets.library.production.registry import (
-    NO_CHAMPION,
-    PromotionRefusedError,
-    Registry,
-    RegistryError,
-)
+from regime_assets.library.production.promotion_rules import NO_CHAMPION, PromotionRefusedError
+from regime_assets.library.production.registry import Registry
 from regime_assets_tests.library.production.bundles import SESSION, stored_only_bundle
 from regime_assets_tests.library.production.conftest import MODEL, open_registry
 
@@ -222,6 +220,8 @@ def test_another_process_sees_the_same_registry(home: Path, registry: Registry, 
 
 def test_a_registry_that_is_down_is_an_error_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    registry = Registry("http://127.0.0.1:9", tmp_path / "artifacts", tmp_path / "locks")
+    database = Database(tmp_path / "us.duckdb")
+    registry = Registry("http://127.0.0.1:9", tmp_path / "artifacts", tmp_path / "locks", database)
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1"):
-        registry.champion(MODEL)
+        registry.reconcile(MODEL)
+    assert registry.champion(MODEL) is None, "what serves is asked of the journal"

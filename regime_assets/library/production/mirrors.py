@@ -1,0 +1,176 @@
+"""Mirrors of the promotion journal: aliases and tags in MLflow, and the pointer file that the service follows.
+
+Whoever reads them reads what the journal said last. Where they differ from it, a crash came between or somebody moved
+an alias in MLflow's UI, which knows no author and no reason: the journal is mirrored again, and it is said. A store
+that has lost a model's versions gets them back under their numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from regime_assets.library.production.bundle import BundleError, verify_bundle
+from regime_assets.library.production.champion_pointer import (
+    ChampionPointer,
+    PointerError,
+    read_pointer,
+    write_pointer,
+)
+from regime_assets.library.production.promotion_journal import (
+    Aliases,
+    Destination,
+    JournalledVersion,
+    Move,
+    PromotionJournal,
+)
+from regime_assets.library.production.registry_store import (
+    CHAMPION,
+    PREVIOUS,
+    PROMOTION_TAG,
+    ROLLED_BACK_TAG,
+    RegisteredBundle,
+    RegistryStore,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Mirrors:
+    """Keeps MLflow and the pointer files like the journal. Whoever writes through it holds the model's lock."""
+
+    def __init__(self, journal: PromotionJournal, store: RegistryStore, artifact_root: Path) -> None:
+        self._journal = journal
+        self._store = store
+        self._artifact_root = artifact_root
+
+    def point(self, served: RegisteredBundle) -> bool:
+        """Let the pointer file name the champion; say whether it named something else."""
+        pointer = ChampionPointer(served.model_name, served.version, served.sha256, served.session)
+        try:
+            if read_pointer(self._artifact_root, served.model_name) == pointer:
+                return False
+        except PointerError:
+            pass
+        write_pointer(self._artifact_root, pointer)
+        return True
+
+    def reconcile(self, model_name: str) -> list[str]:
+        """Make MLflow like the journal; return what differed, a sentence each, which is logged too.
+
+        Raises:
+            RegistryError: MLflow's store cannot be reached or read.
+        """
+        told = [*self._reconcile_versions(model_name), *self.mirror(model_name)]
+        for sentence in told:
+            _log.warning(sentence)
+        return told
+
+    def mirror(self, model_name: str) -> list[str]:
+        """Let aliases and tags say what the journal says; return which aliases said something else.
+
+        Raises:
+            RegistryError: MLflow's store cannot be reached or read.
+        """
+        told = self._reconcile_aliases(model_name)
+        self._reconcile_tags(model_name)
+        return told
+
+    def _reconcile_versions(self, model_name: str) -> list[str]:
+        known = {entry.version: entry for entry in self._journal.versions(model_name)}
+        registered = {entry.version: entry for entry in self._store.versions(model_name)}
+        for entry in registered.values():
+            if entry.version not in known:  # a crash between the two records, or a journal that was lost
+                self._journal.add_version(model_name, entry)
+        missing = [entry for version, entry in known.items() if version not in registered]
+        if not missing:
+            return self._adopt(model_name)
+        if not self._store.knows(model_name):
+            return self._register_again(model_name, missing)
+        return [line for entry in missing for line in self._accept_deletion(model_name, entry)]
+
+    def _adopt(self, model_name: str) -> list[str]:
+        """A model that the journal has no move of, and MLflow has a champion of: the journal was lost."""
+        if self._journal.moves(model_name):
+            return []
+        aliases = self._store.aliases(model_name)
+        champion = aliases.get(CHAMPION)
+        entry = next((v for v in self._journal.versions(model_name) if v.version == champion), None)
+        if entry is None:
+            return []
+        reason = "adopted from the alias in MLflow: the journal knew no promotion"
+        after = Destination(entry.version, aliases.get(PREVIOUS))
+        move = Move("promotion", entry.session, Aliases(None, None), after, reason, entry.tags.get("verdict", ""))
+        self._journal.record(model_name, move)
+        return [f"{model_name}: the journal knew no promotion; version {champion}, MLflow's champion, was adopted"]
+
+    def _register_again(self, model_name: str, entries: Sequence[JournalledVersion]) -> list[str]:
+        """A store that does not know the model: MLflow numbers from 1 on, so gaps are filled and deleted."""
+        for number in range(1, max(entry.version for entry in entries) + 1):
+            entry = next((entry for entry in entries if entry.version == number), None)
+            if entry is not None:
+                self._store.create_version(model_name, entry.sha256, None, entry.tags)
+            else:
+                self._store.delete_version(model_name, self._store.create_version(model_name, "deleted", None, {}))
+        return [f"{model_name}: MLflow did not know it; {len(entries)} versions were registered again"]
+
+    def _accept_deletion(self, model_name: str, entry: JournalledVersion) -> list[str]:
+        """A version that was deleted in MLflow: one that serves is registered anew, another one is forgotten."""
+        serving = self._journal.serving(model_name)
+        folder = self._store.folder(model_name, entry.sha256)
+        if entry.version != serving.champion:
+            self._journal.forget_version(model_name, entry.version)
+            return [f"{model_name}: version {entry.version} was deleted in MLflow and is no version any more"]
+        try:
+            verify_bundle(folder, entry.sha256)
+        except BundleError as error:
+            return [f"{model_name}: version {entry.version} serves, was deleted in MLflow, and {error}: roll back"]
+        again = self._store.create_version(model_name, entry.sha256, entry.run_id, entry.tags)
+        self._journal.add_version(
+            model_name, JournalledVersion(again, entry.sha256, entry.session, entry.run_id, entry.tags)
+        )
+        reason = f"version {entry.version} was deleted in MLflow while it served: the same bundle under a new number"
+        moves = self._journal.moves(model_name)
+        before, after = Aliases(serving.champion, serving.previous), Destination(again, serving.previous)
+        self._journal.record(model_name, Move("promotion", moves[-1].session, before, after, reason, moves[-1].verdict))
+        self._journal.forget_version(model_name, entry.version)
+        return [f"{model_name}: {reason}, {again}"]
+
+    def _reconcile_aliases(self, model_name: str) -> list[str]:
+        serving = self._journal.serving(model_name)
+        known = {entry.version for entry in self._journal.versions(model_name)}
+        found, told = self._store.aliases(model_name), list[str]()
+        for alias, version in ((PREVIOUS, serving.previous), (CHAMPION, serving.champion)):
+            named, wanted = found.get(alias), version if version in known else None
+            if named == wanted:
+                continue
+            self._store.set_alias(model_name, alias, wanted)
+            told.append(
+                f"{model_name}: the alias {alias} named {_version(named)} in MLflow; the promotion journal says "
+                f"{_version(wanted)}, and it was set back (to let another version serve: `regime-assets promote`)"
+            )
+        return told
+
+    def _reconcile_tags(self, model_name: str) -> None:
+        wanted = promotion_tags(self._journal.moves(model_name))
+        for stored in self._store.versions(model_name):
+            expected = wanted.get(stored.version, {})
+            for tag in (PROMOTION_TAG, ROLLED_BACK_TAG):
+                if stored.tags.get(tag) != expected.get(tag):
+                    self._store.set_tag(model_name, stored.version, tag, expected.get(tag))
+
+
+def promotion_tags(moves: Iterable[Move]) -> dict[int, dict[str, str]]:
+    """What the moves say of each version: the verdict of its promotion, and why it was rolled back, if it was."""
+    tags: dict[int, dict[str, str]] = {}
+    for move in moves:
+        if move.kind == "promotion":
+            tags[move.after.champion] = {PROMOTION_TAG: move.verdict}
+        elif move.before.champion is not None:
+            tags.setdefault(move.before.champion, {})[ROLLED_BACK_TAG] = move.reason
+    return tags
+
+
+def _version(number: int | None) -> str:
+    return "no version" if number is None else f"version {number}"

@@ -75,10 +75,12 @@ class Strategies:
     Attributes:
         net: (S, T) net returns.
         held: (S, T) what each holds, 0 or 1.
+        market: (T,) returns of the index.
     """
 
     net: Floats
     held: Floats
+    market: Floats
 
 
 @lru_cache(maxsize=1)
@@ -118,7 +120,9 @@ def _strategies(close: pd.Series) -> Strategies:
     decided = np.stack(_decisions(close, returns))[:, WARM_UP:]
     held = np.zeros_like(decided)
     held[:, FILL_DELAY:] = decided[:, :-FILL_DELAY]
-    return Strategies(held * returns.to_numpy()[WARM_UP:] - COST * np.abs(np.diff(held, axis=1, prepend=0.0)), held)
+    market = returns.to_numpy()[WARM_UP:]
+    net = held * market - COST * np.abs(np.diff(held, axis=1, prepend=0.0))
+    return Strategies(net, held, market)
 
 
 def _decisions(close: pd.Series, returns: pd.Series) -> list[Floats]:

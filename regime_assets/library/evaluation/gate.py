@@ -10,6 +10,7 @@ not a promotion. `benchmarks/gate_simulation.py` measures what these rules do.""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal
 
 import numpy as np
@@ -93,6 +94,7 @@ class ChallengeEvidence:
         buy_and_hold: net returns of buy & hold on the same sessions (T,).
         champion_net: the champion's net returns on the same sessions (T,).
         live: how many of the newest sessions lie after the day on which the design was declared.
+        declared: that day, in UTC; None when it is not known.
         trials: all designs ever tried on this history, this one included.
         sessions_since_look: since the last look at this design; None when there was none.
         alpha_spent: error probability spent by all looks of the past year.
@@ -103,6 +105,7 @@ class ChallengeEvidence:
     buy_and_hold: Series
     champion_net: Series
     live: int
+    declared: date | None
     trials: TrialStatistics
     sessions_since_look: int | None
     alpha_spent: float
@@ -201,7 +204,7 @@ def judge_challenge(
         _at_least("paired_sessions", paired, settings.challenge_sessions),
         replace(
             _at_least("live_sessions", evidence.live, settings.live_sessions),
-            detail=f"after the design was declared; the {paired - evidence.live} before are a replay",
+            detail=f"after {evidence.declared}, when it was declared; the {paired - evidence.live} before are a replay",
         ),
         RuleOutcome(
             "look_due", None if since is None else float(since), f">= {interval}",

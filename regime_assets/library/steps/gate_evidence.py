@@ -153,6 +153,7 @@ def _challenge(
         buy_and_hold=paired.buy_and_hold,
         champion_net=paired.champion_net,
         live=live,
+        declared=declared,
         trials=ledger.statistics(name, workspace.universe.held),
         sessions_since_look=None
         if looked is None

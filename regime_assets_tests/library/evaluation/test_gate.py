@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def challenge(gain: float, sessions: int = 600, live: int = 300) -> ChallengeEvi
         buy_and_hold=market(sessions),
         champion_net=champion,
         live=live,
+        declared=date(2020, 1, 6),
         trials=TrialStatistics(count=5, variance=0.05, evaluations=5),
         sessions_since_look=None,
         alpha_spent=0.0,
@@ -189,7 +191,7 @@ def test_what_only_the_replay_shows_is_no_evidence() -> None:
 
 def test_a_verdict_says_which_sessions_were_live_and_which_a_replay() -> None:
     details = {rule.rule: rule.detail for rule in judge_challenge(challenge(gain=0.25), SETTINGS).rules}
-    assert details["live_sessions"] == "after the design was declared; the 300 before are a replay"
+    assert details["live_sessions"] == "after 2020-01-06, when it was declared; the 300 before are a replay"
     assert "over 300 sessions; replay gain" in details["superiority"]
 
 

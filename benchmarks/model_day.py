@@ -137,7 +137,7 @@ def measure(size: str) -> None:
         None,
         design.identity,
     ).model
-    old_policy = train_policy(build_tape(before, old.infer(before.features)), design.policy, 1).model
+    old_policy = train_policy(build_tape(before, old.infer(before.features), design.policy), design.policy, 1).model
 
     vae, cpu_vae = timed(
         lambda: fit_vae(today.features, today.sample_weight, design.vae, 2, old_vae, full_retrain=False)
@@ -151,7 +151,9 @@ def measure(size: str) -> None:
 
     fitted, cpu_regimes = timed(regimes)
     path = fitted.regimes.infer(today.features)
-    policy, cpu_policy = timed(lambda: train_policy(build_tape(today, path), design.policy, 2, old_policy))
+    policy, cpu_policy = timed(
+        lambda: train_policy(build_tape(today, path, design.policy), design.policy, 2, old_policy)
+    )
 
     symbols = [str(symbol) for symbol in returns.columns]
 

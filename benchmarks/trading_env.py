@@ -34,7 +34,6 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from regime_assets.library.policies.tensor_ppo import TensorPPO
 from regime_assets.library.trading.env import TradingVecEnv
 from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.trading.tape import MarketTape
@@ -183,12 +182,12 @@ def main() -> None:
     for action in ("residual", "weights"):
         for count in (256, 1024):
             env = TradingVecEnv(tape, TradingSettings(action=action), environments=count)
-            rows.append(Row(f"vectorised, {action}, {count} episodes", env, TensorPPO, large_batches(count)))
+            rows.append(Row(f"vectorised, {action}, {count} episodes", env, PPO, large_batches(count)))
     env = TradingVecEnv(tape, TradingSettings())
     small = large_batches(256) | {"policy_kwargs": {"net_arch": [32, 32]}}
-    rows.append(Row("vectorised, residual, 256 episodes, layers of 32", env, TensorPPO, small))
+    rows.append(Row("vectorised, residual, 256 episodes, layers of 32", env, PPO, small))
     rows.append(Row("vectorised, residual, 256 episodes, SB3's loops", env, PPO, large_batches(256)))
-    rows.append(Row("vectorised, residual, 256 episodes, SB3's batches", env, TensorPPO, sb3_batches(256)))
+    rows.append(Row("vectorised, residual, 256 episodes, SB3's batches", env, PPO, sb3_batches(256)))
     rows.append(Row("plain Python × 8, SB3", DummyVecEnv([lambda: PlainEnv(tape)] * 8), PPO, sb3_batches(8)))
     if arguments.finrl_wheel:
         maker = finrl_env(arguments.finrl_wheel)

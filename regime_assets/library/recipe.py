@@ -24,6 +24,7 @@ from regime_assets.library.encoders.mlp_vae_training import VaeFit, assess_vae, 
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
+from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
 from regime_assets.library.regimes.regime_model import (
     RegimeFit,
@@ -193,10 +194,10 @@ def fit_session(at: SessionFit, *, keep_policy: bool = False) -> tuple[FittedMod
     return FittedModels(at.models.accepted("gmm", at.session), at.models.accepted("rl_policy", at.session)), ""
 
 
-def build_tape(training: TrainingSet, path: RegimePath) -> MarketTape:
+def build_tape(training: TrainingSet, path: RegimePath, settings: PolicySettings) -> MarketTape:
     """What a trading episode plays: the regimes' path beside the returns of the same sessions."""
     return MarketTape(
-        observations=observations(path),
+        observations=observations(path, features=settings.observes == "features"),
         rule_exposure=path.rule_exposure,
         returns=training.traded_returns.to_numpy(dtype="float64"),
         base_weights=training.base_weights,
@@ -225,7 +226,8 @@ def decisions(policy: Policy, path: RegimePath, first: int, symbols: Sequence[st
         Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
         policy_exposure, reconstruction_error, and the weights of both by instrument (`trading.decided`).
     """
-    weights = policy.decide(observations(path), path.rule_exposure)[first:]
+    observed = observations(path, features=policy.reads_features)
+    weights = policy.decide(observed, path.rule_exposure)[first:]
     rule = policy.action.weights(policy.action.at_rule(path.rule_exposure))[first:]
     return pd.DataFrame(
         {
@@ -296,9 +298,9 @@ def _fit_policy(at: SessionFit) -> Fitted[PolicyFit]:
     path = at.models.path(at.session)
     parent, notes = at.models.ancestor("rl_policy", at.session)
     seed, settings = at.seed_of("rl_policy"), at.design.policy
-    tape = build_tape(at.training, path)
+    tape = build_tape(at.training, path, settings)
     fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
-    if parent and not fit.warm_started and not at.full_retrain:
+    if parent and not fit.warm_started and not at.full_retrain and settings.algorithm != "direct":
         notes = (*notes, _without(at, "rl_policy", parent, fit.cold_reason))
     used, outcomes = parent if fit.warm_started else None, assess_policy(fit, tape, settings)
     return Fitted("rl_policy", at.session, fit, seed, used, outcomes, at.training, path, notes)

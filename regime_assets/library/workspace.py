@@ -86,7 +86,9 @@ class Workspace:
         trading = TradingSettings(cost=self.universe.cost)
         sessions = round(self.universe.sessions_per_year)
         online = OnlineSettings() if self.universe.refit.policy_updates == "online" else None
-        return Design(policy=PolicySettings(trading=trading, sessions_per_year=sessions, online=online))
+        algorithm = "ppo" if online else "direct"
+        policy = PolicySettings(trading=trading, algorithm=algorithm, sessions_per_year=sessions, online=online)
+        return Design(policy=policy)
 
     @cached_property
     def registry(self) -> Registry:

@@ -33,13 +33,17 @@ class AlpacaPaper:
         try:
             from alpaca.trading.client import TradingClient
         except ImportError as error:
-            raise BrokerError("the broker alpaca_paper needs its client: pip install 'regime_assets[alpaca]'") from error
+            raise BrokerError(
+                "the broker alpaca_paper needs its client: pip install 'regime_assets[alpaca]'"
+            ) from error
         if address is not None and not address.startswith(("http://127.0.0.1:", "http://localhost:")):
             raise BrokerError(f"{address} is not on this machine: leave the address out for Alpaca's paper API")
         missing = [name for name in (KEY, SECRET) if not os.environ.get(name)]
         if missing:
             raise BrokerError(f"the broker alpaca_paper needs {' and '.join(missing)} in the environment")
-        self._client = TradingClient(os.environ[KEY], os.environ[SECRET], paper=True, raw_data=True, url_override=address)
+        self._client = TradingClient(
+            os.environ[KEY], os.environ[SECRET], paper=True, raw_data=True, url_override=address
+        )
 
     def account(self) -> Account:
         """Equity and positions."""

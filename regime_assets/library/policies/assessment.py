@@ -55,7 +55,7 @@ def assess_policy(fit: PolicyFit, tape: MarketTape, settings: PolicySettings) ->
             detail=f"the rule's is {decided['rule_turnover_per_year']:.2f}",
         )
     )
-    in_use = policy.actor is not None and (policy.kind != "residual" or policy.tilt_kept > 0)
+    in_use = policy.actor is not None and (not policy.action.from_rule or policy.tilt_kept > 0)
     moved, floor = decided["action_turnover_per_year"], settings.action_floor
     alive = moved >= floor or not in_use
     outcomes.append(RuleOutcome("turnover_collapse", moved, f">= {floor}", alive, blocking=True))
@@ -87,6 +87,6 @@ def _entropy(figures: dict[str, float], settings: PolicySettings, *, in_use: boo
     """Exploration of PPO, or variety of DQN's choices; a tilt that is not in use may be anything finite."""
     entropy = figures["entropy"]
     # A discrete policy may well always choose its neutral level; only exploration has a floor.
-    floor = settings.entropy_floor if settings.algorithm == "ppo" else 0.0
+    floor = settings.entropy_floor if settings.algorithm == "ppo" else 0.0  # what is not sampled explores nothing
     passed = bool(np.isfinite(entropy)) and (entropy >= floor or not in_use)
     return RuleOutcome("entropy", entropy, f">= {floor}", passed, blocking=True)

@@ -21,7 +21,7 @@ def describe_decisions(policy: Policy, tape: MarketTape, settings: PolicySetting
     weights = policy.decide(tape.observations, tape.rule_exposure)
     rule = policy.action.at_rule(tape.rule_exposure)
     unit = float(tape.base_weights.sum())
-    exposure = weights.sum(axis=1) / (1.0 if policy.kind == "weights" else unit)
+    exposure = weights.sum(axis=1) / (1.0 if policy.action.per_instrument else unit)
     rule_weights = policy.action.weights(rule)
     at_limit = np.isclose(exposure, settings.trading.highest_exposure) | np.isclose(
         exposure, settings.trading.lowest_exposure
@@ -74,7 +74,8 @@ def distance_to(
 ) -> Distance:
     """Measures a member's divergence from the previous policy's member on the newest sessions, and its entropy.
 
-    Gaussian policies: KL divergence of the action's distribution. Discrete: of the epsilon-greedy choice; its
+    Gaussian policies: KL divergence of the action's distribution; of policies that explored nothing, as if both had
+    explored with a deviation of 1. Discrete: of the epsilon-greedy choice; its
     entropy is that of how often each level is chosen. A previous policy of another form is no reference: the
     neutral start then is.
     """
@@ -98,6 +99,8 @@ def distance_to(
 
     def distance(member: Member) -> tuple[float, float]:
         now = replace(blank, actor=member.actor).member_actions(observations, positions)[0]
+        if member.log_std is None and not blank.levels:
+            return float((0.5 * (now - reference) ** 2).sum(axis=1).mean()), 0.0
         if member.log_std is None:
             return _greedy_divergence(now, reference, settings.exploration_rate), _choice_entropy(now)
         log_std = member.log_std[0].astype(np.float64)

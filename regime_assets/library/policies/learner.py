@@ -1,6 +1,6 @@
-"""One member network, trained by stable_baselines3 and taken out of it as NumPy arrays.
+"""One member network, trained by stable_baselines3's PPO or DQN and taken out of it as NumPy arrays.
 
-PPO is SB3's with faster loops (`tensor_ppo`), DQN is SB3's own. Nothing is written: no SB3 archive, no monitor file,
+Nothing is written: no SB3 archive, no monitor file,
 no log. This module imports stable_baselines3 and torch: import it inside the function that trains.
 """
 
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import DQN
+from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import nn
 
 from regime_assets.library.policies.networks import Distance, Member, Networks
 from regime_assets.library.policies.settings import PolicySettings
-from regime_assets.library.policies.tensor_ppo import TensorPPO, linear_layers
 from regime_assets.library.trading.env import TradingVecEnv
 
 
@@ -42,8 +41,8 @@ def train_member(
     return extract(model), recorder.rows
 
 
-def _ppo(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member | None) -> TensorPPO:
-    return TensorPPO(
+def _ppo(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member | None) -> PPO:
+    return PPO(
         "MlpPolicy",
         env,
         learning_rate=settings.learning_rate if start is None else settings.fine_tune_learning_rate,
@@ -86,18 +85,25 @@ def _dqn(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member 
     )
 
 
-def _towers(model: TensorPPO | DQN) -> tuple[list[nn.Linear], list[nn.Linear]]:
+def _towers(model: PPO | DQN) -> tuple[list[nn.Linear], list[nn.Linear]]:
     """The linear layers of actor and critic, from the input on; DQN's networks are its values and their target."""
     if isinstance(model, DQN):
         return _linear(model.q_net), _linear(model.q_net_target)
     return linear_layers(model.policy)
 
 
+def linear_layers(policy: Any) -> tuple[list[nn.Linear], list[nn.Linear]]:
+    """The linear layers of actor and critic of an `MlpPolicy`, from the input on."""
+    extractor = policy.mlp_extractor
+    actor, critic = _linear(extractor.policy_net), _linear(extractor.value_net)
+    return [*actor, policy.action_net], [*critic, policy.value_net]
+
+
 def _linear(module: nn.Module) -> list[nn.Linear]:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
 
 
-def _neutralise(model: TensorPPO | DQN) -> None:
+def _neutralise(model: PPO | DQN) -> None:
     """Zero the actor's last layer: every action, or every level's value, starts at exactly zero."""
     towers = _towers(model) if isinstance(model, DQN) else _towers(model)[:1]
     with torch.no_grad():
@@ -106,7 +112,7 @@ def _neutralise(model: TensorPPO | DQN) -> None:
             tower[-1].bias.zero_()
 
 
-def insert(model: TensorPPO | DQN, member: Member) -> None:
+def insert(model: PPO | DQN, member: Member) -> None:
     """Copy a member's arrays into SB3's policy."""
     actor, critic = _towers(model)
     _fill(actor, member.actor)
@@ -121,13 +127,13 @@ def insert(model: TensorPPO | DQN, member: Member) -> None:
             policy.log_std.copy_(torch.from_numpy(member.log_std[0].copy()))
 
 
-def extract(model: TensorPPO | DQN) -> Member:
+def extract(model: PPO | DQN) -> Member:
     """A member's arrays from SB3's policy."""
     actor, critic = _towers(model)
     if isinstance(model, DQN):
-        return Member(_arrays(actor), None, None)
+        return Member(as_networks(actor), None, None)
     policy: Any = model.policy
-    return Member(_arrays(actor), _arrays(critic), policy.log_std.detach().numpy().copy()[None])
+    return Member(as_networks(actor), as_networks(critic), policy.log_std.detach().numpy().copy()[None])
 
 
 def _fill(layers: list[nn.Linear], networks: Networks) -> None:
@@ -137,7 +143,8 @@ def _fill(layers: list[nn.Linear], networks: Networks) -> None:
             layer.bias.copy_(torch.from_numpy(bias[0].copy()))
 
 
-def _arrays(layers: list[nn.Linear]) -> Networks:
+def as_networks(layers: list[nn.Linear]) -> Networks:
+    """Linear layers of torch as arrays."""
     return Networks(
         tuple(layer.weight.detach().numpy().T.copy()[None] for layer in layers),
         tuple(layer.bias.detach().numpy().copy()[None] for layer in layers),

@@ -35,6 +35,7 @@ class Policy:
         critic: the value networks of training, kept so that a warm start has them; None when there is none.
         log_std: (S, P) log standard deviation of the exploration; empty for discrete actions.
         levels: actions that a discrete policy chooses from, neutral first; empty for a continuous policy.
+        reads_features: whether the observations hold the features behind what the regimes say.
         tilt_kept: factor in [0, 1] on a residual policy's action; 0 decides exactly as the rule does.
     """
 
@@ -46,6 +47,7 @@ class Policy:
     log_std: NDArray[np.float32] | None = None
     levels: tuple[float, ...] = ()
     tilt_kept: float = 1.0
+    reads_features: bool = False
 
     @property
     def kind(self) -> ActionKind:
@@ -68,8 +70,8 @@ class Policy:
         Args:
             observations: (T, O), not standardised.
             rule_exposure: (T,).
-            initial_exposure: held before the first session: an exposure of the base weights or, for kind `weights`,
-                (N,) weights.
+            initial_exposure: held before the first session: an exposure of the base weights or, where a position
+                is a weight per instrument, (N,) weights.
 
         Raises:
             PolicyError: a shape differs from what the policy was trained on, or an input is not finite.
@@ -82,9 +84,9 @@ class Policy:
         rule_exposure: NDArray[np.floating],
         initial_exposure: float | NDArray[np.floating] = 0.0,
     ) -> NDArray[np.float64]:
-        """Positions (T, P) behind `decide`'s weights: exposures, or weights for kind `weights`."""
+        """Positions (T, P) behind `decide`'s weights: exposures, or weights per instrument."""
         self._check(observations, rule_exposure)
-        if self.actor is None or (self.kind == "residual" and self.tilt_kept == 0.0):
+        if self.actor is None or (self.action.from_rule and self.tilt_kept == 0.0):
             return self.action.at_rule(rule_exposure)
         width = self.action.width
         actor = self.actor.in_float64()
@@ -101,7 +103,7 @@ class Policy:
 
     def _position(self, initial_exposure: float | NDArray[np.floating]) -> NDArray[np.float64]:
         initial = np.asarray(initial_exposure, dtype=np.float64)
-        if self.kind == "weights" and initial.ndim == 0:
+        if self.action.per_instrument and initial.ndim == 0:
             initial = initial * self.action.base_weights
         if initial.size != self.action.width:
             raise PolicyError(f"initial_exposure has {initial.size} numbers, a position has {self.action.width}")
@@ -122,7 +124,7 @@ class Policy:
         else:
             actions = np.clip(outputs, -1.0, 1.0)
         mean = actions.mean(axis=0)
-        return mean * self.tilt_kept if self.kind == "residual" else mean
+        return mean * self.tilt_kept if self.action.from_rule else mean
 
     def member(self, index: int) -> Policy:
         """The policy of one member network alone, with its whole tilt."""
@@ -164,6 +166,7 @@ class Policy:
             "highest_exposure": self.action.highest_exposure,
             "levels": list(self.levels),
             "tilt_kept": self.tilt_kept,
+            "reads_features": self.reads_features,
         }
         return Parts(arrays, document)
 
@@ -187,6 +190,7 @@ class Policy:
             arrays.get("log_std"),
             tuple(document["levels"]),
             document["tilt_kept"],
+            document.get("reads_features", False),  # not in policies stored before there was one
         )
 
 

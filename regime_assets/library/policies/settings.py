@@ -40,19 +40,41 @@ class OnlineSettings:
 
 
 @dataclass(frozen=True, config=STRICT)
+class DirectSettings:
+    """Ascent of the known reward, over all sessions at once.
+
+    Attributes:
+        steps: of Adam, from a tilt of zero. Few steps are the regularisation: what a feature is worth alone is learned
+            first, what only combinations are worth later.
+        learning_rate: Adam's.
+    """
+
+    steps: int = 30
+    learning_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, must be at least 1")
+
+
+@dataclass(frozen=True, config=STRICT)
 class PolicySettings:
-    """Training, selection and acceptance of a policy. Defaults: a full retrain of about 6 s and a fine-tune of
-    about 0.6 s of one core (256 episodes, 2,500 sessions).
+    """Training, selection and acceptance of a policy. What is said of warm starts, rollouts, exploration and values
+    concerns the sampled algorithms.
 
     Attributes:
         trading: environment and reward.
-        algorithm: `ppo`, or `dqn` over `levels`.
+        algorithm: `direct` ascends the reward that is known of every action; `ppo` and `dqn` (over `levels`) are
+            stable_baselines3's, which sample it.
+        observes: `features` beside what the regimes say of them, or the `regimes` alone: latents, posteriors, rule.
+            What the autoencoder forgets, a policy that reads its latents cannot use.
+        direct: of the algorithm `direct`.
         seeds: member networks of a full retrain; they vote by their mean action.
         gradient_steps: budget of a full retrain per member, rounded up to whole rollouts. Environment steps are not
             training: 65 k of them in large batches were 160 gradient steps and left policies at their start.
         fine_tune_gradient_steps: budget of a warm start per member.
         online: how a warm start learns from the newest session alone; None: it is a fine-tune over episodes.
-        hidden: widths of the hidden layers of actor and critic.
+        hidden: widths of the hidden layers of actor and critic; none is a linear policy.
         learning_rate, fine_tune_learning_rate: Adam's.
         rollout_sessions: sessions collected per environment between two updates.
         minibatches, epochs: per update; gradient steps per rollout are their product.
@@ -77,12 +99,14 @@ class PolicySettings:
     """
 
     trading: TradingSettings = field(default_factory=TradingSettings)
-    algorithm: Literal["ppo", "dqn"] = "ppo"
+    algorithm: Literal["direct", "ppo", "dqn"] = "direct"
+    observes: Literal["features", "regimes"] = "features"
+    direct: DirectSettings = field(default_factory=DirectSettings)
     seeds: int = 5
     gradient_steps: int = 300
     fine_tune_gradient_steps: int = 20
     online: OnlineSettings | None = None
-    hidden: tuple[int, ...] = (32, 32)
+    hidden: tuple[int, ...] = ()
     learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 3e-4
     rollout_sessions: int = 32
@@ -115,8 +139,10 @@ class PolicySettings:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.algorithm == "dqn" and self.trading.action == "weights":
-            raise ValueError("dqn chooses one of the levels of an exposure: action 'weights' needs ppo")
+        if self.algorithm == "dqn" and self.trading.action in ("weights", "tilts"):
+            raise ValueError("dqn chooses one of the levels of an exposure: give it the action residual or exposure")
+        if self.algorithm == "direct" and self.online is not None:
+            raise ValueError("online updates continue a sampled policy: they need the algorithm ppo or dqn")
 
     @property
     def active_levels(self) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ from regime_assets.library.policies.validation import (
     spread,
 )
 from regime_assets.library.trading.actions import ActionMap
-from regime_assets.library.trading.episodes import Segment
+from regime_assets.library.trading.episodes import Segment, decidable
 from regime_assets.library.trading.tape import MarketTape
 
 __all__ = ["PolicyFit", "assess_policy", "train_policy"]
@@ -66,8 +66,9 @@ def train_policy(
 
     Every member is trained without its own purged block of the tape and validated on it. A residual policy keeps as
     much of its tilt as the pooled evidence supports, possibly nothing: then it decides exactly as the rule does. The
-    ancestors of a warm start have seen sessions of its validation blocks, so its evidence flatters: a warm start
-    never keeps more tilt than its predecessor, it may only lose it.
+    ancestors of a warm start of a sampled algorithm have seen sessions of its validation blocks, so its evidence
+    flatters: such a warm start never keeps more tilt than its predecessor, it may only lose it. The algorithm
+    `direct` starts from the rule every time, so its evidence is out of sample and its tilt comes and goes with it.
 
     With `settings.online` a warm start is an online update instead: every member learns from the newest session and
     replayed ones, within a bound on its divergence; an update that would not be accepted is refused.
@@ -113,7 +114,7 @@ def train_policy(
             figures |= {"newest_gain": newest_gain(warm, tape, settings), "update_kept": float(np.mean(kept))}
         policy = _assembled(blank, members)
         share, validated = _validated(policy, tape, settings, folds)
-        if policy.kind == "residual":
+        if policy.action.from_rule:
             policy = replace(policy, tilt_kept=share if warm is None else min(share, warm.tilt_kept))
         figures |= validated | _described(policy, tape, settings, distances)
         fit = PolicyFit(policy, table, figures, warm is not None, cold_reason)
@@ -130,6 +131,8 @@ def train_policy(
 
 def _cold_reason(tape: MarketTape, settings: PolicySettings, previous: Policy | None, *, full_retrain: bool) -> str:
     """Why the previous networks cannot or shall not be the start; empty when they can."""
+    if settings.algorithm == "direct":
+        return "a policy that ascends the known reward starts from its rule every time"
     if previous is None:
         return "there is no previous policy"
     if full_retrain:
@@ -155,13 +158,15 @@ def _blank(tape: MarketTape, settings: PolicySettings, warm: Policy | None) -> P
     """The policy without networks: its action map and standardisation, a warm start's own so that inputs keep
     their meaning."""
     action = ActionMap.of(settings.trading, tape.base_weights)
+    levels, reads_features = settings.active_levels, settings.observes == "features"
     if warm is not None:
-        return Policy(action, warm.centre, warm.scale, levels=settings.active_levels)
+        return Policy(action, warm.centre, warm.scale, levels=levels, reads_features=reads_features)
     weight = tape.sample_weight / tape.sample_weight.sum()
     centre = weight @ tape.observations
     scale = np.sqrt(weight @ (tape.observations - centre) ** 2)
     scale = np.where(scale > 1e-8, scale, 1.0)
-    return Policy(action, centre.astype(np.float32), scale.astype(np.float32), levels=settings.active_levels)
+    centre, scale = centre.astype(np.float32), scale.astype(np.float32)
+    return Policy(action, centre, scale, levels=levels, reads_features=reads_features)
 
 
 def _train_one(
@@ -174,11 +179,19 @@ def _train_one(
     start: Member | None,
     distance: Distance,
 ) -> tuple[Member, pd.DataFrame]:
+    tape = replace(tape, observations=blank.standardised(tape.observations))
+    if settings.algorithm == "direct":
+        from regime_assets.library.policies.direct import train_directly
+
+        whole = [decidable(tape)] if segments is None else segments
+        member, rows = train_directly(tape, settings, seed, whole, distance)
+        return member, pd.DataFrame(rows)
+
     from regime_assets.library.policies.learner import train_member
     from regime_assets.library.trading.env import TradingVecEnv
 
     env = TradingVecEnv(
-        replace(tape, observations=blank.standardised(tape.observations)),
+        tape,
         settings.trading,
         segments=segments,
         levels=settings.active_levels,
@@ -232,7 +245,9 @@ def _validated(
     policy: Policy, tape: MarketTape, settings: PolicySettings, folds: list[Fold]
 ) -> tuple[float, dict[str, float]]:
     gains = [gain_over_rule(policy.member(index), tape, fold.validation, settings) for index, fold in enumerate(folds)]
-    weights = [tape.sample_weight[slice(*fold.validation)] for fold in folds]
+    # As the sessions were weighed in training.
+    past, recency = settings.trading.past_share, tape.sample_weight / tape.sample_weight.mean()
+    weights = [(1.0 - past) * recency[slice(*fold.validation)] + past for fold in folds]
     pooled = evidence(gains, weights)
     yearly = [float(gain.mean()) * settings.sessions_per_year for gain in gains]
     figures = {
@@ -252,7 +267,7 @@ def _described(
     figures = describe_decisions(policy, tape, settings)
     figures["kl_to_previous"], figures["entropy"] = (float(value) for value in np.mean(measured, axis=0))
     figures["seed_agreement"] = seed_agreement(policy, tape)
-    if policy.kind == "residual":
+    if policy.action.from_rule:
         figures["tilt_kept"] = policy.tilt_kept
     return figures
 

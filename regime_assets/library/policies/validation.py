@@ -70,7 +70,7 @@ def gain_over_rule(policy: Policy, tape: MarketTape, block: Segment, settings: P
     if low > 0:
         before = policy.action.at_rule(tape.rule_exposure[low - 1 : low])[0]
     rule = tape.rule_exposure[low:high]
-    initial = before if policy.kind == "weights" else float(before[0])
+    initial = before if policy.action.per_instrument else float(before[0])
     decided = policy.positions(tape.observations[low:high], rule, initial)
     returns = tape.returns[low + FILL_DELAY : high + FILL_DELAY]
     start = policy.action.weights(before[None])

@@ -98,7 +98,8 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
 
     path = bundle.regimes.infer(features)
     if bundle.manifest.serves == "policy":
-        weights = bundle.policy.decide(observations(path), path.rule_exposure)[-1]
+        observed = observations(path, features=bundle.policy.reads_features)
+        weights = bundle.policy.decide(observed, path.rule_exposure)[-1]
     else:
         action = bundle.policy.action
         weights = action.weights(action.at_rule(path.rule_exposure))[-1]

@@ -123,7 +123,7 @@ PLANTED: dict[str, Callable[[_Draws], tuple[Array, Array, dict[str, Array]]]] = 
 """What can be planted: from the draws to returns (T, N), the oracle's expectation (T, N), and published facts."""
 
 
-def planted_market(name: str, seed: int, sessions: int, settings: FeatureSettings = FeatureSettings()) -> PlantedMarket:
+def planted_market(name: str, seed: int, sessions: int, settings: FeatureSettings) -> PlantedMarket:
     """The market `name` of `PLANTED`, drawn by `seed`, with `sessions` after the features' warm-up."""
     count = settings.memory_sessions + sessions
     rng = np.random.default_rng([seed, *name.encode()])

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from regime_assets.library.trading.settings import TradingSettings
 
-ActionKind = Literal["rule", "residual", "exposure", "weights"]
+ActionKind = Literal["rule", "residual", "tilts", "exposure", "weights"]
 
 
 @dataclass(frozen=True, eq=False)
 class ActionMap:
     """From actions in [-1, 1] and the rule's exposure to positions and weights.
 
-    An action of zero is the neutral position: the rule's exposure (`residual`), the middle of the limits
-    (`exposure`), the base weights (`weights`).
+    An action of zero is the neutral position: the rule's exposure (`residual`), the rule's weights (`tilts`), the
+    middle of the limits (`exposure`), the base weights (`weights`).
 
     Attributes:
         kind: what the action is; `rule` ignores it.
@@ -49,21 +49,34 @@ class ActionMap:
         )
 
     @property
+    def per_instrument(self) -> bool:
+        """Whether a position is one weight per instrument."""
+        return self.kind in ("weights", "tilts")
+
+    @property
+    def from_rule(self) -> bool:
+        """Whether an action moves the position away from the rule's, so that zero decides as the rule does."""
+        return self.kind in ("residual", "tilts")
+
+    @property
     def width(self) -> int:
         """P, the numbers in one position; also the numbers in one action."""
-        return len(self.base_weights) if self.kind == "weights" else 1
+        return len(self.base_weights) if self.per_instrument else 1
 
     @property
     def unit_turnover(self) -> float:
         """Traded notional per unit of change in a position."""
-        return 1.0 if self.kind == "weights" else float(np.abs(self.base_weights).sum())
+        return 1.0 if self.per_instrument else float(np.abs(self.base_weights).sum())
 
     def positions(self, actions: NDArray[np.floating], rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of actions (E, P), which are clipped to [-1, 1], at the rule's exposure (E,)."""
         action = np.clip(actions.astype(np.float64), -1.0, 1.0)
         low, high = self.lowest_exposure, self.highest_exposure
-        if self.kind == "weights":
+        if self.per_instrument:
             weights = self.base_weights * (1.0 + action)
+            if self.kind == "tilts":
+                rule = rule_exposure.astype(np.float64)[:, None] * self.base_weights
+                weights = np.clip(rule + self.tilt_bound * action, low, high)
             # Row sums in a fixed order, so that a row does not depend on how many rows are mapped at once.
             total = np.zeros(len(weights))
             for column in weights.T:
@@ -78,8 +91,8 @@ class ActionMap:
     def at_rule(self, rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of the rule itself at exposure (E,)."""
         rule = np.clip(rule_exposure.astype(np.float64), self.lowest_exposure, self.highest_exposure)[:, None]
-        return rule * self.base_weights if self.kind == "weights" else rule
+        return rule * self.base_weights if self.per_instrument else rule
 
     def weights(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights (E, N) of positions (E, P)."""
-        return positions if self.kind == "weights" else positions * self.base_weights
+        return positions if self.per_instrument else positions * self.base_weights

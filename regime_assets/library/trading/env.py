@@ -161,7 +161,7 @@ class TradingVecEnv(VecEnv):
         for column in np.abs(positions - self.positions).T:
             traded += column
         self.turnover = traded * self._map.unit_turnover
-        if self._map.kind == "weights":
+        if self._map.per_instrument:
             gross = np.zeros(self.num_envs)
             for position, earned in zip(positions.T, self._returns[t + FILL_DELAY].T, strict=True):
                 gross += position * earned
@@ -169,8 +169,9 @@ class TradingVecEnv(VecEnv):
             gross = positions[:, 0] * self._base_returns[t + FILL_DELAY]
         self.net = gross - settings.cost * self.turnover
         reward = self._utility(self.net) - self._reference[t]
-        if self._map.kind == "residual":
-            reward -= settings.tilt_penalty * (positions[:, 0] - self._map.at_rule(rule)[:, 0]) ** 2
+        if self._map.from_rule:
+            for tilt in (positions - self._map.at_rule(rule)).T:
+                reward -= settings.tilt_penalty * tilt**2
         self.positions = positions
         self.equity *= 1.0 + self.net
         self._score += reward

@@ -125,9 +125,7 @@ class OrderPlan:
                 }
                 for order in self.orders
             ],
-            "untraded": [
-                {"symbol": one.symbol, "shares": one.shares, "reason": one.reason} for one in self.untraded
-            ],
+            "untraded": [{"symbol": one.symbol, "shares": one.shares, "reason": one.reason} for one in self.untraded],
             "positions": dict(self.positions),
         }
 
@@ -199,7 +197,10 @@ def _wanted(
     if not closes and abs(weight * capital - held * price) <= settings.no_trade_band * capital:
         return change, f"within the no-trade band of {settings.no_trade_band:.1%} of capital"
     if abs(change) * price < settings.smallest_order:
-        return change, f"worth {abs(change) * price:,.2f}, less than the smallest order of {settings.smallest_order:,.2f}"
+        return (
+            change,
+            f"worth {abs(change) * price:,.2f}, less than the smallest order of {settings.smallest_order:,.2f}",
+        )
     return change, ""
 
 

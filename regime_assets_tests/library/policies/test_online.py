@@ -20,7 +20,8 @@ from regime_assets.library.workspace import Workspace
 from regime_assets_tests.library.trading.trading_tapes import oracle_tape
 
 FITTED = PolicySettings(
-    trading=TradingSettings(environments=64, episode_sessions=40),
+    algorithm="ppo",
+    trading=TradingSettings(action="residual", environments=64, episode_sessions=40),
     seeds=2,
     gradient_steps=100,
     hidden=(16, 16),

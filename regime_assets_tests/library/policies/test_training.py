@@ -27,7 +27,8 @@ from regime_assets.library.trading.tape import MarketTape
 from regime_assets_tests.library.trading.trading_tapes import noise_tape, oracle_tape
 
 SMALL = PolicySettings(
-    trading=TradingSettings(environments=64, episode_sessions=40),
+    algorithm="ppo",
+    trading=TradingSettings(action="residual", environments=64, episode_sessions=40),
     seeds=2,
     gradient_steps=60,
     fine_tune_gradient_steps=20,

@@ -39,7 +39,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("universe")
     (folder / "tiny.yaml").write_text(UNIVERSE)
     workspace = Workspace(load_universe(folder / "tiny.yaml"), Home(folder / "home"))
-    workspace.__dict__["design"] = Design(vae=VAE, policy=PolicySettings(seeds=2, gradient_steps=200, hidden=(16,)))
+    workspace.__dict__["design"] = Design(vae=VAE, policy=PolicySettings(seeds=2, gradient_steps=200))
     fetched = SampleSource().fetch(workspace.universe.instruments, workspace.universe.history_start, END)
     workspace.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), workspace.calendar)
     return workspace
@@ -53,7 +53,7 @@ def seen(results: Iterator[proofs.Proof], name: str) -> proofs.Proof:
 def quick(workspace: Workspace) -> Workspace:
     """The same universe with a policy that is hardly trained."""
     untrained = Workspace(workspace.universe, workspace.home)
-    policy = PolicySettings(seeds=2, gradient_steps=20, evidence_z=1e9, hidden=(8,))
+    policy = PolicySettings(seeds=2, evidence_z=1e9)
     untrained.__dict__["design"] = Design(vae=VAE, policy=policy)
     return untrained
 

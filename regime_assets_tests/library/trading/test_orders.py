@@ -55,7 +55,7 @@ def test_a_position_is_closed_whatever_the_band() -> None:
 
 
 def test_holdings_beyond_the_capital_are_refused() -> None:
-    with pytest.raises(OrderError, match="worth 40,000.00 at the newest closes, more than the capital of 10,000.00"):
+    with pytest.raises(OrderError, match=r"worth 40,000\.00 at the newest closes, more than the capital of 10,000\.00"):
         plan_orders({"SPY": 1.0}, {"SPY": 100}, PRICES, 10_000)
 
 

@@ -1,0 +1,167 @@
+"""Training by the reward itself: what every action would have earned is known, so nothing needs to be sampled.
+
+A decision moves no price. The reward of a whole history under a policy is then a differentiable function of its
+actions, and its gradient over all sessions at once replaces rollouts, critic and exploration. The networks are
+stable_baselines3's policy classes, the reward is the environment's own, to the last term (tested).
+
+This module imports stable_baselines3 and torch: import it inside the function that trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor, nn
+
+from regime_assets.library.policies.learner import as_networks, linear_layers
+from regime_assets.library.policies.networks import Distance, Member
+from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.trading.actions import ActionMap
+from regime_assets.library.trading.env import RUIN
+from regime_assets.library.trading.episodes import Segment
+from regime_assets.library.trading.scoring import FILL_DELAY
+from regime_assets.library.trading.tape import MarketTape
+
+CURVE_ROWS = 10
+"""Rows of the curve of one member."""
+
+
+def train_directly(
+    tape: MarketTape,
+    settings: PolicySettings,
+    seed: int,
+    segments: Sequence[Segment],
+    distance: Distance,
+) -> tuple[Member, list[dict[str, float]]]:
+    """One network from a neutral start, by ascending the mean reward of all sessions of `segments` at once.
+
+    Args:
+        tape: with standardised observations.
+        settings: reward, network and `direct`.
+        seed: of the network's hidden layers; without hidden layers nothing is drawn.
+        segments: half-open ranges of sessions whose reward counts.
+        distance: as for the sampled loops.
+
+    Returns:
+        The member, and its curve.
+    """
+    torch.manual_seed(seed)
+    action = ActionMap.of(settings.trading, tape.base_weights)
+    inputs = torch.from_numpy(_inputs(tape, action))
+    policy = ActorCriticPolicy(
+        spaces.Box(-np.inf, np.inf, (inputs.shape[1],), np.float32),
+        spaces.Box(-1.0, 1.0, (action.width,), np.float32),
+        lambda _: settings.direct.learning_rate,
+        net_arch={"pi": list(settings.hidden), "vf": []},
+        activation_fn=nn.Tanh,
+    )
+    layers, _ = linear_layers(policy)
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    with torch.no_grad():
+        layers[-1].weight.zero_()
+        layers[-1].bias.zero_()
+        # The position before is no input here: the reward pays for trades already, and a path that does not depend on
+        # itself is differentiated at once.
+        layers[0].weight[:, -action.width :].zero_()
+    reward = KnownReward(tape, settings, action, segments)
+    optimizer = torch.optim.Adam(parameters, lr=settings.direct.learning_rate)
+    rows: list[dict[str, float]] = []
+    steps = settings.direct.steps
+    shown = {round(row * steps / CURVE_ROWS) for row in range(1, CURVE_ROWS + 1)}
+    for step in range(1, steps + 1):
+        hidden = inputs
+        for number, layer in enumerate(layers):
+            hidden = layer(torch.tanh(hidden) if number else hidden)
+        objective, described = reward(torch.clamp(hidden, -1.0, 1.0))
+        optimizer.zero_grad()
+        (-objective).backward()
+        optimizer.step()
+        if step in shown:
+            kl, _ = distance(Member(as_networks(layers), None, None))
+            rows.append(
+                described
+                | {
+                    "gradient_step": float(step),
+                    "environment_step": float(step * reward.sessions),
+                    "entropy": 0.0,
+                    "kl_to_previous": kl,
+                    "kl_step": float("nan"),
+                    "loss": -float(objective.detach()),
+                }
+            )
+    return Member(as_networks(layers), None, None), rows
+
+
+class KnownReward:
+    """The mean reward of a history as a function of the actions on all its sessions."""
+
+    def __init__(
+        self, tape: MarketTape, settings: PolicySettings, action: ActionMap, segments: Sequence[Segment]
+    ) -> None:
+        """Prepare a tape for `settings.trading`; sessions outside `segments` are played and count nothing."""
+        trading, count = settings.trading, tape.n_sessions - FILL_DELAY
+        self._trading, self._action = trading, action
+        self._rule = _tensor(action.weights(action.at_rule(tape.rule_exposure)))[:count]
+        self._base = _tensor(action.base_weights)
+        self._earned = _tensor(tape.returns[FILL_DELAY:])
+        counted = np.zeros(count)
+        for first, end in segments:
+            counted[first:end] = 1.0
+        self.sessions = int(counted.sum())
+        weight = tape.sample_weight[:count] / tape.sample_weight[:count].mean()
+        weight = counted * ((1.0 - trading.past_share) * weight + trading.past_share)
+        self._weight = _tensor(weight / weight.sum())
+        market = (tape.returns[FILL_DELAY:] @ tape.base_weights) ** 2
+        self._volatility = float(np.sqrt((market * self._weight.numpy()).sum()))
+
+    def __call__(self, actions: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The objective of actions (T, P) in [-1, 1]: mean reward in units of the market's volatility; and the curve's
+        figures: reward, net, turnover, exposure."""
+        rewards, net, turnover, exposure = self.by_session(actions)
+        mean = (self._weight * rewards).sum()
+        shown = {"reward": mean * self._trading.reward_scale, "net": (self._weight * net).sum()}
+        shown |= {"turnover": (self._weight * turnover).sum(), "exposure": (self._weight * exposure).sum()}
+        return mean / self._volatility, {name: float(value.detach()) for name, value in shown.items()}
+
+    def by_session(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Reward, net return, turnover and exposure (T - FILL_DELAY,) of actions (T, P), unscaled."""
+        trading = self._trading
+        weights = self._weights(actions[: len(self._rule)])
+        before = torch.cat([self._rule[:1], weights[:-1]])
+        turnover = torch.abs(weights - before).sum(dim=1)
+        net = (weights * self._earned).sum(dim=1) - trading.cost * turnover
+        rewards = torch.log1p(torch.clamp(net, min=RUIN)) - 0.5 * trading.risk_aversion * net**2
+        if self._action.from_rule:
+            tilt = weights - self._rule
+            if not self._action.per_instrument:
+                tilt = tilt.sum(dim=1, keepdim=True) / self._base.sum()
+            rewards = rewards - trading.tilt_penalty * (tilt**2).sum(dim=1)
+        return rewards, net, turnover, weights.sum(dim=1)
+
+    def _weights(self, actions: Tensor) -> Tensor:
+        """`ActionMap.weights(ActionMap.positions(...))`, differentiable."""
+        action = self._action
+        low, high = action.lowest_exposure, action.highest_exposure
+        if action.kind == "exposure":
+            return (low + (high - low) * 0.5 * (actions + 1.0)) * self._base
+        if action.per_instrument:
+            wanted = self._base * (1.0 + actions)
+            if action.kind == "tilts":
+                wanted = torch.clamp(self._rule + action.tilt_bound * actions, low, high)
+            return wanted * (high / torch.clamp(wanted.sum(dim=1, keepdim=True), min=high))
+        rule = self._rule.sum(dim=1, keepdim=True) / self._base.sum()
+        return torch.clamp(rule + action.tilt_bound * actions, low, high) * self._base
+
+
+def _inputs(tape: MarketTape, action: ActionMap) -> NDArray[np.float32]:
+    """(T, O + P) standardised observations and, in the place of the position before, zeros."""
+    return np.hstack([tape.observations, np.zeros((tape.n_sessions, action.width), np.float32)])
+
+
+def _tensor(array: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))

@@ -197,7 +197,7 @@ def fit_session(at: SessionFit, *, keep_policy: bool = False) -> tuple[FittedMod
 def build_tape(training: TrainingSet, path: RegimePath, settings: PolicySettings) -> MarketTape:
     """What a trading episode plays: the regimes' path beside the returns of the same sessions."""
     return MarketTape(
-        observations=observations(path, features=settings.observes == "features"),
+        observations=observations(path, training.features if settings.observes == "features" else None),
         rule_exposure=path.rule_exposure,
         returns=training.traded_returns.to_numpy(dtype="float64"),
         base_weights=training.base_weights,
@@ -216,17 +216,19 @@ def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Se
     Returns:
         Frame as `decisions`.
     """
-    return decisions(models.policy, models.regimes.infer(features), first, symbols)
+    return decisions(models.policy, models.regimes.infer(features), features, first, symbols)
 
 
-def decisions(policy: Policy, path: RegimePath, first: int, symbols: Sequence[str]) -> pd.DataFrame:
-    """What a policy decides on the sessions of rows [first, T) of a path.
+def decisions(
+    policy: Policy, path: RegimePath, features: pd.DataFrame, first: int, symbols: Sequence[str]
+) -> pd.DataFrame:
+    """What a policy decides on the sessions of rows [first, T) of a path and the features (T, F) behind it.
 
     Returns:
         Frame with a row a session: regime, risk_off (posterior of the most turbulent regime), rule_exposure,
         policy_exposure, reconstruction_error, and the weights of both by instrument (`trading.decided`).
     """
-    observed = observations(path, features=policy.reads_features)
+    observed = observations(path, features if policy.reads_features else None)
     weights = policy.decide(observed, path.rule_exposure)[first:]
     rule = policy.action.weights(policy.action.at_rule(path.rule_exposure))[first:]
     return pd.DataFrame(

@@ -98,7 +98,7 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
 
     path = bundle.regimes.infer(features)
     if bundle.manifest.serves == "policy":
-        observed = observations(path, features=bundle.policy.reads_features)
+        observed = observations(path, features if bundle.policy.reads_features else None)
         weights = bundle.policy.decide(observed, path.rule_exposure)[-1]
     else:
         action = bundle.policy.action

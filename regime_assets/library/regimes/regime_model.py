@@ -63,7 +63,6 @@ class RegimePath:
         states: (T,) the most probable regime, 0 the calmest.
         reconstruction_error: (T,) of the VAE, mean squared in observation sigmas.
         rule_exposure: (T,) 1 in the calmest regime, 0 in the most turbulent, linear between.
-        features: (T, F) that all of it was inferred from.
     """
 
     sessions: pd.DatetimeIndex
@@ -73,7 +72,6 @@ class RegimePath:
     states: NDArray[np.int64]
     reconstruction_error: Array
     rule_exposure: Array
-    features: Array
 
     @property
     def switches_per_year(self) -> float:
@@ -110,7 +108,6 @@ class RegimeModel:
             states=filtered.states,
             reconstruction_error=self.vae.reconstruction_error(features),
             rule_exposure=1.0 - filtered.states / (self.mixture.n_regimes - 1),
-            features=features.to_numpy(dtype=np.float64),
         )
 
     def to_parts(self) -> Parts:
@@ -147,16 +144,16 @@ def coordinates_of(encoder: Encoder, features: pd.DataFrame, coordinates: Coordi
     return encoder.vae.denoise(features) if coordinates == "decoded" else encoder.encode(features)
 
 
-def observations(path: RegimePath, *, features: bool = False) -> NDArray[np.float32]:
+def observations(path: RegimePath, features: pd.DataFrame | None = None) -> NDArray[np.float32]:
     """What a policy sees of each session, (T, L + K + 1): latents, posteriors, the rule's exposure.
 
     Args:
         path: of the regimes.
-        features: for a policy that reads them too, behind the other columns (T, L + K + 1 + F).
+        features: (T, F) that the path was inferred from, for a policy that reads them too; behind the other columns.
     """
     seen = [path.latents, path.posteriors, path.rule_exposure]
-    if features:
-        seen.append(path.features)
+    if features is not None:
+        seen.append(features.to_numpy(dtype=np.float64))
     return np.column_stack(seen).astype(np.float32)
 
 

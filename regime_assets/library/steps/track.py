@@ -65,7 +65,8 @@ def _own(workspace: Workspace, horizon: Horizon, session: date) -> pd.DataFrame:
     except NotAcceptedError:
         return _by_newest(workspace, horizon, session, day, before=session)
     path = store.path(session)
-    decided = decisions(models.policy, path, len(path.sessions) - 1, workspace.universe.held)
+    features = workspace.training_set(horizon, session).features
+    decided = decisions(models.policy, path, features, len(path.sessions) - 1, workspace.universe.held)
     return decided.assign(model_session=pd.Timestamp(session)).rename_axis("session")
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import dagster as dg
 
 from regime_assets.broken_universe import broken_universe
+from regime_assets.console_logger import quiet_console_logger
 from regime_assets.library.home import Home
-from regime_assets.library.universe import load_universes
+from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
 from regime_assets.universe_definitions import universe_definitions
 
@@ -23,8 +24,16 @@ SHIPPED_UNIVERSES = Path(__file__).parent / "universes"
 
 
 def universes_folder() -> Path:
-    """Where the universes' YAML files lie: `$REGIME_ASSETS_UNIVERSES`, or those of the package."""
-    return Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
+    """Where the universes' YAML files lie: `$REGIME_ASSETS_UNIVERSES`, or those of the package.
+
+    Raises:
+        UniverseError: the variable names something that is no folder.
+    """
+    folder = Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise UniverseError(f"${UNIVERSES_VARIABLE} names {folder}, which {what}: name the folder of the YAML files")
+    return folder
 
 
 def build_definitions(home: Home, universes: Path) -> dg.Definitions:
@@ -40,7 +49,10 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
         except Exception as error:  # whatever a universe's own settings and components raise concerns it alone
             chains.append(broken_universe(universe.name, f"{type(error).__name__}: {error}"))
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
-    return dg.Definitions.merge(*chains, dg.Definitions(resources=resources, executor=dg.in_process_executor))
+    shared = dg.Definitions(
+        resources=resources, executor=dg.in_process_executor, loggers={"console": quiet_console_logger}
+    )
+    return dg.Definitions.merge(*chains, shared)
 
 
 defs = build_definitions(Home.from_environment(), universes_folder())

@@ -14,6 +14,8 @@ from regime_assets.library.acceptance import RuleOutcome
 if TYPE_CHECKING:
     import pandas as pd
 
+PAGES = "/regime-assets"  # where `web_server` puts the data folder's pages, on the UI's own host and port
+
 
 def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataValue]:
     """Finite numbers as metadata that the UI plots over partitions; what could not be measured is left out."""
@@ -59,9 +61,10 @@ def table(frame: pd.DataFrame, most: int = 50) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, _text_schema(names))
 
 
-def file_link(path: Path) -> dg.MetadataValue:
-    """A file of the data folder, as a link that a browser on the same machine opens."""
-    return dg.MetadataValue.url(path.as_uri())
+def report_link(report: Path) -> dg.MetadataValue:
+    """A report, as a link that the web server which shows it answers, wherever it and the data folder move."""
+    universe, horizon, name = report.parts[-3:]
+    return dg.MetadataValue.url(f"{PAGES}/reports/{universe}/{horizon}/{name}")
 
 
 def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

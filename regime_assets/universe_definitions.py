@@ -44,7 +44,8 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
     refits = [daily_job(shared), signal_job(shared)]
-    jobs = [*refits, *operator_jobs(shared)]
+    roll_back, *others = operator_jobs(shared)
+    jobs = [*refits, roll_back, *others]
     stream_jobs, stream_sensors = _streams(shared)
     names = frozenset(job.name for job in (*jobs, *stream_jobs))
     return dg.Definitions(
@@ -62,7 +63,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         sensors=[
             daily_sensor(shared, calendars, refits),
             drift_sensor(shared, lanes),
-            decision_sensor(shared, lanes, jobs),
+            decision_sensor(shared, lanes, [refits[0], roll_back]),
             *stream_sensors,
             *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
         ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from regime_assets.cli import main
+from regime_assets.cli.printing import say_table
+from regime_assets.definitions import SHIPPED_UNIVERSES
 from regime_assets.library.database import Database
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.production.bundle import save_bundle
@@ -66,6 +69,123 @@ def test_what_is_refused_is_one_line_and_code_1(message: str, capsys: pytest.Cap
     told = capsys.readouterr()
     assert message in told.err
     assert (told.err.count("\n"), told.out) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["first-run", "--sessions", "0"], "'0' is no count: write 1 or more"),
+        (["first-run", "--sessions", "-2"], "'-2' is no count"),
+        (["served", UNIVERSE, "28.12.2022"], "'28.12.2022' is no date: write YYYY-MM-DD, for example 2022-12-28"),
+    ],
+)
+def test_what_is_no_command_line_is_code_2_and_says_what_to_write(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_one_sentence_and_its_traceback_waits_for_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("regime_assets.cli.shown.open_universes", broken)
+    assert main(["status"]) == 70
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero" in told
+    assert "--debug" in told
+    assert "Traceback" not in told
+    with pytest.raises(ZeroDivisionError):
+        main(["status", "--debug"])
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_folder_of_universes_that_is_none_is_refused_everywhere(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = tmp_path / kind
+    if kind == "file":
+        named.write_text("")
+    monkeypatch.setenv("REGIME_ASSETS_UNIVERSES", str(named))
+    assert main(["status"]) == 1
+    told = capsys.readouterr().err
+    assert str(named) in told
+    assert "name the folder of the YAML files" in told
+
+
+def test_the_only_universe_needs_no_name_and_one_of_several_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REGIME_ASSETS_UNIVERSES", str(tmp_path))
+    assert main(["history"]) == 1
+    assert "holds no universe" in capsys.readouterr().err
+    shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(shipped.replace("name: us_large_cap", "name: mine"))
+    assert main(["history"]) == 0
+    assert "mine/short, champions: none yet" in capsys.readouterr().out
+    (tmp_path / "other.yaml").write_text(shipped)
+    assert main(["history"]) == 1
+    assert "say which with --universe mine or us_large_cap" in capsys.readouterr().err
+
+
+def test_history_tells_who_served_when_and_a_script_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", UNIVERSE, "--horizon", "short"]) == 0
+    told = capsys.readouterr().out
+    assert f"{SESSION}  promotion  version 1: test" in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert main(["history", "--json"]) == 0
+    short = json.loads(capsys.readouterr().out)["horizons"]["short"]["champions"]
+    assert [move["version"] for move in short[:2]] == [1, 2]
+
+
+def test_status_before_the_first_session_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 0
+    told = capsys.readouterr().out
+    assert "no session was materialized yet" in told
+    assert "regime-assets first-run --universe us_large_cap" in told
+    assert main(["status", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["universe"], found["session"]) == (UNIVERSE, None)
+
+
+def test_a_table_that_is_too_wide_is_read_downwards_and_no_word_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pandas as pd
+
+    rows = pd.DataFrame({"rule": ["complete"], "why": ["KO has no bar on 2022-03-02, " * 4], "held back": [""]})
+    monkeypatch.setenv("COLUMNS", "200")
+    say_table(rows, "held back")
+    assert "rule      why" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "60")
+    say_table(rows, "held back")
+    told = capsys.readouterr().out.splitlines()
+    assert told[2].split() == ["rule", "complete"]
+    assert max(map(len, told)) <= 60
+    assert all("2022-03-02," in line or "2022-" not in line for line in told)
+
+
+def test_the_command_says_its_version_and_completes_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("regime-assets ")
+    assert main(["completion", "bash"]) == 0
+    assert "history" in capsys.readouterr().out
+
+
+def test_the_ui_refuses_a_port_that_is_taken_and_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["ui", "--port", str(port)]) == 1
+    told = capsys.readouterr()
+    assert f"regime-assets ui --port {port + 1}" in told.err
+    assert told.out == "", "nothing was announced"
 
 
 def test_a_move_by_hand_wants_a_reason(capsys: pytest.CaptureFixture[str]) -> None:

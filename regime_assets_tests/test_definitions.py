@@ -78,7 +78,26 @@ def test_every_asset_says_what_it_is_and_who_owns_it(definitions: dg.Definitions
         assert node.description, key
         assert node.owners == ["team:quant"], key
         assert node.kinds, key
-        assert node.group_name in ("us_large_cap", "us_large_cap_short", "us_large_cap_long"), key
+
+
+def test_groups_follow_each_other_and_no_arrow_leads_back(definitions: dg.Definitions) -> None:
+    from graphlib import TopologicalSorter
+
+    graph = definitions.resolve_asset_graph()
+    before: dict[str, set[str]] = {}
+    for key in graph.materializable_asset_keys:
+        group = str(graph.get(key).group_name)
+        parents = {str(graph.get(parent).group_name) for parent in graph.get(key).parent_keys}
+        before.setdefault(group, set()).update(parents - {group})
+    order = [group.removeprefix("us_large_cap_") for group in TopologicalSorter(before).static_order()]
+    assert order[0] == "market"
+    assert set(order[1:3]) == {"short", "long"}
+    assert order[3:] == ["signal", "monitoring"]
+
+
+def test_a_sensor_is_shown_with_the_jobs_that_it_starts(definitions: dg.Definitions) -> None:
+    started = {job.name for job in definitions.resolve_sensor_def("us_large_cap_decision_sensor").jobs}
+    assert started == {"us_large_cap_daily", "us_large_cap_roll_back"}
 
 
 def test_partitions_are_the_sessions_of_the_exchange(definitions: dg.Definitions) -> None:

@@ -20,7 +20,9 @@ from regime_assets.definitions import build_definitions
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.production.names import model_name
-from regime_assets.library.steps.status import status_rows
+from regime_assets.library.report.morning_files import published_mornings
+from regime_assets.library.steps.failures import recorded_failures
+from regime_assets.library.steps.morning import morning
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.chain_run import materialize
@@ -132,10 +134,21 @@ def test_the_first_champion_serves_and_its_answer_is_logged(folders: tuple[Folde
     workspace = folders[0].workspace
     for horizon in HORIZONS:
         assert workspace.registry.champion(model_name("tiny", horizon)) is not None
-    rows = status_rows(workspace)
-    assert list(rows["session"]) == [SESSIONS[0], SESSIONS[0], SESSIONS[1], SESSIONS[1]]
-    assert set(rows["horizon"]) == {"short", "long"}
-    assert all("SP500" in weights for weights in rows["weights"])
+    found = morning(workspace)
+    assert [answer.session.isoformat() for answer in found.recent] == [SESSIONS[1], SESSIONS[0]]
+    assert all(set(answer.verdicts) == {"short", "long"} for answer in found.recent)
+    assert "SP500" in found.weights
+
+
+def test_the_page_of_the_morning_is_written_with_the_answer(folders: tuple[Folder, Folder]) -> None:
+    workspace = folders[0].workspace
+    (published,) = published_mornings(workspace.home)
+    found = morning(workspace)
+    assert (published.session, published.horizons, published.recent) == (found.session, found.horizons, found.recent)
+    assert [horizon.live is not None for horizon in found.horizons] == [True, True]
+    page = (workspace.home.pages / f"{SESSIONS[-1]}.html").read_text()
+    assert f"The market is {found.regime}" in page
+    assert "<script" not in page
 
 
 def test_every_check_was_evaluated_and_none_blocked(folders: tuple[Folder, Folder]) -> None:
@@ -194,6 +207,10 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
     assert failure.step_key == "tiny__raw_prices"
     assert "KO" in str(failure.step_failure_data.error)
     assert NEXT_SESSION in str(failure.step_failure_data.error)
+    (failed,) = recorded_failures(folder.home, "tiny")
+    assert (failed.session.isoformat(), failed.what) == (NEXT_SESSION, "tiny/raw_prices failed")
+    assert "KO" in failed.why
+    assert "What failed" in (folder.home.pages / "index.html").read_text()
     assert fingerprint(folder.workspace) == before
     assert set(folder.workspace.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
     quarantined = folder.workspace.quarantine.history()

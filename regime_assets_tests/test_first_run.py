@@ -1,34 +1,42 @@
-"""The first run tells, while it runs, what its steps say of their progress."""
+"""What the first run refuses, and how it puts errors into words."""
 
-import uuid
-from io import StringIO
+from datetime import date
+from pathlib import Path
 
 import dagster as dg
-from rich.console import Console
+import pytest
 
-from regime_assets.first_run import _progress
-from regime_assets_tests.chain_run import QUIET
+from regime_assets.definitions import SHIPPED_UNIVERSES
+from regime_assets.first_run import FirstRunError, first_run
+from regime_assets.library.home import Home
+from regime_assets.library.steps.raw_prices import RejectedDataError
+from regime_assets.library.universe import load_universes
+from regime_assets.plain_errors import plain_message, plain_text
+
+(UNIVERSE,) = load_universes([SHIPPED_UNIVERSES]).loaded
 
 
-def test_progress_lines_are_printed_before_their_step_ends() -> None:
-    @dg.op(name="tiny__raw_prices")
-    def load(context: dg.OpExecutionContext) -> None:
-        context.log.info("files: 25 of [500] symbols")
-        context.log.debug("not for everyone")
+@pytest.mark.parametrize(
+    ("first", "sessions", "said"),
+    [
+        (date(2009, 5, 1), 3, "it has those from 2010-01-04 to 2022-12-28"),
+        (date(2023, 1, 3), 3, "it has those from 2010-01-04 to 2022-12-28"),
+        (date(2022, 12, 27), 3, "has 2 sessions from 2022-12-27 on, 3 were asked for. Ask for fewer."),
+    ],
+)
+def test_sessions_that_a_universe_does_not_have_are_refused_with_those_that_it_has(
+    tmp_path: Path, first: date, sessions: int, said: str
+) -> None:
+    with pytest.raises(FirstRunError, match=said):
+        first_run(Home(tmp_path), UNIVERSE, sessions, first, print)
+    assert not Home(tmp_path).database(UNIVERSE.name).exists()
 
-    @dg.op(ins={"start": dg.In(dg.Nothing)})
-    def fail() -> None:
-        raise ValueError
 
-    @dg.job
-    def job() -> None:
-        fail(load())
-
-    shown, run_id = StringIO(), str(uuid.uuid4())
-    with (
-        dg.instance_for_test() as instance,
-        _progress(instance, run_id, Console(file=shown, width=200)),
-    ):
-        job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, run_config=QUIET)
-    lines = [line.split(" s ", 1)[1].strip() for line in shown.getvalue().splitlines()]
-    assert lines == ["tiny/raw_prices: files: 25 of [500] symbols", "done  tiny/raw_prices", "FAILED  fail"]
+def test_errors_are_told_without_the_names_of_modules() -> None:
+    assert plain_message(dg.Failure("KO lacks a bar")) == "KO lacks a bar"
+    assert plain_message(FirstRunError("ask for fewer")) == "ask for fewer"
+    assert plain_message(KeyError("x")) == "KeyError: 'x'"
+    own = f"{RejectedDataError.__module__}.RejectedDataError: KO: lacks 2020-01-02\n"
+    assert plain_text(own) == "KO: lacks 2020-01-02"
+    assert plain_text("dagster._core.definitions.events.Failure: KO lacks a bar") == "KO lacks a bar"
+    assert plain_text("duckdb.duckdb.IOException: IO Error: locked") == "IOException: IO Error: locked"

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.metadata import column_schema, figures, file_link, picture, rules, table
+from regime_assets.metadata import column_schema, figures, picture, report_link, rules, table
 from regime_assets.resources import DataHome
 
 COLUMNS = column_schema(
@@ -56,7 +56,7 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
                 "comparison": table(done.comparison),
                 "verdict": dg.MetadataValue.text(f"{done.verdict.lane}: {done.verdict.outcome}"),
                 "rules": rules(done.verdict.rules),
-                "report": file_link(done.report),
+                "report": report_link(done.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

@@ -30,6 +30,7 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.steps.daily_signal import NoChampionError, serve
+        from regime_assets.library.steps.morning import publish_morning
 
         workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
@@ -43,5 +44,6 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
                 "horizons": table(served.horizons),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
+        publish_morning(workspace)
 
     return asset

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.metadata import column_schema, figures, file_link, picture, table
+from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
 
 EPISODE_METADATA = "episode"
@@ -56,7 +56,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
                 "scores": table(drift.scores),
                 "drift": picture(drift_bars(drift.ratios, 1.0), "statistics against thresholds"),
                 "episodes": table(episode_history(workspace, lane.horizon, session)),
-                "report": file_link(drift.report),
+                "report": report_link(drift.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

@@ -12,9 +12,13 @@ from typing import Any
 
 import dagster as dg
 
+from regime_assets.failure_record import failure_hooks
 from regime_assets.library.universe import Horizon, Universe
 
 UNIVERSE_TAG = "regime_assets/universe"
+SHARED_GROUP = "market"
+STAGES = {"daily_signal": "signal", "drift_report": "monitoring", "live_performance": "monitoring"}
+"""Assets that stand in a group of their own stage, so that no arrow leads back from one group into another."""
 
 
 class RefitConfig(dg.Config):
@@ -34,7 +38,7 @@ class Lane:
 
     @property
     def prefix(self) -> list[str]:
-        """Key prefix and group of the assets."""
+        """Key prefix of the assets."""
         return [self.universe.name, *([self.horizon] if self.horizon else [])]
 
     @property
@@ -59,6 +63,10 @@ class Lane:
         """The name under which run config reaches the asset."""
         return "__".join([*self.prefix, name])
 
+    def group(self, name: str) -> str:
+        """The group of the asset `name`: market → short and long → signal → monitoring."""
+        return f"{self.universe.name}_{STAGES.get(name) or self.horizon or SHARED_GROUP}"
+
     def declare(self, name: str, *, kinds: set[str], deps: list[dg.AssetKey], **extra: Any) -> dict[str, Any]:
         """The arguments that `dg.asset` takes for the asset `name`."""
         return {
@@ -66,10 +74,11 @@ class Lane:
             "deps": deps,
             "partitions_def": self.partitions,
             "backfill_policy": dg.BackfillPolicy.multi_run(self.universe.refit.backfill_sessions_per_run),
-            "group_name": "_".join(self.prefix),
+            "group_name": self.group(name),
             "owners": list(self.universe.owners),
             "kinds": kinds,
             "pool": self.pool,
+            "hooks": failure_hooks(self.universe),
             **extra,
         }
 

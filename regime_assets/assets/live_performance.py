@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
-from regime_assets.metadata import column_schema, figures, file_link, picture
+from regime_assets.metadata import column_schema, figures, picture, report_link
 from regime_assets.resources import DataHome
 
 ACTION_METADATA = "action"
@@ -51,6 +51,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
         from regime_assets.library.report.figures import equity_and_drawdown
         from regime_assets.library.report.figures_live import live_bands
         from regime_assets.library.steps.live_performance import watch
+        from regime_assets.library.steps.morning import publish_morning
 
         workspace = data.workspace(lane.universe)
         for session in sessions_of(context):
@@ -74,7 +75,8 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
             for kind in ("drift", "backtest"):
                 report = workspace.home.report(lane.universe.name, lane.horizon, kind, session)
                 if report.exists():
-                    metadata[f"{kind}_report"] = file_link(report)
+                    metadata[f"{kind}_report"] = report_link(report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
+        publish_morning(workspace)
 
     return asset

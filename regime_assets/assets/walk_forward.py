@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from regime_assets.assets.lane import Lane
-from regime_assets.metadata import column_schema, figures, file_link, picture, table
+from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
 
 COLUMNS = column_schema(
@@ -85,7 +85,7 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
             "sessions_decided": dg.MetadataValue.text(f"{keys[0]} to {keys[-1]}"),
             "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),
             "comparison": table(done.table),
-            "report": file_link(done.report),
+            "report": report_link(done.report),
         }
         context.add_asset_metadata(metadata, partition_key=keys[-1])
 

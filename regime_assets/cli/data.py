@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from regime_assets.cli.workspaces import open_workspace, print_table
+from regime_assets.cli.arguments import add_json, session
+from regime_assets.cli.printing import say, say_json, say_table
+from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.clock import clock
 
 
@@ -14,24 +16,28 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     held = commands.add_parser("quarantine", help="print every refusal of data: what was held back, why, until when")
     held.add_argument("universe")
     held.add_argument("--symbol", help="one instrument; all of them when left out")
-    held.add_argument("--session", type=date.fromisoformat, help="one session; all of them when left out")
+    held.add_argument("--session", type=session, help="one session; all of them when left out")
+    add_json(held)
     held.set_defaults(command=_quarantine)
     again = commands.add_parser(
         "reload", help="load a universe's whole history anew, as after a change of its source; earlier answers stay"
     )
     again.add_argument("universe")
-    again.add_argument("--to", type=date.fromisoformat, help="last session; the newest one that is over if left out")
+    again.add_argument("--to", type=session, help="last session; the newest one that is over if left out")
     again.set_defaults(command=_reload)
 
 
 def _quarantine(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from regime_assets.library.market.quarantine import as_text
 
     sessions = None if options.session is None else [options.session]
-    rows = open_workspace(options.universe).quarantine.history(options.symbol, sessions)
-    print_table(as_text(rows), f"{options.universe}: {len(rows)} rows held back, times in UTC", Console())
+    rows = as_text(open_workspace(options.universe).quarantine.history(options.symbol, sessions))
+    if options.json:
+        say_json(rows.to_dict("records"))
+    elif rows.empty:
+        say_table(rows, f"{options.universe}: 0 rows held back")
+    else:
+        say_table(rows, f"{options.universe}: {len(rows)} rows held back, times in UTC")
     return 0
 
 
@@ -42,8 +48,8 @@ def _reload(options: argparse.Namespace) -> int:
     calendar, universe = workspace.calendar, workspace.universe
     over = date.fromordinal(clock.today(calendar.timezone).toordinal() - 1)
     last = options.to or min(universe.last_partition or over, over)
-    report = reload_history(workspace, calendar.sessions(universe.history_start, last)[-1], log=print)
-    print(
+    report = reload_history(workspace, calendar.sessions(universe.history_start, last)[-1], log=say)
+    say(
         f"{universe.name}: {report.new_bars} new and {report.revised_bars} revised bars, {report.new_actions} new and "
         f"{report.revised_actions} revised actions. Sessions from now on see them; materialize the newest one next."
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regime_assets.cli.workspaces import open_workspace, stated_reason
+from regime_assets.cli.arguments import add_json, session, stated_reason
+from regime_assets.cli.printing import say, say_json, say_wrapped
+from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     told = commands.add_parser("served", help="print what served a session, and with which answer")
     told.add_argument("universe")
-    told.add_argument("session", type=date.fromisoformat)
+    told.add_argument("session", type=session)
+    add_json(told)
     told.set_defaults(command=_served)
 
     again = commands.add_parser(
@@ -39,31 +42,35 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     again.add_argument("universe")
     again.add_argument("horizon", choices=HORIZONS)
-    again.add_argument("session", type=date.fromisoformat)
+    again.add_argument("session", type=session)
     again.set_defaults(command=_replay)
 
 
 def _roll_back(options: argparse.Namespace) -> int:
     from regime_assets.library.steps.promotion import roll_back
 
-    print(roll_back(open_workspace(options.universe), options.horizon, options.reason, to=options.to))
+    say(roll_back(open_workspace(options.universe), options.horizon, options.reason, to=options.to))
     return 0
 
 
 def _promote(options: argparse.Namespace) -> int:
     from regime_assets.library.steps.promotion import promote_by_hand
 
-    print(promote_by_hand(open_workspace(options.universe), options.horizon, options.version, options.reason))
+    say(promote_by_hand(open_workspace(options.universe), options.horizon, options.version, options.reason))
     return 0
 
 
 def _served(options: argparse.Namespace) -> int:
     from regime_assets.library.steps.answer_replay import served
 
-    for horizon, answers in served(open_workspace(options.universe), options.session).items():
-        print(f"{options.universe}/{horizon}, {options.session}:" + ("" if answers else " nothing"))
+    by_horizon = served(open_workspace(options.universe), options.session)
+    if options.json:
+        say_json({horizon: [asdict(answer) for answer in answers] for horizon, answers in by_horizon.items()})
+        return 0
+    for horizon, answers in by_horizon.items():
+        say(f"{options.universe}/{horizon}, {options.session}:" + ("" if answers else " nothing"))
         for answer in answers:
-            print(f"  {_told(answer)}")
+            say_wrapped(_told(answer), indent=2)
     return 0
 
 
@@ -71,11 +78,11 @@ def _replay(options: argparse.Namespace) -> int:
     from regime_assets.library.steps.answer_replay import replay
 
     done = replay(open_workspace(options.universe), options.horizon, options.session)
-    print(f"recorded: {_told(done.deployment)}")
+    say_wrapped(f"recorded: {_told(done.deployment)}")
     if done.equal:
-        print("equal: the bundle gives the same answer to the stored inputs, to the bit")
+        say("equal: the bundle gives the same answer to the stored inputs, to the bit")
         return 0
-    print("different:", *done.differences, sep="\n  ")
+    say("\n  ".join(["different:", *done.differences]))
     return 1
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from regime_assets.cli.workspaces import open_workspace, print_table
+from regime_assets.cli.arguments import session
+from regime_assets.cli.printing import say, say_table
+from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.universe import HORIZONS
 
 
@@ -14,8 +16,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     walk = commands.add_parser("walk-forward", help="replay long history out of sample; run again, it goes on")
     walk.add_argument("universe")
     walk.add_argument("horizon", choices=HORIZONS)
-    walk.add_argument("--first", type=date.fromisoformat, help="first decided session; the earliest when left out")
-    walk.add_argument("--last", type=date.fromisoformat, help="last decided session; the newest when left out")
+    walk.add_argument("--first", type=session, help="first decided session; the earliest when left out")
+    walk.add_argument("--last", type=session, help="last decided session; the newest when left out")
     for name, default, what in (
         ("refit", 5, "refits of VAE and regimes (default: 5)"),
         ("policy", 21, "refits of the policy (default: 21)"),
@@ -33,11 +35,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _walk_forward(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from regime_assets.library.research.long_walk import HistorySettings, walk_history
 
-    console = Console()
     settings = HistorySettings(
         options.first,
         options.last,
@@ -47,15 +46,15 @@ def _walk_forward(options: argparse.Namespace) -> int:
         embargo=options.embargo,
     )
 
-    def progress(number: int, total: int, session: date) -> None:
+    def progress(number: int, total: int, as_of: date) -> None:
         if number in (1, total) or number % 20 == 0:
-            console.print(f"refit {number} of {total}, as of {session}")
+            say(f"refit {number} of {total}, as of {as_of}")
 
     result = walk_history(open_workspace(options.universe), options.horizon, settings, progress)
     first, last = result.track.index[0], result.track.index[-1]
     title = f"{options.universe}, {options.horizon}: out of sample, net of costs, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
-    print_table(result.table, title, console)
-    print(f"Report: {result.report}")
+    say_table(result.table, title)
+    say(f"Report: {result.report}")
     return 0
 
 
@@ -64,16 +63,15 @@ def _proofs(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from pandas import DataFrame
-    from rich.console import Console
 
     from regime_assets.library.research.long_walk import newest_complete_session
     from regime_assets.library.research.proofs import Proof, run_proofs
 
-    console, workspace, seen = Console(), open_workspace(options.universe), list[Proof]()
+    workspace, seen = open_workspace(options.universe), list[Proof]()
     with tempfile.TemporaryDirectory() as scratch:
         for proof in run_proofs(workspace, newest_complete_session(workspace), Path(scratch)):
-            console.print(f"{'holds' if proof.holds else 'FAILED'}: {proof.name}")
+            say(f"{'holds' if proof.holds else 'FAILED'}: {proof.name}")
             seen.append(proof)
     rows = DataFrame([(p.name, "holds" if p.holds else "FAILED", p.evidence) for p in seen])
-    print_table(rows.set_axis(["proof", "outcome", "evidence"], axis=1), options.universe, console)
+    say_table(rows.set_axis(["proof", "outcome", "evidence"], axis=1), options.universe)
     return 0 if all(proof.holds for proof in seen) else 1

@@ -56,6 +56,15 @@ class Home:
     def locks(self) -> Path:
         return self.root / "locks"
 
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def pages(self) -> Path:
+        """The morning pages, a file a session, and what they are made of."""
+        return self.root / "pages"
+
     def model(self, universe: str, horizon: str, kind: str, session: date) -> Path:
         """The folder of one fitted model."""
         return self.root / "models" / universe / horizon / session.isoformat() / kind
@@ -70,4 +79,4 @@ class Home:
 
     def report(self, universe: str, horizon: str, kind: str, session: date) -> Path:
         """The HTML file of one session's report."""
-        return self.root / "reports" / universe / horizon / f"{session.isoformat()}-{kind}.html"
+        return self.reports / universe / horizon / f"{session.isoformat()}-{kind}.html"

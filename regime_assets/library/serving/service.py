@@ -8,7 +8,9 @@ Runtime evaluate the networks (extra `onnx`).
     GET  /signal, /regime    the newest answer of the universe's horizons together, as it was published
     POST /signal, /regime    the champion's answer to {"sessions": [T], "names": [F], "rows": [T][F]}
     GET  /metrics            Prometheus text
-    GET  /health             200 when a champion serves, 503 when none does; the only path without a token
+    GET  /                   the page for the morning; a browser signs in at /login with the token
+    GET  /reports/           the reports, by universe, horizon and session
+    GET  /health             200 when a champion serves, 503 when none does; it and /login need no token
 """
 
 from __future__ import annotations
@@ -29,12 +31,17 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.routing import Route
 
 from regime_assets.library.home import Home
 from regime_assets.library.production.names import NameRefusedError, checked_name
 from regime_assets.library.production.signal import Signal, SignalError, score
+from regime_assets.library.report.morning_page import Links
+from regime_assets.library.serving.browser_session import BrowserSession
+from regime_assets.library.serving.morning_pages import login_routes, morning_route
 from regime_assets.library.serving.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
 from regime_assets.library.serving.published_signal import FollowedSignal, PublishedSignal, PublishedSignalError
+from regime_assets.library.serving.report_pages import report_routes
 from regime_assets.library.serving.served_champion import LoadedChampion, PointedChampion, ServedChampion
 from regime_assets.library.serving.service_guard import ServiceGuard
 from regime_assets.library.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
@@ -42,7 +49,7 @@ from regime_assets.library.serving.service_metrics import CONTENT_TYPE, ServiceM
 TOKEN_VARIABLE = "REGIME_ASSETS_TOKEN"
 FEWEST_TOKEN_CHARACTERS = 16
 MOST_ROWS = 1000
-ROUTES = frozenset({"/signal", "/regime", "/health", "/metrics"})
+ROUTES = frozenset({"/", "/signal", "/regime", "/health", "/metrics", "/login", "/reports/"})
 
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Session = Annotated[date, Field(ge=date(1900, 1, 1), lt=date(2200, 1, 1))]  # nanoseconds hold 1678 to 2262
@@ -88,6 +95,7 @@ def create_service(
     token: str,
     published: Callable[[], PublishedSignal | None] = lambda: None,
     poll_seconds: float = 1.0,
+    pages: Sequence[Route] = (),
 ) -> FastAPI:
     """The service as an ASGI application.
 
@@ -96,6 +104,7 @@ def create_service(
         token: what callers present as `Authorization: Bearer …`.
         published: gives the newest published signal.
         poll_seconds: how long a promotion may go unseen.
+        pages: what a browser may open.
 
     Raises:
         ServiceError: the token is too short to be one.
@@ -114,7 +123,9 @@ def create_service(
         champion.stop()
 
     service = FastAPI(title="regime_assets", lifespan=lifespan, docs_url=None, redoc_url=None)
-    service.add_middleware(ServiceGuard, token=token, metrics=metrics)
+    session = BrowserSession(token)
+    service.add_middleware(ServiceGuard, token=token, metrics=metrics, session=session)
+    service.router.routes.extend([*pages, *login_routes(session)])
 
     def answer(window: FeatureWindow) -> tuple[LoadedChampion, Signal]:
         serving = champion.current
@@ -196,6 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; loopback unless a proxy stands before")
     parser.add_argument("--port", type=int, default=8321)
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how long a promotion may go unseen")
+    parser.add_argument("--dagster", default=Links.dagster, help="address of the Dagster UI, for links on the page")
+    parser.add_argument("--mlflow", default=Links.mlflow, help="address of the MLflow UI, for links on the page")
     parser.add_argument("--runtime", choices=["numpy", "onnx"], default="numpy", help="what evaluates the networks")
     chosen = parser.parse_args(arguments)
     import uvicorn
@@ -211,7 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             champion = PointedChampion(root, model, with_onnx_networks)
         else:
             champion = PointedChampion(root, model)
-        service = create_service(champion, token, FollowedSignal(root, universe), chosen.poll_seconds)
+        home = Home(chosen.home)
+        pages = [morning_route(home, Links("reports", chosen.dagster, chosen.mlflow)), *report_routes(home.reports)]
+        service = create_service(champion, token, FollowedSignal(root, universe), chosen.poll_seconds, pages)
     except (ServiceError, NameRefusedError, OnnxMissingError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.

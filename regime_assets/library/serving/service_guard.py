@@ -16,29 +16,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from regime_assets.library.serving.browser_session import BrowserSession
     from regime_assets.library.serving.service_metrics import ServiceMetrics
 
 LARGEST_BODY = 64 * 1024
 BODY_TIMEOUT_SECONDS = 10.0
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/health", "/login"})
+PAGES = ("/", "/reports/")
 
 _log = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, location: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.location = location
 
 
 class ServiceGuard:
-    """Admits a request or answers it itself: 401 without the token, 408 too slow, 413 too large."""
+    """Admits a request or answers it itself: 401 without the token, 408 too slow, 413 too large.
 
-    def __init__(self, app: ASGIApp, token: str, metrics: ServiceMetrics) -> None:
+    A browser that asks for a page without a cookie is sent to the form that gives it one.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, metrics: ServiceMetrics, session: BrowserSession) -> None:
         self._app = app
         self._credentials = f"Bearer {token}".encode()
         self._metrics = metrics
+        self._session = session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -69,9 +76,19 @@ class ServiceGuard:
     def _check_token(self, scope: Scope) -> None:
         if scope["path"] in OPEN_PATHS:
             return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if not hmac.compare_digest(given, self._credentials):
-            raise _RefusedError(401, "a bearer token is required")
+        headers = dict(scope["headers"])
+        if hmac.compare_digest(headers.get(b"authorization", b""), self._credentials):
+            return
+        if scope["method"] in ("GET", "HEAD") and _is_page(scope["path"]):
+            if self._session.admits(headers):
+                return
+            if b"text/html" in headers.get(b"accept", b""):
+                raise _RefusedError(303, "sign in", "/login")
+        raise _RefusedError(401, "a bearer token is required")
+
+
+def _is_page(path: str) -> bool:
+    return path == PAGES[0] or path.startswith(PAGES[1])
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:
@@ -108,7 +125,9 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 async def _answer(send: Send, refused: _RefusedError) -> None:
     headers = [(b"content-type", b"application/json")]
-    if refused.status == 401:
+    if refused.location:
+        headers.append((b"location", refused.location.encode()))
+    elif refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     else:
         headers.append((b"connection", b"close"))  # the rest of the body is not read

@@ -1,0 +1,121 @@
+"""Dagster's three processes on the data folder, started and ended together: code server, daemon and web server."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.home import Home
+from regime_assets.metadata import PAGES
+
+DEFINITIONS, LOCATION = "regime_assets.definitions", "regime_assets"
+LONGEST_START_SECONDS = 180.0
+LONGEST_END_SECONDS = 20.0
+
+
+class DagsterProcessError(Exception):
+    """The UI cannot run; the message says why and what to do."""
+
+
+def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[[str], None]) -> None:
+    """Run the UI and its daemon until interrupted.
+
+    Args:
+        home: the data folder.
+        host, port: of the web server.
+        log_level: of what the processes print.
+        say: prints a line.
+
+    Raises:
+        DagsterProcessError: the port is taken, or one of the processes ended.
+    """
+    if _is_taken(host, port):
+        raise DagsterProcessError(
+            f"port {port} of {host} is taken, perhaps by another `regime-assets ui`. End that one, or take another "
+            f"port: regime-assets ui --port {port + 1}"
+        )
+    environment = prepare_dagster_home(home)
+    address = f"http://{_reached_at(host)}:{port}"
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        code, workspace = Path(folder, "code.sock"), Path(folder, "workspace.yaml")
+        workspace.write_text(f"load_from: [{{grpc_server: {{socket: {code}, location_name: {LOCATION}}}}}]\n")
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        stack.callback(_end, processes)
+
+        def start(name: str, module: str, *arguments: str) -> None:
+            processes[name] = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment)
+
+        say("Starting Dagster, which takes about ten seconds ...")
+        own = ("--use-python-environment-entry-point", "--location-name", LOCATION, "--log-level", log_level)
+        start("code server", "dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code), *own)
+        _wait(processes, "code server", lambda: _listens(code))
+        start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", log_level)
+        where = ("--host", host, "--port", str(port))
+        start("web server", "regime_assets.web_server", "-w", str(workspace), *where, "--dagster-log-level", log_level)
+        _wait(processes, "web server", lambda: _serves(f"{address}/server_info"))
+        say(f"The graph:   {address}\nThe reports: {address}{PAGES}/reports/\nCtrl-C ends both.")
+        while True:
+            _demand_running(processes)
+            time.sleep(1.0)
+
+
+def _wait(processes: dict[str, subprocess.Popen[bytes]], name: str, answers: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_START_SECONDS
+    while not answers():
+        _demand_running(processes)
+        if time.monotonic() > deadline:
+            raise DagsterProcessError(
+                f"the {name} did not answer within {LONGEST_START_SECONDS:.0f} s. Start again with --log-level info to "
+                "see how far it gets."
+            )
+        time.sleep(0.2)
+
+
+def _demand_running(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name, process in processes.items():
+        if process.poll() is not None:
+            raise DagsterProcessError(f"the {name} ended with code {process.returncode}; its own lines above say why")
+
+
+def _end(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    """The web server and the daemon first: they ask the code server to the last."""
+    for process in reversed(processes.values()):
+        process.terminate()
+    for process in reversed(processes.values()):
+        try:
+            process.wait(LONGEST_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _serves(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((_reached_at(host), port)) == 0
+
+
+def _reached_at(host: str) -> str:
+    """An address that a browser on this machine can open."""
+    return "127.0.0.1" if host in ("0.0.0.0", "") else host

@@ -1,0 +1,31 @@
+"""The mornings that were written to the data folder: a JSON file a universe, for readers without the database."""
+
+from __future__ import annotations
+
+import json
+
+from regime_assets.library.home import Home
+from regime_assets.library.report.morning import Morning
+
+MORNING_SUFFIX = ".morning.json"
+
+
+class MorningFileError(Exception):
+    """A written morning cannot be understood."""
+
+
+def published_mornings(home: Home) -> list[Morning]:
+    """Every universe's newest morning, sorted by name.
+
+    Raises:
+        MorningFileError: a file is not one; the message names it.
+    """
+    found: list[Morning] = []
+    for path in sorted(home.pages.glob(f"*{MORNING_SUFFIX}")):
+        try:
+            found.append(Morning.from_document(json.loads(path.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MorningFileError(
+                f"{path} is not a morning that this version wrote ({error!r}). Delete it; the next session writes it."
+            ) from error
+    return found

@@ -1,0 +1,78 @@
+"""The reports of a data folder over HTTP: an index by universe, horizon and session, and the files themselves.
+
+Whoever serves them decides who may read: the service stands behind its token, the Dagster web server on loopback.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, Template
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)\.html")
+KINDS = {"backtest": "backtest", "drift": "drift", "drift_tables": "drift, Evidently's tables"}
+FILES = {".html": "text/html", ".csv": "text/csv", ".json": "application/json"}
+HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The reports of one horizon, by session, newest first: (session, ((kind in words, address), ...))."""
+
+    universe: str
+    horizon: str
+    sessions: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+def shelves(reports: Path) -> list[Shelf]:
+    """Every universe's and horizon's reports; addresses are relative to the index."""
+    return [
+        Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)))
+        for horizon in sorted(reports.glob("*/*"), key=lambda path: (path.parent.name, path.name != "short", path.name))
+        if horizon.is_dir()
+    ]
+
+
+def report_routes(reports: Path) -> list[Route]:
+    """`/reports/`, the index, and `/reports/{universe}/{horizon}/{file}`."""
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(_template().render(shelves=shelves(reports)), headers=HEADERS)
+
+    async def file(request: Request) -> Response:
+        path = _inside(reports, str(request.path_params["path"]))
+        if path is None:
+            return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
+        return FileResponse(path, media_type=FILES[path.suffix], headers=HEADERS)
+
+    return [Route("/reports/", index), Route("/reports/{path:path}", file)]
+
+
+def _inside(reports: Path, asked: str) -> Path | None:
+    """The file that is asked for; None when there is none, or none of ours: a path may hold dots and links."""
+    path = (reports / asked).resolve()
+    return path if path.is_relative_to(reports.resolve()) and path.suffix in FILES and path.is_file() else None
+
+
+def _sessions(folder: Path) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted(folder.iterdir()):
+        if named := REPORT_NAME.fullmatch(path.name):
+            kind = KINDS.get(named["kind"], named["kind"].replace("_", " "))
+            found.setdefault(named["session"], []).append((kind, f"{folder.parent.name}/{folder.name}/{path.name}"))
+    for session in sorted(found, reverse=True):
+        yield session, tuple(found[session])
+
+
+@cache
+def _template() -> Template:
+    here = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report_index.html")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_&-]{0,31}$"
 
 
@@ -60,11 +63,30 @@ def as_entry(value: object) -> object:
     return value if isinstance(value, dict | Watched) else {"symbol": value}
 
 
+def _price_source(kind: str) -> str:
+    return _known_source(kind, ("sample", "yahoo", "files", "alpha_vantage"), "regime_assets.sources")
+
+
+def _facts_source(kind: str) -> str:
+    return _known_source(kind, ("fred", "sec"), "regime_assets.facts")
+
+
+def _known_source(kind: str, built_in: tuple[str, ...], group: str) -> str:
+    """A built-in name, a class path, or a name that an installed package registers under an entry-point group."""
+    if kind in built_in or CLASS_PATH.fullmatch(kind):
+        return kind
+    registered = sorted(entry.name for entry in entry_points(group=group))
+    if kind not in registered:
+        names = ", ".join((*built_in, *registered))
+        raise ValueError(f"{kind!r} is no source; there are {names}, or name your own as package.module:Class")
+    return kind
+
+
 class SourceChoice(Section):
     """Where prices come from. Nothing ever falls back to another source."""
 
-    kind: Literal["sample", "yahoo", "files", "alpha_vantage"] = Field(
-        description="sample (embedded, no network), yahoo, files, alpha_vantage"
+    kind: Annotated[str, AfterValidator(_price_source)] = Field(
+        description="sample (embedded, no network), yahoo, files, alpha_vantage; or your own, as package.module:Class"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
 
@@ -78,7 +100,9 @@ def _refuse_repeated(features: tuple[str, ...]) -> None:
 class MacroChoice(Section):
     """Macro series, stored by vintage."""
 
-    kind: Literal["fred"] = Field(description="fred: every vintage of FRED's archive; needs FRED_API_KEY")
+    kind: Annotated[str, AfterValidator(_facts_source)] = Field(
+        description="fred: every vintage of FRED's archive; needs FRED_API_KEY; or your own, as package.module:Class"
+    )
     series: tuple[Symbol, ...] = Field(min_length=1, description="series ids such as UNRATE")
     features: tuple[Symbol, ...] = Field((), description="those of the series that models read; none by default")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
@@ -95,7 +119,9 @@ class MacroChoice(Section):
 class FundamentalsChoice(Section):
     """Company facts, stored by filing date."""
 
-    kind: Literal["sec"] = Field(description="sec: the SEC's XBRL archive; needs SEC_CONTACT")
+    kind: Annotated[str, AfterValidator(_facts_source)] = Field(
+        description="sec: the SEC's XBRL archive; needs SEC_CONTACT; or your own, as package.module:Class"
+    )
     symbols: tuple[Symbol, ...] = Field((), description="companies by ticker; the watched symbols when empty")
     features: tuple[Fact, ...] = Field((), description="facts that models read, such as 'us-gaap:Assets USD'")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source, such as concepts")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from regime_assets.library.market.sources import (
     FACTS_SOURCES,
@@ -16,6 +19,8 @@ from regime_assets.library.market.sources import (
     create_facts_source,
     create_source,
 )
+from regime_assets.library.market.sources.base import Fetched, History, assemble, no_actions
+from regime_assets.library.universe.sections import SourceChoice
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -67,3 +72,57 @@ def test_creating_a_source_imports_no_client() -> None:
         "sys.exit(any(name in sys.modules for name in ('yfinance', 'curl_cffi', 'requests')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class OwnSource:
+    """A source of a user's own package."""
+
+    name = "own"
+    fields = ("close",)
+    basis = "as traded"
+
+    def __init__(self, level: float = 100.0) -> None:
+        self.level = level
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date) -> Fetched:
+        days = pd.DatetimeIndex(pd.bdate_range(first, last), name="session")
+        bars = {symbol: History(pd.DataFrame({"close": self.level}, index=days), no_actions()) for symbol in symbols}
+        return assemble(bars, {})
+
+
+class Halved:
+    """A class that is no source."""
+
+    name = "halved"
+
+
+def test_a_source_of_ones_own_is_named_by_its_class_path() -> None:
+    source = create_source(f"{__name__}:OwnSource", {"level": 50.0})
+    assert source.fetch(["A"], date(2022, 1, 3), date(2022, 1, 4)).bars["close"].tolist() == [50.0, 50.0]
+
+
+def test_a_source_that_an_installed_package_registers_is_named_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "desk_sources-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: desk-sources\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[regime_assets.sources]\ndesk = {__name__}:OwnSource\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert isinstance(create_source("desk"), OwnSource)
+    assert SourceChoice(kind="desk").kind == "desk"
+    with pytest.raises(ValidationError, match=r"'dsk' is no source; there are sample, .*, desk, or name"):
+        SourceChoice(kind="dsk")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (f"{__name__}:Halved", "has no fields, basis, fetch"),
+        (f"{__name__}:Nothing", "has no Nothing"),
+        ("no_such_package.prices:Source", "install the package that holds no_such_package.prices"),
+    ],
+)
+def test_a_class_path_that_leads_nowhere_says_what_to_do(kind: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        create_source(kind)

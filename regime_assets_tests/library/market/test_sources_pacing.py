@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from regime_assets.library.market.sources.base import SourceError, SymbolError
-from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each
+from regime_assets.library.market.sources.pacing import Pacing, Unavailable, fetch_each, retry_after
 
 PACING = Pacing(pause_seconds=1.0, attempts=4, backoff_seconds=2.0, give_up_after=2)
 
@@ -41,11 +43,14 @@ def test_there_is_a_pause_between_symbols_but_none_before_the_first(slept: list[
     assert slept == [1.0, 1.0]
 
 
-def test_the_wait_doubles_with_every_attempt(slept: list[float]) -> None:
+def test_the_wait_doubles_with_every_attempt_and_is_spread_at_random(slept: list[float]) -> None:
     ask, asked = failing({"A"})
     fetched, failures = fetch_each("V", "AB", ask, PACING)
     assert asked == ["A", "A", "A", "A", "B"]
-    assert slept == [2.0, 4.0, 8.0, 1.0]
+    *waits, pause = slept
+    assert pause == 1.0
+    assert [base <= wait <= base + 2.0 for base, wait in zip((2.0, 4.0, 8.0), waits, strict=True)] == [True] * 3
+    assert waits != [2.0, 4.0, 8.0]
     assert (fetched, failures) == ({"B": "b"}, {"A": "busy; attempts: 4"})
 
 
@@ -58,7 +63,36 @@ def test_a_vendor_that_recovers_loses_nothing(slept: list[float]) -> None:
         return symbol
 
     assert fetch_each("V", "A", ask, PACING) == ({"A": "A"}, {})
-    assert slept == [2.0, 4.0]
+    assert len(slept) == 2
+
+
+def test_a_vendor_that_says_when_to_ask_again_is_asked_then(slept: list[float]) -> None:
+    answers = iter([Unavailable("busy", retry_after=37.0), None])
+
+    def ask(symbol: str) -> str:
+        if error := next(answers):
+            raise error
+        return symbol
+
+    assert fetch_each("V", "A", ask, PACING) == ({"A": "A"}, {})
+    assert slept == [37.0]
+
+
+def test_a_vendor_that_wants_to_be_left_alone_for_hours_is_not_asked_again(slept: list[float]) -> None:
+    def ask(symbol: str) -> str:
+        if symbol == "A":
+            raise Unavailable("busy", retry_after=3600.0)
+        return symbol
+
+    assert fetch_each("V", "AB", ask, PACING)[0] == {"B": "B"}
+    assert slept == [1.0]
+
+
+def test_the_header_names_seconds_or_a_moment() -> None:
+    assert retry_after("120") == 120.0
+    assert retry_after(None) is retry_after("soon") is None
+    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert retry_after(in_a_minute) == pytest.approx(60.0, abs=3.0)
 
 
 @pytest.mark.usefixtures("slept")

@@ -258,3 +258,18 @@ def test_fetched_days_are_dates_and_not_moments(server: VendorServer) -> None:
     session = source(server).fetch(["KO"], FIRST, LAST).bars["session"]
     assert session.dtype == np.dtype("datetime64[ns]")
     assert session.dt.date.min() == date(FIRST.year, FIRST.month, FIRST.day)
+
+
+@pytest.mark.parametrize(("dividend", "paid"), [(16.88, 16.88), (0.08, 0.08 + 16.8)])
+def test_capital_gains_of_a_fund_are_counted_once(server: VendorServer, dividend: float, paid: float) -> None:
+    """Among the dividends, as JENYX's, or beside them where the dividend is too small to hold them."""
+    closes = [60.0, 60.1, 60.2, 43.3, 43.4, 43.5]
+    chart = yahoo_chart(flat_bars(SESSIONS, closes), dividends={SESSIONS[3]: dividend}, gains={SESSIONS[3]: 16.8})
+    server.route(yahoo_path("JENYX"), chart)
+    (action,) = source(server).fetch(["JENYX"], FIRST, LAST).actions.to_dict("records")
+    assert (action["kind"], action["value"]) == ("dividend", pytest.approx(paid, rel=1e-6))
+
+
+def test_the_unit_of_prices_is_what_the_vendor_says(server: VendorServer) -> None:
+    server.route(yahoo_path("TEM.L"), yahoo_chart(flat_bars(SESSIONS, CLOSES), currency="GBp"))
+    assert source(server).fetch(["TEM.L", "KO"], FIRST, LAST).currencies == {"TEM.L": "GBp", "KO": "USD"}

@@ -54,6 +54,8 @@ def yahoo_chart(
     bars: Sequence[TradedBar],
     splits: Mapping[date, tuple[int, int]] | None = None,
     dividends: Mapping[date, float] | None = None,
+    gains: Mapping[date, float] | None = None,
+    currency: str = "USD",
     timezone: ZoneInfo = NEW_YORK,
     session_end: datetime | None = None,
 ) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def yahoo_chart(
         bars: as traded.
         splits: ex date → (new shares, old shares).
         dividends: ex date → cash per share as paid then.
+        gains: the same of the capital gains of funds.
+        currency: unit of the prices.
         timezone: the exchange's.
         session_end: the end of the trading period that Yahoo calls current; 16:00 on the last bar's day if None.
     """
@@ -90,8 +94,8 @@ def yahoo_chart(
         "end": int(end.timestamp()),
     }
     meta = {
-        "currency": "USD",
-        "instrumentType": "EQUITY",
+        "currency": currency,
+        "instrumentType": "MUTUALFUND" if gains else "EQUITY",
         "exchangeTimezoneName": str(timezone),
         "regularMarketTime": opening(bars[-1].session),
         "priceHint": 2,
@@ -112,6 +116,10 @@ def yahoo_chart(
         "dividends": {
             str(opening(day)): {"date": opening(day), "amount": amount / later(day)}
             for day, amount in dividends.items()
+        },
+        "capitalGains": {
+            str(opening(day)): {"date": opening(day), "amount": amount / later(day)}
+            for day, amount in (gains or {}).items()
         },
     }
     result = {

@@ -14,6 +14,7 @@ from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import HTTPError
 
 from regime_assets.library.market.sources.base import SourceError
+from regime_assets.library.market.sources.pacing import retry_after
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -56,6 +57,7 @@ class GuardedSession(Session[Response]):
         self._base_url = base_url
         self._redirects = redirects
         self.last_status = 0
+        self.retry_after: float | None = None
 
     def request(self, method: Any, url: str, **arguments: Any) -> Response:  # pyright: ignore[reportIncompatibleMethodOverride]
         """As `Session.request`, within the guards; the caller's time-out and redirect settings are overruled.
@@ -73,6 +75,7 @@ class GuardedSession(Session[Response]):
             url = urljoin(url, target)
             response = super().request("GET", self._guarded(url), timeout=self._timeout_seconds, allow_redirects=False)
         self.last_status = response.status_code
+        self.retry_after = retry_after(response.headers.get("retry-after"))
         if response.status_code >= 500:
             raise HTTPError(f"HTTP {response.status_code}", response=response)
         return response

@@ -1,4 +1,4 @@
-"""How a vendor is asked politely: a pause between requests, retries with backoff, and giving up early.
+"""How a vendor is asked politely: a pause between requests, retries with backoff and jitter, and giving up early.
 
 A vendor that fails for several symbols in a row is not asked for the rest: hundreds of symbols times minutes of
 backoff would hold the whole chain up, and a rate limit is not lifted by asking more.
@@ -6,19 +6,34 @@ backoff would hold the whole chain up, and a rate limit is not lifted by asking 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from regime_assets.library.market.sources.base import SourceError, SymbolError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
 
 class Unavailable(Exception):  # noqa: N818 - it is the vendor's state, raised to be retried
-    """The vendor did not answer usably this time: rate limit, time-out, server error, unreadable answer."""
+    """The vendor did not answer usably this time: rate limit, time-out, server error, unreadable answer.
+
+    Attributes:
+        retry_after: seconds after which the vendor wants to be asked again (its header Retry-After); None when it does
+            not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,10 @@ class Pacing:
         pause_seconds: between two symbols; from the vendor's published rate limit where there is one.
         timeout_seconds: for one request, connection and whole answer together.
         attempts: per symbol, the first one included.
-        backoff_seconds: wait before the second attempt; doubled before each further one.
+        backoff_seconds: wait before the second attempt, doubled before each further one; up to as much again is added
+            at random, so that several machines do not ask at the same moment. A vendor that names a longer wait gets
+            it.
+        longest_wait_seconds: a vendor that wants to be left alone for longer is not asked again.
         give_up_after: symbols in a row without an answer after which the rest is not asked.
     """
 
@@ -37,6 +55,7 @@ class Pacing:
     timeout_seconds: float = 20.0
     attempts: int = 4
     backoff_seconds: float = 2.0
+    longest_wait_seconds: float = 120.0
     give_up_after: int = 3
 
     def __post_init__(self) -> None:
@@ -92,9 +111,38 @@ def persistently(ask: Callable[[], T], pacing: Pacing) -> T:
     Raises:
         Unavailable: of the last attempt.
     """
-    for attempt in range(1, pacing.attempts):
-        try:
-            return ask()
-        except Unavailable:
-            time.sleep(pacing.backoff_seconds * 2 ** (attempt - 1))
-    return ask()
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+    backoff = wait_exponential_jitter(initial=pacing.backoff_seconds, max=math.inf, jitter=pacing.backoff_seconds)
+
+    def wait(state: RetryCallState) -> float:
+        return max(backoff(state), _asked_to_wait(state))
+
+    def too_long(state: RetryCallState) -> bool:
+        return _asked_to_wait(state) > pacing.longest_wait_seconds
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(Unavailable),
+        wait=wait,
+        stop=stop_after_attempt(pacing.attempts) | too_long,
+        sleep=time.sleep,
+        reraise=True,
+    )
+    return retrying(ask)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds that a header Retry-After asks for; it names seconds, or a moment."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _asked_to_wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (error.retry_after or 0.0) if isinstance(error, Unavailable) else 0.0

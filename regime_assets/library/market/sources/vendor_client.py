@@ -79,13 +79,13 @@ class VendorClient:
         except Timeout:
             raise Unavailable(f"no answer within {self._timeout_seconds:g} s") from None
         except HTTPError as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(str(error), self._session.retry_after) from None
         except RequestException as error:
             raise Unavailable(f"request failed ({type(error).__name__}, curl code {error.code})") from None
         if 300 <= response.status_code < 400:
             raise SourceError(f"{self._vendor} redirects (HTTP {response.status_code}), which is not followed")
         if response.status_code == 429:
-            raise Unavailable("rate limited (HTTP 429)")
+            raise Unavailable("rate limited (HTTP 429)", self._session.retry_after)
         try:
             return JsonAnswer(response.status_code, response.json())
         except ValueError:

@@ -120,7 +120,7 @@ class YahooSource:
             )
             newest = _newest_complete(ticker, frame, pd.Timestamp(clock.now()))
         except exceptions.YFRateLimitError:
-            raise Unavailable("rate limited (HTTP 429)") from None
+            raise Unavailable("rate limited (HTTP 429)", self._session.retry_after) from None
         except exceptions.YFTickerMissingError as error:
             if self._session.last_status in (401, 403):  # yfinance takes a refused client for a missing symbol
                 raise Unavailable(f"refused (HTTP {self._session.last_status})") from error

@@ -79,14 +79,16 @@ def find_rescalings(
     return rescalings
 
 
-def as_traded(fetched: Fetched, stored: pd.DataFrame, rescalings: Sequence[Rescaling], *, learn: bool) -> Fetched:
+def as_traded(
+    fetched: Fetched, stored: pd.DataFrame, rescalings: Sequence[Rescaling], learned: Sequence[Rescaling]
+) -> Fetched:
     """The answer without what the vendor rescaled: stored bars as they are stored, others back at their prices.
 
     Args:
         fetched: the answer.
         stored: the bars that are stored; columns symbol, session, open, high, low, close, volume.
         rescalings: what was found in it.
-        learn: add each factor as a split, for prices whose vendor reports no actions.
+        learned: those of them whose factor is to be kept as a split, since no action says it.
     """
     key = ["symbol", "session"]
     bars = fetched.bars.set_index(key)
@@ -98,7 +100,7 @@ def as_traded(fetched: Fetched, stored: pd.DataFrame, rescalings: Sequence[Resca
         bars.loc[rescaled, list(PRICES)] /= one.factor
         repeated = bars.index[rescaled & bars.index.isin(known.index)]
         bars.loc[repeated, list(PRICE_FIELDS)] = known.loc[repeated].to_numpy()
-        if learn:
+        if one in learned:
             row = {"symbol": one.symbol, "ex_session": pd.Timestamp(one.ex_session), "kind": SPLIT}
             actions.append(pd.DataFrame([row | {"value": 1.0 / one.factor}]))
     filled = [frame for frame in actions if not frame.empty]
@@ -106,13 +108,15 @@ def as_traded(fetched: Fetched, stored: pd.DataFrame, rescalings: Sequence[Resca
     return replace(fetched, bars=bars.reset_index()[list(BAR_COLUMNS)], actions=joined)
 
 
-def rescaling_finding(one: Rescaling, *, learned: bool) -> Finding:
-    """Rule `rescaled`: blocks unless an action explains the factor."""
-    resolved = learned or bool(one.explained_by)
-    if learned:
+def rescaling_finding(one: Rescaling, *, adjusted: bool, accepted: bool) -> Finding:
+    """Rule `rescaled`: blocks unless an action explains the factor, or somebody does."""
+    resolved = adjusted or accepted or bool(one.explained_by)
+    if adjusted:
         detail = "these prices are adjusted by their vendor: the factor is kept as an action, stored bars as they are"
-    elif resolved:
+    elif one.explained_by:
         detail = f"{one.explained_by} explains it: the stored bars keep their prices as traded"
+    elif accepted:
+        detail = f"accepted: it is kept as a split of {1.0 / one.factor:.6g}, the stored bars at their prices as traded"
     else:
         detail = (
             f"no split or dividend explains it, as when a company is spun off; if it is right, accept the rule "

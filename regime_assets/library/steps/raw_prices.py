@@ -255,7 +255,7 @@ def _validated(
     A history that the vendor has rescaled is brought back to the prices as traded, when it is known why.
     """
     adjusted = source.basis == "adjusted by the vendor"
-    fetched, rescaled = undo_rescaling(workspace, fetched, request, learn=adjusted)
+    fetched, rescaled = undo_rescaling(workspace, fetched, request, adjusted=adjusted)
     rescaled += changed_currencies(currencies, fetched.currencies, request.last)
     fetched = fetched.since(request.first)
     sessions = workspace.calendar.sessions(request.first, request.last)

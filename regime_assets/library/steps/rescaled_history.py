@@ -10,7 +10,7 @@ from regime_assets.library.workspace import Workspace
 
 
 def undo_rescaling(
-    workspace: Workspace, fetched: Fetched, request: Request, *, learn: bool
+    workspace: Workspace, fetched: Fetched, request: Request, *, adjusted: bool
 ) -> tuple[Fetched, list[Finding]]:
     """The answer in the prices of the stored bars, and what was found.
 
@@ -18,7 +18,8 @@ def undo_rescaling(
         workspace: the universe.
         fetched: the answer.
         request: what was asked for.
-        learn: whether a factor is an action that the vendor does not report otherwise.
+        adjusted: whether the vendor adjusts its prices, so that a factor is an action that
+            it does not report otherwise.
     """
     newest_version = workspace.calendar.all_sessions[-1]
     stored = workspace.market.bars(
@@ -30,6 +31,11 @@ def undo_rescaling(
     rescalings = find_rescalings(stored, fetched, workspace.calendar, smallest)
     if not rescalings:
         return fetched, []
-    resolved = [one for one in rescalings if learn or one.explained_by]
-    findings = [rescaling_finding(one, learned=learn) for one in rescalings]
-    return as_traded(fetched, stored, resolved, learn=learn), findings
+    accept = workspace.universe.accept
+    accepted = [
+        one for one in rescalings if any(entry.covers("rescaled", one.symbol, one.ex_session) for entry in accept)
+    ]
+    findings = [rescaling_finding(one, adjusted=adjusted, accepted=one in accepted) for one in rescalings]
+    resolved = [one for one in rescalings if adjusted or one.explained_by or one in accepted]
+    learned = [one for one in resolved if not one.explained_by]
+    return as_traded(fetched, stored, resolved, learned), findings

@@ -43,12 +43,18 @@ class Desk:
             self.files(symbol, lambda _, rows=rows: rows.drop(columns="symbol"))
 
     def write(
-        self, *, options: str = "", start: date = START, calendar: str = "XNYS", symbols: tuple[str, ...] = SYMBOLS
+        self,
+        *,
+        options: str = "",
+        start: date = START,
+        calendar: str = "XNYS",
+        symbols: tuple[str, ...] = SYMBOLS,
+        more: str = "",
     ) -> None:
         text = UNIVERSE.format(
             folder=self.root, options=options, start=start, calendar=calendar, symbols=", ".join(symbols)
         )
-        (self.root / "tiny.yaml").write_text(text)
+        (self.root / "tiny.yaml").write_text(text + more)
         self.workspace = Workspace(load_universe(self.root / "tiny.yaml"), Home(self.root / "home"))
 
     def files(self, symbol: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -97,6 +103,19 @@ def test_a_rescaled_history_without_an_action_blocks_and_names_the_factor(desk: 
     with pytest.raises(RejectedDataError, match=r"JPM 2018-06-22 0\.946: rescaled demands .*split of 1\.05708"):
         desk.run(FRIDAY)
     pd.testing.assert_series_equal(desk.closes("JPM"), before)
+
+
+def test_an_accepted_factor_is_kept_as_a_split(desk: Desk) -> None:
+    before, level = desk.closes("JPM"), float(desk.closes("JPM").iloc[-1])
+    desk.rescale("JPM", 0.946, FRIDAY)
+    accepted = '{symbol: JPM, session: 2018-06-22, rule: rescaled, reason: "a spin-off", by: "A. Quant"}'
+    desk.write(more=f"accept: [{accepted}]\n")
+    assert "accepted" in desk.run(FRIDAY).warnings.set_index("rule").loc["rescaled", "message"]
+    pd.testing.assert_series_equal(desk.closes("JPM")[:-1], before)
+    rescaled = pd.read_csv(desk.root / "JPM.csv")["close"].iloc[-2]
+    assert rescaled == pytest.approx(0.946 * level)
+    newest = desk.workspace.market.adjusted_closes(FRIDAY, ["JPM"], START, FRIDAY, desk.workspace.calendar)["JPM"]
+    np.testing.assert_allclose(newest, pd.read_csv(desk.root / "JPM.csv")["close"], rtol=1e-6)
 
 
 def test_a_split_that_came_with_the_rescaled_history_leaves_the_stored_prices_as_they_were_traded(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts
 from regime_assets.library.monitoring.surprise import WARM_UP, VolatilityForecast, volatility_surprise
-from regime_assets.library.monitoring.wasserstein import normed_wasserstein
+from regime_assets.library.monitoring.wasserstein import clipped, normed_wasserstein
 
 CROSS_SECTION_SYMBOLS = 3
 """Fewer symbols have no cross-section worth the name; only the two features of the mean return remain."""
@@ -239,9 +239,9 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, thresholds: Dr
     demand_measurable(reference, current, thresholds)
     rows: list[tuple[str, int, float, float]] = []
     for feature, bounds in zip(thresholds.features, thresholds.bounds, strict=True):
+        before, after = clipped(reference[feature].to_numpy(np.float64), current[feature].to_numpy(np.float64))
         for window, bound in zip(thresholds.windows, bounds, strict=True):
-            recent = current[feature].to_numpy(np.float64)[-window:]
-            distance = normed_wasserstein(reference[feature].to_numpy(np.float64), recent)
+            distance = normed_wasserstein(before, after[-window:])
             rows.append((feature, window, distance, float(bound)))
     scores = pd.DataFrame(rows, columns=["feature", "window", "distance", "bound"])
     scores["ratio"] = scores["distance"] / scores["bound"]

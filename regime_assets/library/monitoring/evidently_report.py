@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.monitoring.drift import DriftThresholds, demand_finite, measure_drift
+from regime_assets.library.monitoring.wasserstein import clipped
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -77,7 +78,7 @@ def write_evidently_report(
     constant = tuple(name for name in shown if np.ptp(reference[name].to_numpy()) == 0)
     shown = [name for name in shown if name not in constant]
     latest = current.iloc[-max(thresholds.windows) :]
-    before, after = _standardised(reference, latest)
+    before, after = _standardised(*_clipped(reference, latest, features))
 
     bounds = {_column(*pair): float(bound) for pair, bound in zip(windows.items(), nearest["bound"], strict=True)}
     decided = DataDriftPreset(
@@ -115,6 +116,14 @@ def _standardised(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.Da
     """Both in the reference's standard deviations: Evidently floors its divisor at .001, which daily returns reach."""
     center, scale = reference.mean(), reference.std(ddof=0)
     return (reference - center) / scale, (current - center) / scale
+
+
+def _clipped(reference: pd.DataFrame, current: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both with the features that have bounds clipped as `measure_drift` clips them."""
+    before, after = reference.copy(), current.copy()
+    for name in features:
+        before[name], after[name] = clipped(reference[name].to_numpy(np.float64), current[name].to_numpy(np.float64))
+    return before, after
 
 
 def _by_window(frame: pd.DataFrame, windows: dict[str, int], shown: list[str], masked: bool = True) -> pd.DataFrame:

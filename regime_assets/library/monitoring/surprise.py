@@ -27,6 +27,10 @@ HALF_LIVES = (2.0, 10.0, 50.0)
 WARM_UP = 20
 """Sessions before the averages are worth a forecast."""
 
+LARGEST_SURPRISE = 100.0
+"""What a squared common return counts for at most, in its own average before that day (ten standard deviations). A wild
+day that was accepted would otherwise raise the forecast for years, and hide every later change of volatility."""
+
 SMALLEST_MOVE = 1e-4
 """A basis point: what a day on which nothing traded counts as, because it has no logarithm."""
 
@@ -81,6 +85,8 @@ def _predictors(returns: pd.DataFrame) -> NDArray[np.float64]:
     columns = [np.ones(len(returns))]
     for half_life in HALF_LIVES:
         columns.append(spread.ewm(halflife=half_life).mean().shift(1).to_numpy())
+    usual = common.ewm(halflife=HALF_LIVES[-1]).mean().shift(1)
+    common = common.clip(upper=LARGEST_SURPRISE * usual.where(usual > 0, np.inf))
     for half_life in HALF_LIVES:
         variance = common.ewm(halflife=half_life).mean().shift(1)
         columns.append(0.5 * np.log(np.maximum(variance.to_numpy(), SMALLEST_MOVE**2)))

@@ -4,6 +4,10 @@ Evidently's `wasserstein` is `scipy.stats.wasserstein_distance` over the referen
 column. A null of hundreds of paths that are looked at daily needs a million of them, hence this exact, vectorised form:
 both samples are sorted, and a fixed coupling of their quantiles turns the distance into one weighted sum.
 
+Values are clipped far outside the middle half of the reference before they are compared. One wild day that was accepted
+(a price that is wrong by a factor of 37, say) would otherwise enlarge the reference's standard deviation for as long as
+the reference holds it, and hide every change until then.
+
 Reference: Vallender (1974), "Calculation of the Wasserstein distance between probability distributions on the line".
 """
 
@@ -17,6 +21,30 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+
+
+CLIPPED_AT = 15.0
+"""Interquartile ranges of the reference beyond its quartiles at which values are clipped: about 20 standard
+deviations of a normal, more than any session of the sample's history is off."""
+
+
+def clipped(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
+    """Both samples, clipped far outside the middle half of the reference.
+
+    Args:
+        reference: (n,) or (n, F) finite values.
+        current: (m,) or (m, F) finite values.
+    """
+    ordered = np.sort(reference, axis=0)
+    low, high = _limits(ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4])
+    return np.clip(reference, low, high), np.clip(current, low, high)
+
+
+def _limits(lower_quartile: Floats, upper_quartile: Floats) -> tuple[Floats, Floats]:
+    """Where values are clipped; nowhere where half of a reference is one value."""
+    spread = upper_quartile - lower_quartile
+    reach = np.where(spread > 0, CLIPPED_AT * spread, np.inf).astype(spread.dtype)
+    return lower_quartile - reach, upper_quartile + reach
 
 
 def normed_wasserstein(reference: Floats, current: Floats) -> float:
@@ -53,6 +81,8 @@ def rolling_wasserstein(
         raise ValueError(f"{series.shape[1]} sessions, but a reference and a window need {first}")
     history = sliding_window_view(series[:, : series.shape[1] - longest], reference_sessions, axis=1)
     references = np.sort(history[:, ::reference_step], axis=-1)
+    low, high = _limits(references[..., reference_sessions // 4], references[..., 3 * reference_sessions // 4])
+    references = np.clip(references, low[..., None], high[..., None])
     scale = references.std(axis=-1)
     distances = np.empty((len(series), looks, len(windows)), series.dtype)
     for position, window in enumerate(windows):
@@ -62,7 +92,8 @@ def rolling_wasserstein(
         for block in range(references.shape[1]):
             days = slice(block * reference_step, min(looks, (block + 1) * reference_step))
             steady = references[:, block][:, reference_at]
-            gaps = np.abs(steady[:, None, :] - current[:, days][..., current_at])
+            recent = np.clip(current[:, days], low[:, block, None, None], high[:, block, None, None])
+            gaps = np.abs(steady[:, None, :] - recent[..., current_at])
             distances[:, days, position] = gaps @ weight / scale[:, block, None]
     return distances
 

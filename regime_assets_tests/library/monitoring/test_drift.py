@@ -116,6 +116,19 @@ def test_windows_see_the_most_recent_days_only():
     assert before["distance"][1] != after["distance"][1]
 
 
+def test_one_wild_day_in_the_reference_hides_no_later_change():
+    returns = clustered_returns(300, 6, seed=3)
+    returns.iloc[-10:] *= 4
+    wild = returns.copy()
+    wild.iloc[150, 0] = 36.0
+    names = ("dispersion", "rms", "absolute_return", "return")
+    calm, blind = (
+        measure_drift(*split_reference(day_level_features(frame), SETTINGS), thresholds(names)).largest
+        for frame in (returns, wild)
+    )
+    assert blind > 0.5 * calm > 0.5
+
+
 def test_constant_reference_is_refused_by_name():
     features = day_level_features(clustered_returns(300, 3, seed=0))
     reference, current = split_reference(features.assign(breadth=0.5), SETTINGS)

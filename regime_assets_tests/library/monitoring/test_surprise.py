@@ -58,3 +58,11 @@ def test_session_on_which_nothing_traded_has_a_finite_surprise(history: pd.DataF
     halted.iloc[700:703] = 0.0
     assert np.isfinite(volatility_surprise(halted, forecast)).all()
     assert np.isfinite(fit_forecast(halted).coefficients).all()
+
+
+def test_one_wild_day_does_not_raise_the_forecast_for_years(history: pd.DataFrame, forecast: VolatilityForecast):
+    wild = history.copy()
+    wild.iloc[1000, 0] = 36.0
+    before, after = volatility_surprise(history, forecast), volatility_surprise(wild, forecast)
+    later = slice(1100 - WARM_UP, None)
+    assert (after - before).iloc[later].abs().max() < 0.2

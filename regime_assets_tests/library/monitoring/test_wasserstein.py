@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from regime_assets.library.monitoring.wasserstein import normed_wasserstein, rolling_wasserstein
+from regime_assets.library.monitoring.wasserstein import clipped, normed_wasserstein, rolling_wasserstein
 
 
 @given(st.integers(2, 40), st.integers(1, 25), st.integers(0, 1000))
@@ -44,3 +44,18 @@ def test_reference_that_moves_weekly_changes_the_distance_little():
 def test_series_shorter_than_reference_and_window_is_refused():
     with pytest.raises(ValueError, match="need 62"):
         rolling_wasserstein(np.zeros((1, 61)), 50, (12,))
+
+
+def test_a_value_far_outside_counts_as_far_outside_and_no_more():
+    series = np.random.default_rng(3).normal(size=(1, 70))
+    series[0, 10] = 1e6
+    distance = rolling_wasserstein(series, 50, (20,))[0, 0, 0]
+    reference, recent = clipped(series[0, :50], series[0, 50:])
+    assert distance == pytest.approx(normed_wasserstein(reference, recent))
+    assert reference.max() < 100
+    assert np.array_equal(recent, series[0, 50:])
+
+
+def test_a_reference_that_is_mostly_one_value_is_not_clipped():
+    reference = np.array([0.0] * 9 + [1.0])
+    assert np.array_equal(clipped(reference, np.array([5.0]))[1], [5.0])

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.monitoring.decisions import Decision, MonitoringFigures, decide
 from regime_assets.library.monitoring.execution import Execution, execution, traded
@@ -23,6 +22,7 @@ from regime_assets.library.monitoring.performance import (
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.production.names import model_name
 from regime_assets.library.steps.drift_report import state_of
+from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.steps.shadow import Shadow, against_shadow, follow_shadow
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
@@ -189,8 +189,7 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     history = workspace.history(horizon, session)
     columns = history.traded_returns.columns
     champion = workspace.registry.champion_as_of(name, session)
-    design = champion.tags.get("settings_hash", workspace.design.hash) if champion else workspace.design.hash
-    track = read_track(workspace.database, workspace.universe.name, horizon, session, design)
+    track = read_served_track(workspace, horizon, session)
     serves = champion.tags.get("serves", "rule") if champion else "rule"
     decided = weights_of(track, "policy" if serves == "policy" else "rule", [str(column) for column in columns])
     weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}

@@ -12,7 +12,6 @@ import pandas as pd
 
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.clock import clock
-from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.production.champion_pointer import read_pointer
 from regime_assets.library.production.deployments import DEPLOYMENTS_TABLE, Deployment, DeploymentLog
 from regime_assets.library.production.lineage import MODELS_TABLE
@@ -26,6 +25,7 @@ from regime_assets.library.steps.drift_report import TABLE as DRIFT
 from regime_assets.library.steps.failures import recorded_failures
 from regime_assets.library.steps.judgement import TABLE as JUDGEMENTS
 from regime_assets.library.steps.live_performance import TABLE as LIVE
+from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.universe import HORIZONS
 from regime_assets.library.universe import Horizon as HorizonName
 from regime_assets.library.workspace import Workspace
@@ -138,7 +138,7 @@ def _ribbon(
 ) -> tuple[tuple[date, int, float], ...]:
     """What the newest model that existed said of each session, and from the first answer on what was answered."""
     session = answers[-1].signal.session
-    track = read_track(workspace.database, workspace.universe.name, horizon, session)
+    track = read_served_track(workspace, horizon, session)
     days: dict[date, tuple[int, float]] = {}
     for day, row in zip(pd.DatetimeIndex(track.index), track.to_dict("records"), strict=True):
         days[day.date()] = int(row["regime"]), float(row["risk_off"])

@@ -3,7 +3,8 @@
 A backup lies in `<target>/backups/<moment>.json`: every file of the folder by the hash of its content, which is in
 `<target>/objects/`. Backups to one target share what they have in common. Tables are copied as one committed state
 each, SQLite files with SQLite's own backup; Dagster's and MLflow's are taken before the tables and tables before the
-files that they name, so that what one store says of another one is there. What changed meanwhile is taken again.
+files that they name, so that what one store says of another one is there. What changed meanwhile is taken again. A
+model that was just being replaced may be the new one beside the old row: its session is materialized again then.
 """
 
 from __future__ import annotations

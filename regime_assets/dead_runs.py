@@ -1,0 +1,45 @@
+"""Runs whose process is gone: they end as failures, say so, and give their pool slots back.
+
+Belongs here: telling dead runs from living ones, by the lease that each process holds (`library.lease`). Dagster itself
+knows a run's status only, which a killed process cannot change any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from regime_assets.library.home import Home
+from regime_assets.library.lease import holder, hold_lease, is_held
+
+ALIVE_STATUSES = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def hold_run(home: Home, run_id: str) -> None:
+    """Let this process be the one that a run lives in."""
+    hold_lease(home.run_lease(run_id))
+
+
+def why_dead(home: Home, run_id: str) -> str | None:
+    """Why a run counts as dead; None while it lives, or while it is not known."""
+    lease = home.run_lease(run_id)
+    if is_held(lease) is not False:
+        return None
+    return f"{holder(lease)} is gone: it was killed, or its machine or its disk failed. Start the run again"
+
+
+def end_dead_runs(instance: dg.DagsterInstance, home: Home) -> Iterator[str]:
+    """End every run whose process is gone and free its pool slots; give a sentence each."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=ALIVE_STATUSES)):
+        reason = why_dead(home, run.run_id)
+        if reason is not None:
+            instance.report_run_failed(run, reason)
+            free_slots(instance, run.run_id)
+            yield f"run {run.run_id} of {run.job_name}: {reason}"
+
+
+def free_slots(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Give back what pool slots a run holds."""
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)

@@ -1,0 +1,30 @@
+"""Dagster's default launcher, which also knows whether the process of a run still lives: `dagster.yaml` names it.
+
+With it the daemon's run monitoring ends a run whose process was killed at its next look, and retries it where it may.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+
+from regime_assets.dead_runs import free_slots, why_dead
+from regime_assets.library.home import Home
+
+
+class LeasedRunLauncher(DefaultRunLauncher):
+    """Launches runs like Dagster's default, and finds those whose process is gone."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Whether `check_run_worker_health` says more than the status."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Ask the kernel whether the run's process lives."""
+        reason = why_dead(Home.from_environment(), run.run_id)
+        if reason is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        free_slots(self._instance, run.run_id)
+        return CheckRunHealthResult(WorkerStatus.FAILED, reason)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from regime_assets.library.home import Home
-from regime_assets.library.lease import holder, hold_lease, is_held
+from regime_assets.library.lease import hold_lease, holder, is_held
 
 ALIVE_STATUSES = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from regime_assets.broken_universe import broken_universe
 from regime_assets.console_logger import quiet_console_logger
+from regime_assets.executor import interruptible_in_process_executor
 from regime_assets.library.home import Home
 from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
@@ -50,7 +51,7 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
             chains.append(broken_universe(universe.name, f"{type(error).__name__}: {error}"))
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
     shared = dg.Definitions(
-        resources=resources, executor=dg.in_process_executor, loggers={"console": quiet_console_logger}
+        resources=resources, executor=interruptible_in_process_executor, loggers={"console": quiet_console_logger}
     )
     return dg.Definitions.merge(*chains, shared)
 

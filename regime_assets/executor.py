@@ -5,40 +5,59 @@ Dagster's own notes an interrupt and acts on it in a step; while it waits for a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import dagster as dg
 from dagster._core.errors import raise_execution_interrupts
-from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.events import EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.execution.step_dependency_config import StepDependencyConfig
+from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
 
 from regime_assets.dead_runs import hold_run
 from regime_assets.library.home import Home
 
 
-class _Interruptible(dg.Executor):
-    def __init__(self, inner: dg.Executor) -> None:
-        self._inner = inner
-
-    @property
-    def retries(self) -> RetryMode:
-        return self._inner.retries
-
-    @property
-    def step_dependency_config(self) -> StepDependencyConfig:
-        return self._inner.step_dependency_config
+class InterruptibleExecutor(InProcessExecutor):
+    """Executes steps as Dagster's in-process executor does."""
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan in this process, which is from now on the one that the run lives in."""
         hold_run(Home.from_environment(), plan_context.run_id)
-        with raise_execution_interrupts():
-            yield from self._inner.execute(plan_context, execution_plan)
+        yield dg.DagsterEvent.engine_event(
+            plan_context,
+            f"Executing steps in process (pid: {os.getpid()})",
+            event_specific_data=EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
+        )
+        yield from ExecuteRunWithPlanIterable(
+            execution_plan=plan_context.execution_plan,
+            iterator=_interruptible,
+            execution_context_manager=PlanExecutionContextManager(
+                job=plan_context.job,
+                retry_mode=plan_context.retry_mode,
+                execution_plan=plan_context.execution_plan,
+                run_config=plan_context.run_config,
+                dagster_run=plan_context.dagster_run,
+                instance=plan_context.instance,
+                raise_on_error=plan_context.raise_on_error,
+                output_capture=plan_context.output_capture,
+                step_dependency_config=self.step_dependency_config,
+            ),
+        )
+
+
+def _interruptible(job_context: PlanExecutionContext, execution_plan: ExecutionPlan) -> Iterator[dg.DagsterEvent]:
+    with raise_execution_interrupts():
+        yield from inprocess_execution_iterator(job_context, execution_plan)
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
 def interruptible_in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """All steps in one process; a signal ends the run also while it waits."""
-    return _Interruptible(dg.in_process_executor.executor_creation_fn(context))
+    configured = dg.in_process_executor.executor_creation_fn(context)
+    return InterruptibleExecutor(configured.retries, configured.step_dependency_config, configured.marker_to_close)

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from regime_assets.dagster_processes import LOCATION
+from regime_assets.dead_runs import end_dead_runs
 from regime_assets.definitions import build_definitions, universes_folder
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.clock import clock
@@ -40,6 +41,8 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
     job = definitions.resolve_job_def(f"{universe.name}_daily")
     steps = [node.name for node in job.nodes]
     with dg.DagsterInstance.get() as instance:
+        for ended in end_dead_runs(instance, home):
+            say(f"ended: {ended}")
         for session in chosen:
             say(f"\n{universe.name}, session {session}")
             run_id = str(uuid.uuid4())
@@ -59,7 +62,8 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
 def _sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
     """The sessions asked for."""
     calendar = universe_calendar(universe, home.calendars)
-    last = universe.last_partition or clock.today(calendar.timezone) - timedelta(days=1)
+    ended = clock.today(calendar.timezone) - timedelta(days=1)
+    last = min(universe.last_partition or ended, ended)
     begin = universe.first_partition
     if first is not None and not begin <= first <= last:
         raise FirstRunError(
@@ -82,4 +86,15 @@ def _failures(result: dg.ExecuteInProcessResult) -> str:
             error = event.step_failure_data.error
             cause = error.cause or error
             lines.append(f"{(event.step_key or '').replace('__', '/')}: {plain_text(cause.message)}")
-    return "\n".join(lines)
+    return "\n".join(lines) or _failure_outside_steps(result)
+
+
+def _failure_outside_steps(result: dg.ExecuteInProcessResult) -> str:
+    """What a run says that failed before or between its steps: a resource that could not be had, for instance."""
+    for event in reversed(result.all_events):
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            error = event.job_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return plain_text(error.message) if error is not None else str(event.message)
+    return "the run ended without a word"

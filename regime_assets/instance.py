@@ -11,7 +11,12 @@ from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.upkeep.data_format import open_data_folder
 
 TEMPLATE = Path(__file__).parent / "dagster.yaml"
-FORMER_TEMPLATES = frozenset({"4e7abdf23c18225e588085bffc2fb0917aaf042b03801b51305f94ce3f9cc492"})
+FORMER_TEMPLATES = frozenset(
+    {
+        "4e7abdf23c18225e588085bffc2fb0917aaf042b03801b51305f94ce3f9cc492",
+        "753ccc4685309298932b55d3a260d86b32edeae827ca28cc6dddb0099781ecc1",
+    }
+)
 """SHA-256 of each template that an older version copied: such a copy was never edited, and is brought up to date."""
 
 

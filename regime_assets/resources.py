@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from regime_assets.dead_runs import hold_run
 from regime_assets.library.home import Home
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class DataHome(dg.ConfigurableResource):
         from regime_assets.library.upkeep.data_format import open_data_folder
 
         return open_data_folder(Home(Path(self.root)) if self.root else Home.from_environment())
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tell the living run from a dead one, as long as this process lives."""
+        if context.run_id:
+            hold_run(self.home(), context.run_id)
 
     def workspace(self, universe: "Universe") -> "Workspace":
         """The stores of one universe."""
@@ -67,12 +73,16 @@ def prepare_mlflow(home: Home) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     from regime_assets.library.file_lock import file_lock
+    from regime_assets.library.lease import is_held
     from regime_assets.library.production.mlflow_client import ARTIFACTS, open_client, sqlite_file
+    from regime_assets.library.production.tracked_fit import close_abandoned_runs
 
     with file_lock(home.locks / "store.lock", STORE_TIMEOUT_SECONDS):
         client = open_client(home.mlflow_uri)
         if client.get_experiment_by_name(MLFLOW_EXPERIMENT) is None:
             client.create_experiment(MLFLOW_EXPERIMENT, ARTIFACTS if sqlite_file(home.mlflow_uri) else None)
+    if sqlite_file(home.mlflow_uri):
+        close_abandoned_runs(client, lambda run_id: is_held(home.run_lease(run_id)) is True)
 
 
 class _TrackingContext:

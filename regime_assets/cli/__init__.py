@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from regime_assets.cli import arguments, cli, data, from, keeping, regime_assets, registry, research, running, shown
+from regime_assets.cli import data, keeping, registry, research, running, shown
+from regime_assets.cli.arguments import Parser
 from regime_assets.library.clock import clock, parsed
 
 REFUSED, FAULT, INTERRUPTED = 1, 70, 130
@@ -52,7 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAULT
 
 
-from regime_assets.cli import keeping, lib, metadata
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    from importlib.metadata import version
+
+    root = Parser(prog="regime-assets", description="Regime models that refit themselves.", epilog=EPILOG)
+    root.add_argument("--version", action="version", version=f"regime-assets {version('regime_assets')}")
+    commands = root.add_subparsers(required=True, metavar="command", parser_class=Parser)
+    for group in (running, shown, registry, data, keeping, research):
         group.add_commands(commands)
     completion = commands.add_parser("completion", help="print the shell's completion of this command")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])

@@ -65,6 +65,10 @@ class Home:
         """The morning pages, a file a session, and what they are made of."""
         return self.root / "pages"
 
+    def run_lease(self, run_id: str) -> Path:
+        """The lease that the process of a run holds."""
+        return self.locks / "runs" / run_id
+
     def model(self, universe: str, horizon: str, kind: str, session: date) -> Path:
         """The folder of one fitted model."""
         return self.root / "models" / universe / horizon / session.isoformat() / kind

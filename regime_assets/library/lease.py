@@ -25,7 +25,7 @@ def hold_lease(path: Path) -> None:
     _remove_abandoned(path.parent)
     # Locked before it has its name, so that nobody finds it free in between.
     staging = path.with_name(f".{path.name}-{os.getpid()}")
-    descriptor = os.open(path if path.exists() else staging, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path if path.exists() else staging, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     if staging.exists():

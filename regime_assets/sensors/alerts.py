@@ -150,7 +150,11 @@ def _failure(
         while error is not None and error.cause is not None:
             error = error.cause
         reasons.append(error.message if error is not None else "")
-    message = record.event_log_entry.get_dagster_event().message or "the run failed outside of its steps"
+    ended = record.event_log_entry.get_dagster_event()
+    outside = getattr(ended.event_specific_data, "error", None)
+    while outside is not None and outside.cause is not None:
+        outside = outside.cause
+    message = (outside.message if outside is not None else ended.message) or "the run failed outside of its steps"
     return Alert(
         id=f"run:{run.run_id}",
         kind="run failed",

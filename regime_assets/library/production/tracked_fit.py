@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from regime_assets.library.clock import clock
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
 
     from regime_assets.library.production.lineage import ModelRecord
 
+DAGSTER_RUN_TAG, PARENT_TAG = "dagster_run_id", "mlflow.parentRunId"
 LARGEST_BATCH = 1000  # metrics that MLflow takes in one call
 
 
@@ -52,6 +54,28 @@ def track_fit(
         if curves is not None:
             mlflow.log_table(curves, "curves.json")
         return run.info.run_id
+
+
+def close_abandoned_runs(client: MlflowClient, is_alive: Callable[[str], bool]) -> list[str]:
+    """End, as killed, the open runs whose Dagster run lives no more, with the fits nested in them; return their ids.
+
+    Args:
+        client: of a local store, which no other machine's runs are in.
+        is_alive: whether the process of a Dagster run lives.
+    """
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    opened = client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=1000)
+    dagster_runs = {run.info.run_id: run.data.tags.get(DAGSTER_RUN_TAG) for run in opened}
+    dead: list[str] = []
+    for run in opened:
+        outermost = run.data.tags.get(PARENT_TAG, run.info.run_id)
+        dagster_run = dagster_runs.get(outermost)
+        if dagster_run is None and outermost in dagster_runs:
+            continue  # none of this project's: somebody's own
+        if dagster_run is None or not is_alive(dagster_run):
+            client.set_terminated(run.info.run_id, "KILLED")
+            dead.append(run.info.run_id)
+    return dead
 
 
 def _points(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:

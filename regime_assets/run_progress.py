@@ -56,6 +56,8 @@ class StageLog:
         kind = entry.dagster_event_type
         if kind == dg.DagsterEventType.STEP_FAILURE:
             self._line("FAILED", step.replace("__", "/"))
+        if kind == dg.DagsterEventType.ENGINE_EVENT and "blocked" in (entry.dagster_event.message or ""):
+            self._line("waits", f"{stage_of(step)}: another run of the universe holds its database")
         if kind in (
             dg.DagsterEventType.STEP_SUCCESS,
             dg.DagsterEventType.STEP_FAILURE,

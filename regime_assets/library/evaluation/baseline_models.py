@@ -29,11 +29,14 @@ class RefitSettings:
     """When a baseline model is fitted; lengths in sessions.
 
     Attributes:
-        first: history before the first fit; the exposure is zero until then.
-        every: between two fits.
+        least: history that a fit needs; the exposure is zero before there is as much.
+        first: history before the regular fits. A comparison that begins earlier gets a fit of its own, on what is known
+            on its first session.
+        every: between two regular fits.
         window: trailing sessions of a fit.
     """
 
+    least: int = 200
     first: int = 504
     every: int = 126
     window: int = 2520
@@ -154,9 +157,12 @@ def exponential_mean(series: Series, half_life: float) -> Series:
 def _walk(sessions: int, since: int, refits: RefitSettings, decide: Callable[[int, int, int], Series]) -> Series:
     """Exposures from fits that march through history; a fit on rows [.., refit) decides from row refit − 1 on."""
     exposure = np.zeros(sessions)
-    for refit in range(refits.first, sessions + 1, refits.every):
-        stop = min(refit + refits.every - 1, sessions)
-        if stop > since:
+    begin = max(since + 1, refits.least)
+    starts = [begin] if begin < refits.first else []
+    starts += range(refits.first, sessions + 1, refits.every)
+    for refit, following in zip(starts, [*starts[1:], sessions + 1], strict=True):
+        stop = min(following - 1, sessions)
+        if refit <= sessions and stop > since:
             exposure[refit - 1 : stop] = decide(max(0, refit - refits.window), refit, stop)
     exposure[:since] = 0.0
     return exposure

@@ -1,6 +1,7 @@
 """What a report compares: the learned policy, its regime rule and the baselines, as weights on the same sessions.
 
-Baselines decide from the whole known history, so that none of them starts cold on the first session of the track.
+Baselines decide from the whole known history. The fitted ones have a model on the first session of the track where 200
+sessions precede it.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_no_refit_sees_a_later_return(model: Any, seed: int, cut: int) -> None:
 @pytest.mark.parametrize(("model", "least"), [(hidden_markov_exposure, 0.9), (jump_exposure, 0.75)])
 def test_plain_models_find_planted_regimes(model: Any, least: float) -> None:
     returns, states = planted_regimes()
-    exposure = model(returns, refits=RefitSettings(first=600, every=100, window=1500))
+    exposure = model(returns, refits=RefitSettings(least=600, first=600, every=100, window=1500))
     assert np.all(exposure[:599] == 0.0)
     assert np.mean(exposure[600:] == 1 - states[600:]) > least
 
@@ -112,6 +112,14 @@ def test_sessions_before_those_compared_cost_no_fit_and_stay_in_cash() -> None:
     whole, tail = (jump_exposure(returns, since, REFITS) for since in (0, 500))
     assert not tail[:500].any()
     assert np.mean(whole[500:] == tail[500:]) > 0.9
+
+
+@pytest.mark.parametrize("model", [hidden_markov_exposure, jump_exposure])
+def test_a_comparison_that_begins_early_has_a_model_on_its_first_session(model: Any) -> None:
+    calm = np.random.default_rng(0).normal(0.0008, 0.005, 500)
+    exposure = model(calm, 252, RefitSettings(least=200, first=504, every=126))
+    assert exposure[252:503].any()
+    assert not model(calm, 150, RefitSettings(least=200, first=504, every=126))[150:199].any(), "too little history"
 
 
 def test_downside_features_agree_with_the_exponential_means_of_pandas() -> None:

@@ -116,10 +116,10 @@ def test_sessions_before_those_compared_cost_no_fit_and_stay_in_cash() -> None:
 
 @pytest.mark.parametrize("model", [hidden_markov_exposure, jump_exposure])
 def test_a_comparison_that_begins_early_has_a_model_on_its_first_session(model: Any) -> None:
-    calm = np.random.default_rng(0).normal(0.0008, 0.005, 500)
-    exposure = model(calm, 252, RefitSettings(least=200, first=504, every=126))
+    returns, _ = planted_regimes(4, 500)
+    exposure = model(returns, 252, RefitSettings(least=200, first=504, every=126))
     assert exposure[252:503].any()
-    assert not model(calm, 150, RefitSettings(least=200, first=504, every=126))[150:199].any(), "too little history"
+    assert not model(returns, 150, RefitSettings(least=200, first=504, every=126))[150:199].any(), "too little history"
 
 
 def test_downside_features_agree_with_the_exponential_means_of_pandas() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -25,12 +26,13 @@ SHIPPED_UNIVERSES = Path(__file__).parent / "universes"
 
 
 def universes_folder() -> Path:
-    """Where the universes' YAML files lie: `$REGIME_ASSETS_UNIVERSES`, or those of the package.
+    """Where the universes' YAML files lie: `$REGIME_ASSETS_UNIVERSES`, `universes` here, or those of the package.
 
     Raises:
         UniverseError: the variable names something that is no folder.
     """
-    folder = Path(os.environ.get(UNIVERSES_VARIABLE) or SHIPPED_UNIVERSES)
+    own = Path("universes")
+    folder = Path(os.environ.get(UNIVERSES_VARIABLE) or (own if own.is_dir() else SHIPPED_UNIVERSES))
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise UniverseError(f"${UNIVERSES_VARIABLE} names {folder}, which {what}: name the folder of the YAML files")
@@ -49,11 +51,16 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
             chains.append(universe_definitions(universe, home))
         except Exception as error:  # whatever a universe's own settings and components raise concerns it alone
             chains.append(broken_universe(universe.name, f"{type(error).__name__}: {error}"))
+    return dg.Definitions.merge(*chains, shared_definitions(home))
+
+
+@cache
+def shared_definitions(home: Home) -> dg.Definitions:
+    """Resources, executor and logger of all universes of a data folder; one object, so that definitions merge."""
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
-    shared = dg.Definitions(
+    return dg.Definitions(
         resources=resources, executor=interruptible_in_process_executor, loggers={"console": quiet_console_logger}
     )
-    return dg.Definitions.merge(*chains, shared)
 
 
 defs = build_definitions(Home.from_environment(), universes_folder())

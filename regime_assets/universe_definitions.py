@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 
 import dagster as dg
 
@@ -25,6 +27,7 @@ from regime_assets.assets.walk_forward import walk_forward
 from regime_assets.checks import horizon_checks, universe_checks
 from regime_assets.jobs import daily_job, operator_jobs, signal_job
 from regime_assets.library.home import Home
+from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import HORIZONS, Universe
 from regime_assets.partitions import session_partitions
@@ -39,7 +42,8 @@ from regime_assets.sensors.kafka import kafka_job, kafka_sensor
 def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     """Assets, checks, jobs and sensors of one universe."""
     calendars = partial(universe_calendar, universe, home.calendars)
-    partitions = session_partitions(universe, calendars())
+    calendar = calendars()
+    partitions = session_partitions(universe, calendar)
     shared = Lane(universe, partitions)
     lanes = [shared.of(horizon) for horizon in HORIZONS]
     promotions = [lane.key("promotion") for lane in lanes]
@@ -54,7 +58,11 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             corporate_actions(shared),
             *_facts_assets(shared),
             *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
-            daily_signal(shared, [*promotions, *(lane.key("validated_window") for lane in lanes)]),
+            daily_signal(
+                shared,
+                [*promotions, *(lane.key("validated_window") for lane in lanes)],
+                _longest_break(calendar),
+            ),
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
@@ -68,6 +76,12 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
         ],
     )
+
+
+def _longest_break(calendar: TradingCalendar) -> timedelta:
+    """The longest time between two sessions of the calendar's last year."""
+    days = calendar.all_sessions[-260:]
+    return max(after - before for before, after in pairwise(days))
 
 
 def _streams(shared: Lane) -> tuple[list[dg.JobDefinition], list[dg.SensorDefinition]]:

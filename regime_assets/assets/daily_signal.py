@@ -4,6 +4,8 @@ The champion as of the session answers, whether or not the session's own bundle 
 inputs and with which answer goes into the deployment log.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
@@ -22,11 +24,22 @@ COLUMNS = column_schema(
 )
 
 
-def daily_signal(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
-    """The asset that scores the champions."""
+def daily_signal(lane: Lane, deps: list[dg.AssetKey], longest_break: timedelta) -> dg.AssetsDefinition:
+    """The asset that scores the champions.
+
+    A signal that is older than the calendar's longest break and a day is stale in the UI, and alerts can hear of it.
+
+    Args:
+        lane: of the universe.
+        deps: what it reads.
+        longest_break: between two sessions of the calendar.
+    """
+    live = lane.universe.last_partition is None
+    fresh = dg.FreshnessPolicy.time_window(fail_window=longest_break + timedelta(days=1)) if live else None
 
     @dg.asset(
-        **lane.declare("daily_signal", kinds={"numpy", "duckdb"}, deps=deps, description=__doc__, metadata=COLUMNS)
+        **lane.declare("daily_signal", kinds={"numpy", "duckdb"}, deps=deps, description=__doc__, metadata=COLUMNS),
+        freshness_policy=fresh,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.steps.daily_signal import NoChampionError, serve

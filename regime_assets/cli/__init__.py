@@ -10,8 +10,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from regime_assets.cli import data, keeping, registry, research, running, shown
+from regime_assets.cli import data, keeping, project, registry, research, running, shown
 from regime_assets.cli.arguments import Parser
 from regime_assets.library.clock import clock, parsed
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `--debug`.
     """
     options = parser().parse_args(arguments)
+    _read_environment_file(Path(".env"))
     try:
         if options.now is not None:
             clock.set_to(parsed(options.now))
@@ -53,6 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAULT
 
 
+def _read_environment_file(path: Path) -> None:
+    """Take from a file `.env` what the environment does not set, as Dagster does."""
+    if path.is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(path)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     from importlib.metadata import version
@@ -60,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(prog="regime-assets", description="Regime models that refit themselves.", epilog=EPILOG)
     root.add_argument("--version", action="version", version=f"regime-assets {version('regime_assets')}")
     commands = root.add_subparsers(required=True, metavar="command", parser_class=Parser)
-    for group in (running, shown, registry, data, keeping, research):
+    for group in (running, project, shown, registry, data, keeping, research):
         group.add_commands(commands)
     completion = commands.add_parser("completion", help="print the shell's completion of this command")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])

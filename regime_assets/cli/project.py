@@ -1,0 +1,44 @@
+"""Commands on a project of one's own: init, check-universes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """init, check-universes."""
+    new = commands.add_parser("init", help="start a project of your own: universe, Dagster files, container, CI")
+    new.add_argument("folder", type=Path, help="a new folder; its name becomes the project's, such as my_desk")
+    new.add_argument("--prices", type=Path, help="a folder of your own price files, one a symbol; else sample prices")
+    new.add_argument("--calendar", default="XNYS", help="the exchange of those prices (default: XNYS)")
+    new.set_defaults(command=_init)
+    check = commands.add_parser("check-universes", help="load every universe file; say which lines are wrong")
+    check.set_defaults(command=_check)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from regime_assets.new_project import SAMPLE, create_project, universe_of_files
+
+    folder: Path = options.folder
+    universe = SAMPLE
+    if options.prices:
+        universe = universe_of_files(options.prices, options.calendar)
+    written = create_project(folder, universe)
+    print(f"{folder}: {len(written)} files. The universe is {folder}/universes/{folder.name}.yaml:")
+    print(f"  {len(universe.symbols)} symbols, calendar {universe.calendar}, history from {universe.history_start},")
+    print(f"  first session that can be materialized {universe.first_partition}")
+    print(f"Next:\n  cd {folder}\n  regime-assets check-universes\n  regime-assets first-run --sessions 1")
+    return 0
+
+
+def _check(_: argparse.Namespace) -> int:
+    from regime_assets.cli.workspaces import open_universes, warn_of_broken
+
+    universes = open_universes()
+    for universe in universes.loaded:
+        print(
+            f"{universe.name}: {len(universe.symbols)} symbols from {universe.source.kind}, {universe.calendar}, "
+            f"history from {universe.history_start}, sessions from {universe.first_partition}"
+        )
+    return warn_of_broken(universes)

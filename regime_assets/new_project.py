@@ -1,0 +1,198 @@
+"""A project of one's own around a universe: files to start from, each of them the user's to change."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from regime_assets.instance import TEMPLATE as DAGSTER_TEMPLATE
+
+if TYPE_CHECKING:
+    from pandas import DatetimeIndex
+
+FILES = Path(__file__).parent / "project_template"
+PLACES = {
+    "README.md": "README.md",
+    "pyproject.toml": "pyproject.toml",
+    "workspace.yaml": "workspace.yaml",
+    "env": ".env",
+    "gitignore": ".gitignore",
+    "Dockerfile": "Dockerfile",
+    "compose.yaml": "compose.yaml",
+    "ci.yml": ".github/workflows/ci.yml",
+    "definitions.py": "{name}/definitions.py",
+    "universe.yaml": "universes/{name}.yaml",
+}
+"""File of the template → where it goes in the project."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+SHORTEST_HISTORY = 600
+"""Sessions of prices that a first fit needs: 300 that features look back at, and a window of a year behind them."""
+
+
+class ProjectError(Exception):
+    """A project that cannot be made; nothing was written."""
+
+
+@dataclass(frozen=True)
+class FirstUniverse:
+    """What the universe file of a new project says.
+
+    Attributes:
+        title: the comment above it.
+        source: as YAML.
+        calendar: of its sessions.
+        history_start, first_partition: days.
+        last_partition: where its data ends; None while it goes on.
+        symbols: watched instruments.
+        traded: held instruments; the watched ones when empty.
+    """
+
+    title: str
+    source: str
+    calendar: str
+    history_start: date
+    first_partition: date
+    last_partition: date | None
+    symbols: tuple[str, ...]
+    traded: tuple[str, ...] = ()
+
+
+SAMPLE = FirstUniverse(
+    "Sample prices that ship with a dependency: no network, no key. `source: {kind: yahoo}` is live data.",
+    "{kind: sample}",
+    "XNYS",
+    date(2010, 1, 4),
+    date(2014, 1, 2),
+    date(2022, 12, 28),
+    ("AAPL", "BAC", "CVX", "GE", "HD", "JNJ", "KO", "MSFT", "PG", "WMT"),
+    ("SP500",),
+)
+
+
+def create_project(folder: Path, universe: FirstUniverse) -> list[Path]:
+    """Write a project into a new folder; its name is the folder's.
+
+    Returns:
+        The files, relative to the folder.
+
+    Raises:
+        ProjectError: the folder holds something, or its name is no name of a Python package.
+    """
+    name = folder.name
+    if not NAME.fullmatch(name):
+        raise ProjectError(
+            f"{name!r} cannot name a project: it becomes the name of a Python package and of its first universe. Take "
+            "small letters, digits and _, such as my_desk"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise ProjectError(f"{folder} is not empty: name a new folder, or empty this one")
+    values = {
+        "name": name,
+        "version": version("regime_assets"),
+        "title": universe.title,
+        "description": f"the first universe of {name}",
+        "source": universe.source,
+        "calendar": universe.calendar,
+        "history_start": universe.history_start.isoformat(),
+        "first_partition": universe.first_partition.isoformat(),
+        "last_partition": f"last_partition: {universe.last_partition}" if universe.last_partition else "",
+        "symbols": ", ".join(_quoted(symbol) for symbol in universe.symbols),
+        "traded": f"traded: [{', '.join(map(_quoted, universe.traded))}]" if universe.traded else "",
+    }
+    written: list[Path] = []
+    for file, place in PLACES.items():
+        target = Path(place.format(name=name))
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        text = Template((FILES / f"{file}.template").read_text()).substitute(values)
+        (folder / target).write_text(re.sub(r"\n{3,}", "\n\n", text))
+        written.append(target)
+    for package in (Path(name), Path(name) / "defs"):
+        (folder / package).mkdir(exist_ok=True)
+        (folder / package / "__init__.py").touch()
+    dagster = Path("data") / "dagster" / "dagster.yaml"
+    (folder / dagster).parent.mkdir(parents=True)
+    shutil.copyfile(DAGSTER_TEMPLATE, folder / dagster)
+    return [*written, dagster]
+
+
+def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
+    """A universe over a folder of CSV or Parquet files, with the dates and columns that they have.
+
+    Args:
+        prices: the folder, one file a symbol.
+        calendar: of the files' sessions.
+
+    Raises:
+        ProjectError: no usable files, or too few sessions that all of them have.
+    """
+    from regime_assets.library.market.sources.base import PRICE_FIELDS
+
+    paths = sorted(path for path in prices.glob("*") if path.suffix in (".csv", ".parquet")) if prices.is_dir() else []
+    if not paths:
+        raise ProjectError(f"{prices} holds no .csv or .parquet file: put one a symbol there, such as KO.csv")
+    columns: set[str] | None = None
+    days: DatetimeIndex | None = None
+    for path in paths:
+        own, sessions = _columns_and_sessions(path)
+        columns = own if columns is None else columns & own
+        days = sessions if days is None else days.intersection(sessions)
+    fields = [field for field in PRICE_FIELDS if field in (columns or set())]
+    if "close" not in fields:
+        raise ProjectError(
+            f"the files of {prices} have no column `close` in common: name the columns session, open, high, low, "
+            "close, volume; session and close are needed"
+        )
+    if days is None or len(days) < SHORTEST_HISTORY:
+        raise ProjectError(
+            f"{prices}: {0 if days is None else len(days)} sessions are in all {len(paths)} files, and a first fit "
+            f"needs {SHORTEST_HISTORY}: a year's window and the 300 sessions that its features look back at"
+        )
+    first, last = days[0].date(), days[-1].date()
+    start = days[SHORTEST_HISTORY - 1].date()
+    some = "" if len(fields) == len(PRICE_FIELDS) else f", fields: [{', '.join(fields)}]"
+    options = f'folder: "{prices.resolve()}"{some}'
+    ended = last < date.today() - timedelta(days=7)
+    return FirstUniverse(
+        f"Your own files, {len(paths)} of them: {first} to {last}, columns {', '.join(fields)}, as traded.",
+        f"{{kind: files, options: {{{options}}}}}",
+        calendar,
+        first,
+        start,
+        last if ended else None,
+        tuple(path.stem for path in paths),
+    )
+
+
+def _columns_and_sessions(path: Path) -> tuple[set[str], DatetimeIndex]:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path).reset_index() if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"{path.name}: unreadable ({error})") from error
+    if "session" not in frame.columns:
+        raise ProjectError(
+            f"{path.name} has no column `session`, but {', '.join(map(str, frame.columns[:8]))}: name the column of "
+            "the trading day `session`, with days such as 2024-06-28"
+        )
+    try:
+        sessions = pd.DatetimeIndex(pd.to_datetime(frame["session"].astype(str).str[:10], format="%Y-%m-%d"))
+    except ValueError as error:
+        raise ProjectError(
+            f"{path.name}: column session has {frame['session'].iloc[0]!r}; write days as 2024-06-28, since 03/04 can "
+            "be read two ways"
+        ) from error
+    return {str(column) for column in frame.columns}, sessions.sort_values().unique()
+
+
+def _quoted(symbol: str) -> str:
+    """The symbol as YAML takes it for text."""
+    plain = re.fullmatch(r"[A-Z][A-Z0-9.]*", symbol) and symbol not in ("ON", "NO", "YES", "Y", "N", "OFF", "NULL")
+    return symbol if plain else f'"{symbol}"'

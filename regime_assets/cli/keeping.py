@@ -1,4 +1,4 @@
-"""Commands that keep the data folder: backup, restore."""
+"""Commands that keep the data folder: doctor, backup, restore."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from regime_assets.library.home import Home
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """backup, restore."""
+    """doctor, backup, restore."""
+    doctor = commands.add_parser(
+        "doctor", help="look at environment, stores, models, runs and daemons; code 1 when something is wrong"
+    )
+    doctor.add_argument("--repair", action="store_true", help="put right what can be rebuilt from another store")
+    doctor.add_argument("--all", action="store_true", help="print also what is in order")
+    doctor.set_defaults(command=_doctor)
+
     backup = commands.add_parser("backup", help="copy the data folder, while everything runs")
     backup.add_argument("target", type=Path, help="a folder outside the data folder; further backups share its files")
     backup.set_defaults(command=_backup)
@@ -19,6 +26,27 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     restore.add_argument("--backup", metavar="NAME", help="which one; the newest when left out")
     restore.add_argument("--list", action="store_true", help="only print the backups there are")
     restore.set_defaults(command=_restore)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from regime_assets.definitions import universes_folder
+    from regime_assets.doctor import examine
+    from regime_assets.library.universe import load_universes
+
+    counts = {"ok": 0, "repaired": 0, "warning": 0, "fault": 0}
+    files = load_universes([universes_folder()])
+    for broken in files.broken:
+        counts["fault"] += 1
+        print(f"{'fault':<9}universe {broken.name}: {broken.message}")
+    for finding in examine(Home.from_environment(), files.loaded, options.repair):
+        counts[finding.level] += 1
+        if options.all or finding.level != "ok":
+            print(f"{finding.level:<9}{finding.subject}: {finding.what}")
+            if finding.remedy:
+                print(f"{'':<9}→ {finding.remedy}")
+    others = ", ".join(f"{counts[level]} {level}" for level in ("repaired", "warning", "fault"))
+    print(f"{counts['ok']} in order, {others}")
+    return 1 if counts["fault"] else 0
 
 
 def _backup(options: argparse.Namespace) -> int:

@@ -47,14 +47,31 @@ class Mirrors:
 
     def point(self, served: RegisteredBundle) -> bool:
         """Let the pointer file name the champion; say whether it named something else."""
-        pointer = ChampionPointer(served.model_name, served.version, served.sha256, served.session)
-        try:
-            if read_pointer(self._artifact_root, served.model_name) == pointer:
-                return False
-        except PointerError:
-            pass
-        write_pointer(self._artifact_root, pointer)
+        if self._is_pointed_at(served):
+            return False
+        write_pointer(self._artifact_root, _pointer_to(served))
         return True
+
+    def disagreements(self, model_name: str, served: RegisteredBundle | None) -> list[str]:
+        """What differs from the journal, a sentence each; changes nothing."""
+        serving, aliases = self._journal.serving(model_name), self._store.aliases(model_name)
+        known = {entry.version for entry in self._journal.versions(model_name)}
+        registered = {entry.version for entry in self._store.versions(model_name)}
+        told = [f"{model_name}: MLflow has no version {version}" for version in sorted(known - registered)]
+        told += [f"{model_name}: the journal has no version {version}" for version in sorted(registered - known)]
+        for alias, version in ((CHAMPION, serving.champion), (PREVIOUS, serving.previous)):
+            if aliases.get(alias) != version and (version is None or version in known):
+                named = _version(aliases.get(alias))
+                told.append(f"{model_name}: the alias {alias} names {named}, the journal {_version(version)}")
+        if served is not None and not self._is_pointed_at(served):
+            told.append(f"{model_name}: the pointer file does not name version {served.version}, which serves")
+        return told
+
+    def _is_pointed_at(self, served: RegisteredBundle) -> bool:
+        try:
+            return read_pointer(self._artifact_root, served.model_name) == _pointer_to(served)
+        except PointerError:
+            return False
 
     def reconcile(self, model_name: str) -> list[str]:
         """Make MLflow like the journal; return what differed, a sentence each, which is logged too.
@@ -170,6 +187,10 @@ def promotion_tags(moves: Iterable[Move]) -> dict[int, dict[str, str]]:
         elif move.before.champion is not None:
             tags.setdefault(move.before.champion, {})[ROLLED_BACK_TAG] = move.reason
     return tags
+
+
+def _pointer_to(served: RegisteredBundle) -> ChampionPointer:
+    return ChampionPointer(served.model_name, served.version, served.sha256, served.session)
 
 
 def _version(number: int | None) -> str:

@@ -97,6 +97,14 @@ class Registry:
                 told.append(f"{model_name}: the pointer file was not that of version {served.version}: written anew")
             return told
 
+    def disagreements(self, model_name: str) -> list[str]:
+        """What `reconcile` would put right, a sentence each; changes nothing.
+
+        Raises:
+            RegistryError: MLflow's store cannot be reached or read.
+        """
+        return self._mirrors.disagreements(model_name, self._serving(model_name))
+
     def champion(self, model_name: str) -> RegisteredBundle | None:
         """What serves; None before the first promotion. A pointer that does not agree is written anew."""
         served = self._serving(model_name)

@@ -1,0 +1,158 @@
+"""The stores: every table read, every SQLite file checked, every model that is still needed held against its hash."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from regime_assets.library.artifact import ArtifactError, Parts, read_artifact, write_artifact
+from regime_assets.library.clock import clock
+from regime_assets.library.database import CATALOG, Database, DatabaseError
+from regime_assets.library.home import Home
+from regime_assets.library.model_kinds import KINDS
+from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
+from regime_assets.library.production.lineage import ModelRecord
+from regime_assets.library.production.mlflow_client import RegistryError
+from regime_assets.library.production.names import model_name
+from regime_assets.library.production.registry_store import RegisteredBundle
+from regime_assets.library.universe import HORIZONS, Horizon
+from regime_assets.library.upkeep.findings import Finding
+from regime_assets.library.workspace import Workspace
+
+READ_TIMEOUT_SECONDS = 10.0
+RESTORE = "restore the data folder from a backup (`regime-assets restore`)"
+
+
+def sqlite_findings(home: Home, repair: bool) -> Iterator[Finding]:
+    """Check MLflow's and Dagster's files; a damaged MLflow store is put aside, since the journal can fill a new one."""
+    own, sound = home.root / "mlflow.db", 0
+    for path in [own, *sorted(home.dagster.rglob("*.db"))]:
+        trouble = _sqlite_trouble(path) if path.exists() else ""
+        subject = str(path.relative_to(home.root))
+        if not trouble:
+            sound += path.exists()
+        elif path == own and repair:
+            aside = home.root / "backups" / f"mlflow.db.damaged-{clock.system_now():%Y%m%dT%H%M%S}"
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
+            what = f"{trouble}; put aside as {aside.name}, and with it what MLflow knew of runs and curves"
+            yield Finding("repaired", subject, what)
+        elif path == own:
+            yield Finding("fault", subject, trouble, f"{RESTORE}, or fill a new one: `regime-assets doctor --repair`")
+        else:
+            yield Finding("fault", subject, trouble, f"{RESTORE}, or move it away, and the history of runs with it")
+    yield Finding("ok", "MLflow's and Dagster's stores", f"{sound} SQLite files sound")
+
+
+def _sqlite_trouble(path: Path) -> str:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=READ_TIMEOUT_SECONDS)) as store:
+            answer = str(store.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return f"damaged: {error}"
+    return "" if answer == "ok" else f"damaged: {answer}"
+
+
+def table_findings(home: Home) -> Iterator[Finding]:
+    """Read every block of every table, whose checksums DuckDB verifies."""
+    for path in [*sorted(home.databases.glob("*.duckdb")), home.ledger]:
+        if not path.exists():
+            continue
+        subject = str(path.relative_to(home.root))
+        try:
+            with Database(path, READ_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS).connect() as connection:
+                sql = f"SELECT table_name FROM information_schema.tables WHERE table_catalog = '{CATALOG}'"
+                names = [row[0] for row in connection.execute(sql).fetchall()]
+                for name in names:
+                    connection.execute(f'SELECT bit_xor(hash(t)) FROM "{name}" t').fetchall()
+        except DatabaseError as error:
+            yield Finding("fault", subject, str(error), RESTORE)
+        except Exception as error:  # whatever DuckDB raises of a damaged block
+            yield Finding("fault", subject, f"damaged: {str(error).splitlines()[0]}", RESTORE)
+        else:
+            yield Finding("ok", subject, f"{len(names)} tables, every block sound")
+
+
+def serving_findings(workspace: Workspace, repair: bool) -> Iterator[Finding]:
+    """Whether what serves is sound, MLflow and the pointer say the same, and there are models to start from."""
+    for horizon in HORIZONS:
+        name = model_name(workspace.universe.name, horizon)
+        try:
+            told = workspace.registry.reconcile(name) if repair else workspace.registry.disagreements(name)
+        except RegistryError as error:
+            yield Finding("fault", name, str(error), "see to MLflow's store; what serves goes on serving")
+        else:
+            for sentence in told:
+                remedy = "" if repair else "`regime-assets doctor --repair`"
+                yield Finding("repaired" if repair else "fault", name, sentence, remedy)
+        moves = workspace.registry.history(name)
+        if moves:
+            serving = {moves[-1].after.champion: "champion", moves[-1].after.previous: "previous"}
+            for stored in workspace.registry.versions(name):
+                if stored.version in serving:
+                    yield _bundle(workspace, horizon, stored, serving[stored.version], repair)
+        yield from _models(workspace, horizon, repair)
+
+
+def _bundle(workspace: Workspace, horizon: Horizon, stored: RegisteredBundle, alias: str, repair: bool) -> Finding:
+    subject = f"{alias} of {stored.model_name}, version {stored.version}"
+    try:
+        verify_bundle(stored.path, stored.sha256)
+    except BundleError as error:
+        built = workspace.home.bundle(workspace.universe.name, horizon, stored.session)
+        try:
+            verify_bundle(built, stored.sha256)
+        except BundleError:
+            remedy = "roll back (`regime-assets roll-back`)" if alias == "champion" else RESTORE
+            return Finding("fault", subject, str(error), remedy)
+        if not repair:
+            return Finding("fault", subject, f"{error}; a sound copy is in {built}", "`regime-assets doctor --repair`")
+        copy_bundle(built, stored.path, stored.sha256)
+        return Finding("repaired", subject, f"was damaged; copied again from {built}")
+    return Finding("ok", subject, f"bundle {stored.sha256[:12]} verifies")
+
+
+def _models(workspace: Workspace, horizon: Horizon, repair: bool) -> Iterator[Finding]:
+    """The newest accepted model of each kind: what the next session starts from."""
+    lineage = workspace.lineage(horizon)
+    for kind in KINDS:
+        record = lineage.latest_accepted(kind, before=clock.today().replace(year=9999))
+        if record is None:
+            continue
+        folder = workspace.home.model(workspace.universe.name, horizon, kind, record.session)
+        subject = f"{kind} of {workspace.universe.name}/{horizon}, {record.session}"
+        try:
+            read_artifact(folder, record.sha256)
+        except ArtifactError as error:
+            parts = _from_bundle(workspace, horizon, record)
+            if parts is None:
+                remedy = "nothing at once: the next session starts from an older one; or materialize that session again"
+                yield Finding("warning", subject, str(error), remedy)
+            elif repair:
+                write_artifact(folder, parts)
+                yield Finding("repaired", subject, "was damaged; taken from the session's bundle")
+            else:
+                yield Finding("fault", subject, str(error), "`regime-assets doctor --repair` takes it from its bundle")
+        else:
+            yield Finding("ok", subject, f"{record.sha256[:12]} verifies")
+
+
+def _from_bundle(workspace: Workspace, horizon: Horizon, record: ModelRecord) -> Parts | None:
+    """The model as it is inside a registered bundle of its session, if it is the very same."""
+    from regime_assets.library.artifact import parts_hash
+
+    for stored in workspace.registry.versions(model_name(workspace.universe.name, horizon)):
+        if stored.session != record.session:
+            continue
+        try:
+            bundle = load_bundle(stored.path, stored.sha256)
+        except BundleError:
+            continue
+        for part in (bundle.regimes.vae, bundle.regimes.alignment, bundle.regimes, bundle.policy):
+            parts = part.to_parts()
+            if parts_hash(parts) == record.sha256:
+                return parts
+    return None

@@ -29,9 +29,9 @@ from drift import (
 from drift_markets import Floats, changes, combine, simulate
 from numpy.typing import NDArray
 
-from regime_assets.library.encoders.mlp_vae import Vae
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
+from regime_assets.library.encoders.settings import MlpVaeSettings
+from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.features.market_risk import compute_features
 from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.monitoring import calibration, surprise
@@ -42,7 +42,7 @@ PATHS_PER_WORLD = 10
 MEMORY = FeatureSettings().memory_sessions
 SHOWN_WEIGHT = max(BUDGET_WEIGHTS.values())
 SEVEN = tuple(range(len(BUDGET_WEIGHTS)))
-ERROR, LATENTS = len(SEVEN), tuple(range(len(SEVEN) + 1, len(SEVEN) + 1 + VaeSettings().n_latents))
+ERROR, LATENTS = len(SEVEN), tuple(range(len(SEVEN) + 1, len(SEVEN) + 1 + MlpVaeSettings().n_latents))
 MONITORS = {
     "the seven features": SEVEN,
     "and the reconstruction error": (*SEVEN, ERROR),
@@ -67,7 +67,8 @@ def watch_world(world: int, tallies: dict[str, Tally]) -> None:
     generator = np.random.default_rng([88, world])
     history = dated(combine(*simulate(HISTORY + MEMORY, 1, generator))[0])
     features = model_features(history)
-    vae = fit_vae(features, np.ones(len(features)), VaeSettings(), world, None, full_retrain=True).model
+    weights = np.ones(len(features))
+    vae = fit_encoder(features, weights, "mlp_vae", MlpVaeSettings(), world, None, full_retrain=True).model
     forecast = surprise.fit_forecast(history)
     null = null_distances(everything(history, forecast, vae), world)
     bounds = {name: fitted_bounds(null[:, :, chosen]) for name, chosen in MONITORS.items()}
@@ -92,12 +93,12 @@ def model_features(returns: pd.DataFrame) -> pd.DataFrame:
     return compute_features(prices, returns.mean(axis=1), pd.DatetimeIndex(prices.index[MEMORY:]), FeatureSettings())
 
 
-def everything(returns: pd.DataFrame, forecast: surprise.VolatilityForecast, vae: Vae) -> Floats:
+def everything(returns: pd.DataFrame, forecast: surprise.VolatilityForecast, vae: FittedEncoder) -> Floats:
     """(T', F) the seven features, the log reconstruction error, and the latents, of the sessions that have all."""
     features = model_features(returns)
     shown = np.column_stack([np.log(vae.reconstruction_error(features)), vae.encode(features)])
     watched = watched_features(returns, forecast).to_numpy()
-    length = min(len(shown), len(watched)) - VaeSettings().sequence_length
+    length = min(len(shown), len(watched)) - MlpVaeSettings().sequence_length
     return np.concatenate([watched[-length:], shown[-length:]], axis=1).astype(np.float32)
 
 

@@ -23,9 +23,9 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from regime_assets.library.design import Design
-from regime_assets.library.encoders.mlp_vae import to_sequences
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.scaling import to_sequences
+from regime_assets.library.encoders.settings import MlpVaeSettings
+from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.evaluation.gate import RefreshEvidence, judge_refresh
 from regime_assets.library.evaluation.gate_rules import Integrity
 from regime_assets.library.features.market_risk import compute_features
@@ -84,7 +84,7 @@ def plain_features(prices: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def plain_fine_tune(rows: np.ndarray, settings: VaeSettings) -> float:
+def plain_fine_tune(rows: np.ndarray, settings: MlpVaeSettings) -> float:
     """The same network and loss with autograd and a DataLoader."""
     wide, latents = rows.shape[1], settings.n_latents
 
@@ -116,17 +116,18 @@ def measure(size: str) -> None:
     """One size's table."""
     symbols, sessions = SIZES[size]
     design = Design()
-    prices = make_prices(symbols, sessions + design.features.memory_sessions + 1)
+    prices = make_prices(symbols, sessions + design.memory_sessions + 1)
     market = prices.pct_change().mean(axis=1)
-    wanted = pd.DatetimeIndex(prices.index[design.features.memory_sessions :])
-    features, cpu_features = timed(lambda: compute_features(prices, market, wanted, design.features))
+    wanted = pd.DatetimeIndex(prices.index[design.memory_sessions :])
+    features, cpu_features = timed(lambda: compute_features(prices, market, wanted, design.features[0].settings))
     returns = prices.pct_change().loc[wanted]
     whole = TrainingSet(features, returns, np.ones(len(features)), "")
     before = whole.slice(0, len(features) - 1, np.ones(len(features) - 1))
     today = whole.slice(1, len(features), np.ones(len(features) - 1))
 
-    old_vae = fit_vae(before.features, before.sample_weight, design.vae, 1, None, full_retrain=True).model
-    settings = design.mixture, design.persistence
+    encoder = design.encoder.use, design.encoder.settings
+    settings = design.regimes.use, design.regime_settings
+    old_vae = fit_encoder(before.features, before.sample_weight, *encoder, 1, None, full_retrain=True).model
     old = fit_regimes(
         old_vae,
         before.features,
@@ -135,24 +136,25 @@ def measure(size: str) -> None:
         *settings,
         1,
         None,
-        design.identity,
     ).model
-    old_policy = train_policy(build_tape(before, old.infer(before.features), design.policy), design.policy, 1).model
+    old_policy = train_policy(
+        build_tape(before, old.infer(before.features), design.policy.settings), design.policy.settings, 1
+    ).model
 
     vae, cpu_vae = timed(
-        lambda: fit_vae(today.features, today.sample_weight, design.vae, 2, old_vae, full_retrain=False)
+        lambda: fit_encoder(today.features, today.sample_weight, *encoder, 2, old_vae, full_retrain=False)
     )
 
     def regimes() -> FittedModels:
         returns = today.market_returns.to_numpy()
-        fit = fit_regimes(vae.model, today.features, returns, today.sample_weight, *settings, 2, old, design.identity)
+        fit = fit_regimes(vae.model, today.features, returns, today.sample_weight, *settings, 2, old)
         compare_regimes(old, fit.model, today.features)
         return FittedModels(fit.model, old_policy)
 
     fitted, cpu_regimes = timed(regimes)
     path = fitted.regimes.infer(today.features)
     policy, cpu_policy = timed(
-        lambda: train_policy(build_tape(today, path, design.policy), design.policy, 2, old_policy)
+        lambda: train_policy(build_tape(today, path, design.policy.settings), design.policy.settings, 2, old_policy)
     )
 
     symbols = [str(symbol) for symbol in returns.columns]
@@ -172,8 +174,8 @@ def measure(size: str) -> None:
 
     _, cpu_gate = timed(gate)
     _, plain_a = timed(lambda: plain_features(prices))
-    rows = to_sequences(vae.model.scaler.apply(today.features.to_numpy()), design.vae.sequence_length)
-    _, plain_b = timed(lambda: plain_fine_tune(rows, design.vae))
+    rows = to_sequences(vae.model.scaler.apply(today.features.to_numpy()), design.encoder_settings.sequence_length)
+    _, plain_b = timed(lambda: plain_fine_tune(rows.reshape(len(rows), -1), design.encoder.settings))
     decoded = vae.model.denoise(today.features)
     _, plain_c = timed(lambda: GaussianMixture(2, n_init=5, random_state=0, reg_covar=1e-3).fit(decoded))
     print(f"\n{symbols} symbols, {sessions} sessions\n\n| step | CPU seconds | the plain way |\n|---|---|---|")

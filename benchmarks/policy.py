@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from regimes import COST, Market, read_market  # pyright: ignore[reportMissingImports]
 
 from regime_assets.library.determinism import derive_seed, deterministic
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.settings import MlpVaeSettings
+from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.evaluation.baselines import (
     BaselineSettings,
     moving_average_exposure,
@@ -41,7 +41,7 @@ from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.policies.training import PolicyFit, train_policy
 from regime_assets.library.policies.validation import purged_folds
 from regime_assets.library.regimes.regime_model import RegimeModel, fit_regimes, observations
-from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.settings import JumpSettings
 from regime_assets.library.trading.scoring import score
 from regime_assets.library.trading.tape import MarketTape
 
@@ -72,9 +72,8 @@ def fitted_regimes(market: Market, row: int, horizon: str) -> RegimeModel:
     """VAE and regimes of the window that ends before `row`."""
     features, returns, weights = market.window(row, horizon)
     seed = derive_seed("policy benchmark", horizon, str(row))
-    vae = fit_vae(features, weights, VaeSettings(), seed, None, full_retrain=True)
-    settings = MixtureSettings(), PersistenceSettings()
-    return fit_regimes(vae.model, features, returns, weights, *settings, seed, None, IdentitySettings()).model
+    vae = fit_encoder(features, weights, "mlp_vae", MlpVaeSettings(), seed, None, full_retrain=True)
+    return fit_regimes(vae.model, features, returns, weights, "jump", JumpSettings(), seed, None).model
 
 
 def tape_before(market: Market, model: RegimeModel, row: int, horizon: str) -> MarketTape:

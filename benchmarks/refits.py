@@ -13,17 +13,25 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import regimes as walked
 
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.mlp_vae import Vae
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.encoders.settings import VaeSettings
-from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, fit_regimes
-from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
+from regime_assets.library.encoders.settings import MlpVaeSettings
+from regime_assets.library.encoders.training import fit_encoder
+from regime_assets.library.regimes.regime_model import RegimeModel, fit_regimes
+from regime_assets.library.regimes.settings import (
+    BufferSettings,
+    IdentitySettings,
+    JumpSettings,
+    MixtureSettings,
+    OnlineMixtureSettings,
+    RegimeSettings,
+)
+from regime_assets.library.regimes.stability import compare_regimes
 from regime_assets.library.universe import HORIZONS, Horizon
 
 FREE = IdentitySettings(floor=0.0)
@@ -33,7 +41,7 @@ FREE = IdentitySettings(floor=0.0)
 class Lineage:
     """The autoencoders of a walk: one a refit, with its held-out error and CPU seconds."""
 
-    models: list[Vae] = field(default_factory=list)
+    models: list[FittedEncoder] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
@@ -43,17 +51,18 @@ class Choice:
     """A row of the table."""
 
     name: str
-    settings: MixtureSettings
+    use: str
+    settings: RegimeSettings
     scratch: bool = False
 
 
 CHOICES = (
-    Choice("the default: centres with a switching penalty, decoded, warm", MixtureSettings()),
-    Choice("expectation maximisation on the window", MixtureSettings(mode="refit")),
-    Choice("stepwise online EM", MixtureSettings(mode="online")),
-    Choice("EM on a buffer of two years", MixtureSettings(mode="buffer")),
-    Choice("aligned latents instead of decoded features", MixtureSettings(coordinates="latent")),
-    Choice("autoencoder from scratch at every refit", MixtureSettings(), scratch=True),
+    Choice("the default: centres with a switching penalty, decoded, warm", "jump", JumpSettings()),
+    Choice("expectation maximisation on the window", "mixture", MixtureSettings()),
+    Choice("stepwise online EM", "online", OnlineMixtureSettings()),
+    Choice("EM on a buffer of two years", "buffer", BufferSettings()),
+    Choice("aligned latents instead of decoded features", "jump", JumpSettings(coordinates="latent")),
+    Choice("autoencoder from scratch at every refit", "jump", JumpSettings(), scratch=True),
 )
 
 
@@ -67,7 +76,9 @@ def fit_lineage(
         begin = time.process_time()
         before = lineage.models[-1] if lineage.models else None
         seed = derive_seed("benchmark", horizon, str(row))
-        fit = fit_vae(features, weights, VaeSettings(), seed, before, full_retrain=scratch or new_year)
+        fit = fit_encoder(
+            features, weights, "mlp_vae", MlpVaeSettings(), seed, before, full_retrain=scratch or new_year
+        )
         lineage.cpu.append(time.process_time() - begin)
         lineage.models.append(fit.model)
         lineage.error.append(fit.figures["validation_reconstruction"])
@@ -79,16 +90,17 @@ def walk(
     segments: list[tuple[int, int, bool]],
     lineage: Lineage,
     horizon: Horizon,
-    settings: MixtureSettings,
+    choice: Choice,
     identity: IdentitySettings,
 ) -> tuple[walked.Walk, list[float]]:
     """One choice walked; its residuals of the alignment."""
     result, residuals = walked.Walk(), list[float]()
+    settings = replace(choice.settings, identity=identity)
     model: RegimeModel | None = None
     for (row, stop, _), vae in zip(segments, lineage.models, strict=True):
         features, returns, weights = market.window(row, horizon)
         begin = time.process_time()
-        fit = fit_regimes(vae, features, returns, weights, settings, PersistenceSettings(), row, model, identity)
+        fit = fit_regimes(vae, features, returns, weights, choice.use, settings, row, model)
         result.cpu.append(time.process_time() - begin)
         result.steps.append(fit.figures.get("update_step", 1.0))
         if model is not None:
@@ -125,8 +137,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for choice in choices:
         lineage = lineages[choice.scratch]
-        bound, residuals = walk(market, segments, lineage, chosen.horizon, choice.settings, IdentitySettings())
-        free, _ = walk(market, segments, lineage, chosen.horizon, choice.settings, FREE)
+        bound, residuals = walk(market, segments, lineage, chosen.horizon, choice, IdentitySettings())
+        free, _ = walk(market, segments, lineage, chosen.horizon, choice, FREE)
         figures = walked.summarise(walked.scored(bound, market))
         cells = (
             choice.name,

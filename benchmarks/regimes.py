@@ -23,9 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.mlp_vae import Scaler, fit_scaler
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.scaling import Scaler, fit_scaler
+from regime_assets.library.encoders.settings import MlpVaeSettings
+from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.evaluation.bootstrap import sharpe_difference
 from regime_assets.library.evaluation.metrics import summarise
 from regime_assets.library.features.market_risk import compute_features
@@ -34,7 +34,8 @@ from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.regimes.mixture import downside_moments
 from regime_assets.library.regimes.persistence import fit_persistence
 from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, coordinates_of, fit_regimes
-from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.segmentation import Segmentation
+from regime_assets.library.regimes.settings import JumpSettings, PersistenceSettings
 from regime_assets.library.trading.scoring import Scored, score
 
 Array = NDArray[np.float64]
@@ -113,9 +114,8 @@ def walk_regimes(market: Market, horizon: str, first: int, every: int) -> tuple[
         begin = time.process_time()
         seed = derive_seed("benchmark", horizon, str(row))
         before = model.vae if model else None
-        vae = fit_vae(features, weights, VaeSettings(), seed, before, full_retrain=new_year)
-        settings = MixtureSettings(), PersistenceSettings()
-        fit = fit_regimes(vae.model, features, returns, weights, *settings, seed, model, IdentitySettings())
+        vae = fit_encoder(features, weights, "mlp_vae", MlpVaeSettings(), seed, before, full_retrain=new_year)
+        fit = fit_regimes(vae.model, features, returns, weights, "jump", JumpSettings(), seed, model)
         filtered.cpu.append(time.process_time() - begin)
         filtered.steps.append(fit.figures.get("update_step", 1.0))
         filtered.kept += int(fit.figures.get("predecessor_kept", 0.0))
@@ -128,8 +128,9 @@ def walk_regimes(market: Market, horizon: str, first: int, every: int) -> tuple[
         path = model.infer(seen)
         sessions = seen.index[len(features) :]
         filtered.exposure.update(zip(sessions, path.rule_exposure[len(features) :], strict=True))
-        rows = coordinates_of(model.encoder, seen, model.mixture.coordinates)
-        raw = 1.0 - model.mixture.posteriors(rows)[len(features) :].argmax(axis=1)
+        rows = coordinates_of(model.encoder, seen, model.coordinates)
+        assert isinstance(model.regimes, Segmentation)
+        raw = 1.0 - model.regimes.mixture.posteriors(rows)[len(features) :].argmax(axis=1)
         plain.exposure.update(zip(sessions, raw, strict=True))
     return filtered, plain
 

@@ -9,25 +9,19 @@ import pandas as pd
 import pytest
 
 from regime_assets.assets.lane import Lane
-from regime_assets.library.design import Design
-from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
-from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.universe import HORIZONS, load_universe
-from regime_assets.library.universe.gate_settings import GateSettings
 from regime_assets.library.workspace import Workspace
 from regime_assets.partitions import session_partitions
 from regime_assets.session_run import refitted, session_assets
 from regime_assets_tests.chain_run import materialize
+from regime_assets_tests.designs import small_design
 from regime_assets_tests.library.market.vendor_formats import Vintage, prepare_fred
 from regime_assets_tests.library.market.vendor_server import running_server
 
-TINY = Design(
-    vae=VaeSettings(hidden=(8,), epochs=6, warm_up_epochs=2, steps_per_epoch=4, fine_tune_epochs=2),
-    policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)),
-)
+TINY = small_design()
 FIRST, LAST = date(2016, 1, 4), date(2018, 12, 31)
 COMMON = """\
 source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
@@ -35,6 +29,7 @@ history_start: 2016-01-04
 first_partition: 2018-06-01
 last_partition: 2018-12-31
 walk_forward: {{sessions: 60, refit_every: 60}}
+gate: {{drawdown_limit: 1.0, turnover_limit: 1.0e9}}  # whether the models are good is not asked here
 """
 CRYPTO = """\
 name: crypto
@@ -87,10 +82,8 @@ def days(workspace: Workspace, session: date) -> list[date]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that are hardly trained, which the gate lets serve: whether they are good is not asked here."""
-    lenient = GateSettings(drawdown_limit=1.0, turnover_limit=1e9)
+    """Models that are hardly trained."""
     monkeypatch.setattr(Workspace, "design", TINY)
-    monkeypatch.setattr("regime_assets.library.steps.backtest_report.GateSettings", lambda: lenient)
 
 
 @pytest.mark.usefixtures("quick")

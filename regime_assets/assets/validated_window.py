@@ -46,7 +46,7 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
             except (WindowError, FactFeatureError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             window, training = validated.window, validated.training
-            seasoned = cross_section(window.prices, workspace.design.features)[-1]
+            seasoned = cross_section(window.prices, workspace.design.memory_sessions)[-1]
             metadata = figures(
                 {
                     "dagster/row_count": len(training.sessions),

@@ -1,29 +1,200 @@
-"""The design of a model: every setting that its fit depends on, and one hash over all of them."""
+"""A design: the components that read the market, what they are set to, and the data that they are meant for.
+
+Two models of one design differ only in the sessions that they have seen. The hash of a design covers the class of every
+component, its declared version and its settings, and the universe's symbols, traded instruments, windows, source and
+start of history; prose, costs and unrelated code do not change it. A setting that has its class's default is left out
+of the hash, so that a setting which a later version adds changes no hash of today. Defaults themselves never change;
+`design.defaults` says how new ones come in.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
-from regime_assets.library.encoders.settings import VaeSettings
+from pydantic import ValidationError
+
+from regime_assets.library.components import ComponentError, Slot, class_path, is_built_in, load_component, version_of
+from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSettings
 from regime_assets.library.features.settings import FeatureSettings
-from regime_assets.library.policies.settings import PolicySettings
-from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
+from regime_assets.library.regimes.settings import JumpSettings, RegimeSettings
+from regime_assets.library.universe import Universe, UniverseError
+from regime_assets.library.universe.design_section import SLOTS, ComponentChoice, DesignChoice, validated_settings
+
+NO_PART_OF_THE_DESIGN = {"cost", "sessions_per_year"}
+"""Settings of a policy that come from the universe and are what its record is scored by."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component with its settings.
+
+    Attributes:
+        slot: what it is for.
+        use: its name in the universe file.
+        settings: an instance of its settings class.
+    """
+
+    slot: Slot
+    use: str
+    settings: Any
+
+    def load(self) -> Any:
+        """The class (or decorated function) itself."""
+        return load_component(self.slot, self.use)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the user's making and has to be admitted."""
+        return not is_built_in(self.slot, self.use)
+
+    def document(self) -> dict[str, Any]:
+        """Its class, version, and the settings that differ from their defaults."""
+        differing = _differing(asdict(self.settings), asdict(type(self.settings)()))
+        path = class_path(self.slot, self.use)
+        return {"class": path, "version": version_of(self.slot, self.use), "settings": differing}
 
 
 @dataclass(frozen=True)
 class Design:
-    """How models are fitted. Two models of one design differ only in the data that they have seen."""
+    """How models are fitted.
 
-    features: FeatureSettings = field(default_factory=FeatureSettings)
-    vae: VaeSettings = field(default_factory=VaeSettings)
-    mixture: MixtureSettings = field(default_factory=MixtureSettings)
-    persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
-    identity: IdentitySettings = field(default_factory=IdentitySettings)
-    policy: PolicySettings = field(default_factory=PolicySettings)
+    Attributes:
+        features: computed of the prices, in the order of their columns.
+        encoder: autoencoder of the features.
+        regimes: what segments the encoder's coordinates.
+        policy: what sets the exposure from regimes.
+        data: what it is meant for; see `data_identity`.
+    """
+
+    features: tuple[Component, ...] = field(
+        default_factory=lambda: (Component("features", "market_risk", FeatureSettings()),)
+    )
+    encoder: Component = field(default_factory=lambda: Component("encoders", "mlp_vae", MlpVaeSettings()))
+    regimes: Component = field(default_factory=lambda: Component("regimes", "jump", JumpSettings()))
+    policy: Component = field(default_factory=lambda: Component("policies", "tilts", PolicySettings()))
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def memory_sessions(self) -> int:
+        """Sessions before the first of a window that its features look back on."""
+        return max(int(feature.load().memory_sessions(feature.settings)) for feature in self.features)
 
     @property
+    def encoder_settings(self) -> EncoderSettings:
+        """The encoder's."""
+        return self.encoder.settings
+
+    @property
+    def regime_settings(self) -> RegimeSettings:
+        """The regime model's."""
+        return self.regimes.settings
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All of them."""
+        return (*self.features, self.encoder, self.regimes, self.policy)
+
+    def document(self) -> dict[str, Any]:
+        """What the hash is computed of."""
+        return {
+            "features": [feature.document() for feature in self.features],
+            **{name: getattr(self, name).document() for name in ("encoder", "regimes", "policy")},
+            "data": dict(self.data),
+        }
+
+    @cached_property
     def hash(self) -> str:
-        """SHA-256 over every setting: what tells a refresh (same design) from a challenge (another one)."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of `document`: what tells a refresh (same design) from a challenge (another one)."""
+        text = json.dumps(self.document(), sort_keys=True, default=str, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def design_of(universe: Universe, choice: DesignChoice | None = None, place: tuple[str, ...] = ("design",)) -> Design:
+    """The design that a universe's file describes.
+
+    Args:
+        universe: with its `design:`.
+        choice: another one of its designs, such as a challenger's.
+        place: of `choice` in the file, for the messages.
+
+    Raises:
+        UniverseError: a component of the user's own that cannot be loaded, or does not take its settings.
+    """
+    chosen = choice or universe.design
+    found: dict[str, list[Component]] = {name: [] for name in SLOTS}
+    problems: list[str] = []
+    for location, slot, one in chosen.components():
+        try:
+            found[str(location[0])].append(_component(universe, slot, one))
+        except ValidationError as error:
+            problems += [
+                f"{universe.located(*place, *location, *line['loc'])}: {line['msg']}" for line in error.errors()
+            ]
+        except ComponentError as error:
+            problems.append(f"{universe.located(*place, *location)}: {error}")
+    if problems:
+        raise UniverseError("\n".join(problems))
+    return Design(
+        tuple(found["features"]), found["encoder"][0], found["regimes"][0], found["policy"][0], data_identity(universe)
+    )
+
+
+def designs_of(universe: Universe) -> dict[str, Design]:
+    """The design of a universe under the name `design`, and its challengers under theirs."""
+    challengers = {
+        name: design_of(universe, universe.challenger(name), ("challengers", name)) for name in universe.challengers
+    }
+    return {"design": design_of(universe), **challengers}
+
+
+def data_identity(universe: Universe) -> dict[str, Any]:
+    """The data that a design is meant for: other instruments, another window or source are another design."""
+    return {
+        "calendar": universe.calendar,
+        "history_start": universe.history_start,
+        "symbols": [[entry.symbol, entry.first, entry.last] for entry in universe.watched],
+        "traded": list(universe.held),
+        "source": [universe.source.kind, universe.source.options.get("basis")],
+        "windows": universe.windows.model_dump(),
+        "macro": list(universe.macro.features) if universe.macro else [],
+        "fundamentals": list(universe.fundamentals.features) if universe.fundamentals else [],
+    }
+
+
+def _component(universe: Universe, slot: Slot, choice: ComponentChoice) -> Component:
+    settings = validated_settings(slot, choice)
+    if isinstance(settings, PolicySettings):
+        settings = _for_the_universe(settings, choice.use, universe)
+    return Component(slot, choice.use, settings)
+
+
+def _for_the_universe(settings: PolicySettings, use: str, universe: Universe) -> PolicySettings:
+    """A built-in policy's settings with what the universe says: cost, sessions a year, ways to learn.
+
+    An update by the newest session alone is one of a sampled algorithm: PPO's, unless another one is chosen.
+    """
+    trading = replace(settings.trading, action=use, cost=universe.cost)  # pyright: ignore[reportArgumentType]
+    online = OnlineSettings() if universe.refit.policy_updates == "online" else None
+    algorithm = "ppo" if online and settings.algorithm == "direct" else settings.algorithm
+    sessions = round(universe.sessions_per_year)
+    return replace(settings, trading=trading, algorithm=algorithm, sessions_per_year=sessions, online=online)
+
+
+def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    differing: dict[str, Any] = {}
+    for name, value in values.items():
+        default = defaults.get(name)
+        if name in NO_PART_OF_THE_DESIGN or value == default:
+            continue
+        if isinstance(value, dict) and isinstance(default, dict):
+            inner = _differing(value, default)
+            differing |= {name: inner} if inner else {}
+        else:
+            differing[name] = value
+    return differing

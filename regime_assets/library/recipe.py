@@ -20,7 +20,7 @@ import pandas as pd
 from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
 from regime_assets.library.design import Design
 from regime_assets.library.encoders.encoding import Encoder, Encoding, assess_encoding, axes_obstacle, encode_window
-from regime_assets.library.encoders.mlp_vae_training import VaeFit, assess_vae, fit_vae, warm_start_obstacle
+from regime_assets.library.encoders.training import EncoderFit, assess_encoder, fit_encoder, warm_start_obstacle
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
@@ -40,7 +40,7 @@ from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe.gate_settings import StabilitySettings
 
 if TYPE_CHECKING:
-    from regime_assets.library.encoders.mlp_vae import Vae
+    from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 
 SeedOf = Callable[[str], int]
 """The seed of one fit from the name of its asset."""
@@ -105,7 +105,7 @@ class Fitted(Generic[FitT]):
 
 
 class ModelStore(Protocol):
-    """Where fitted models are kept, and found again: `Vae`, `Encoder`, `RegimeModel` and `Policy`, in their order."""
+    """Where fitted models are kept, by kind: `FittedEncoder`, `Encoder`, `RegimeModel` and `Policy`."""
 
     def ancestor(self, kind: Kind, before: date) -> tuple[Ancestor | None, tuple[str, ...]]:
         """The newest accepted model of a session before, and what was passed over to find it, one note each."""
@@ -245,24 +245,25 @@ def decisions(
     )
 
 
-def _fit_vae(at: SessionFit) -> Fitted[VaeFit]:
-    settings, features = at.design.vae, at.training.features
-    parent, notes = _parent(at, "vae", lambda model: warm_start_obstacle(model, features, settings))
+def _fit_vae(at: SessionFit) -> Fitted[EncoderFit]:
+    use, settings, features = at.design.encoder.use, at.design.encoder_settings, at.training.features
+    parent, notes = _parent(at, "vae", lambda model: warm_start_obstacle(model, features, use, settings))
     seed = at.seed_of("vae")
-    fit = fit_vae(
+    fit = fit_encoder(
         features,
         at.training.sample_weight,
+        use,
         settings,
         seed,
         previous=parent.model if parent else None,
         full_retrain=at.full_retrain,
     )
     used = parent if fit.warm_started else None
-    return Fitted("vae", at.session, fit, seed, used, assess_vae(fit, settings), at.training, notes=notes)
+    return Fitted("vae", at.session, fit, seed, used, assess_encoder(fit, settings), at.training, notes=notes)
 
 
 def _fit_latents(at: SessionFit) -> Fitted[Encoding]:
-    vae: Vae = at.models.accepted("vae", at.session)
+    vae: FittedEncoder = at.models.accepted("vae", at.session)
     parent, notes = _parent(at, "latents", lambda reference: axes_obstacle(reference, vae))
     fit = encode_window(vae, parent.model if parent else None, at.training.features)
     return Fitted("latents", at.session, fit, 0, parent, assess_encoding(fit), at.training, notes=notes)
@@ -270,11 +271,13 @@ def _fit_latents(at: SessionFit) -> Fitted[Encoding]:
 
 def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
     encoder: Encoder = at.models.accepted("latents", at.session)
+    use, settings = at.design.regimes.use, at.design.regime_settings
 
     def obstacle(model: RegimeModel) -> str:
         # A refit that is held back entirely serves its predecessor, autoencoder and all: it must be of this shape.
-        shape = warm_start_obstacle(model.vae, at.training.features, at.design.vae)
-        return shape or predecessor_obstacle(model, at.design.mixture)
+        encoder_use, encoder_settings = at.design.encoder.use, at.design.encoder_settings
+        shape = warm_start_obstacle(model.vae, at.training.features, encoder_use, encoder_settings)
+        return shape or predecessor_obstacle(model, use, settings)
 
     parent, notes = _parent(at, "gmm", obstacle)
     previous: RegimeModel | None = parent.model if parent else None
@@ -284,11 +287,10 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
         at.training.features,
         at.training.market_returns.to_numpy(),
         at.training.sample_weight,
-        at.design.mixture,
-        at.design.persistence,
+        use,
+        settings,
         seed,
         previous,
-        at.design.identity,
     )
     stability = compare_regimes(previous, fit.model, at.training.features) if previous else None
     outcomes = assess_stability(fit, stability, at.stability)
@@ -299,7 +301,7 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
 def _fit_policy(at: SessionFit) -> Fitted[PolicyFit]:
     path = at.models.path(at.session)
     parent, notes = at.models.ancestor("rl_policy", at.session)
-    seed, settings = at.seed_of("rl_policy"), at.design.policy
+    seed, settings = at.seed_of("rl_policy"), at.design.policy.settings
     tape = build_tape(at.training, path, settings)
     fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
     if parent and not fit.warm_started and not at.full_retrain and settings.algorithm != "direct":

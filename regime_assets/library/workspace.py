@@ -79,16 +79,15 @@ class Workspace:
     @cached_property
     def design(self) -> Design:
         """How this universe's models are fitted."""
-        from regime_assets.library.design import Design
-        from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
-        from regime_assets.library.trading.settings import TradingSettings
+        from regime_assets.library.design import design_of
 
-        trading = TradingSettings(cost=self.universe.cost)
-        sessions = round(self.universe.sessions_per_year)
-        online = OnlineSettings() if self.universe.refit.policy_updates == "online" else None
-        algorithm = "ppo" if online else "direct"
-        policy = PolicySettings(trading=trading, algorithm=algorithm, sessions_per_year=sessions, online=online)
-        return Design(policy=policy)
+        return design_of(self.universe)
+
+    def under(self, design: Design) -> Workspace:
+        """The same stores under another design."""
+        other = replace(self)
+        other.__dict__["design"] = design
+        return other
 
     @cached_property
     def registry(self) -> Registry:
@@ -125,7 +124,7 @@ class Workspace:
             symbols=self.universe.symbols,
             traded=self.universe.held,
             history_start=self.universe.history_start,
-            lookback=self.design.features.memory_sessions,
+            lookback=self.design.memory_sessions,
             membership=self.universe.membership,
             accepted=self.universe.accept,
         )

@@ -5,13 +5,10 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.artifact import parts_hash
-from regime_assets.library.design import Design
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Rolling
 from regime_assets.library.memory_models import MemoryModels
-from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.recipe import SessionFit, decide, fit_session
 from regime_assets.library.universe.gate_settings import StabilitySettings
 from regime_assets.library.walk import (
@@ -21,6 +18,7 @@ from regime_assets.library.walk import (
     schedule,
     walk_forward,
 )
+from regime_assets_tests.designs import small_design
 from regime_assets_tests.library.regimes.regime_windows import regime_window
 
 
@@ -71,8 +69,7 @@ def test_an_embargo_lies_between_what_is_trained_on_and_what_is_decided() -> Non
     returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
     other = window.features.copy()
     other.iloc[264:270] += generator.normal(size=other.iloc[264:270].shape)
-    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
-    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+    design = small_design(encoder={"sequence_length": 3, "n_latents": 2, "fine_tune_epochs": 8})
 
     def first_models(features: pd.DataFrame, embargo: int) -> str:
         history = TrainingSet(features, returns, window.sample_weight, "made up")
@@ -89,8 +86,7 @@ def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another()
     window = regime_window(330)
     returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
     history = TrainingSet(window.features, returns, window.sample_weight, "made up")
-    vae = VaeSettings(sequence_length=3, hidden=(8,), n_latents=2, epochs=6, warm_up_epochs=2, steps_per_epoch=4)
-    design = Design(vae=vae, policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)))
+    design = small_design(encoder={"sequence_length": 3, "n_latents": 2, "fine_tune_epochs": 8})
     track = walk_forward(history, Rolling(3650), design, WalkForwardSettings(60, 30, 200), ("made", "up"))
 
     store = MemoryModels()

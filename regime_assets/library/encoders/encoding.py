@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.encoders.alignment import Alignment, align_latents, assess_alignment, identity_alignment
-from regime_assets.library.encoders.mlp_vae import Vae
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 
 LARGEST_RESIDUAL = 0.5
 """Share of the previous latents' variance that may be lost; a cold retrain measures .1 to .3, noise 1."""
@@ -20,9 +20,9 @@ LARGEST_RESIDUAL = 0.5
 
 @dataclass(frozen=True)
 class Encoder:
-    """A VAE with the alignment of its latents."""
+    """A fitted autoencoder with the alignment of its latents."""
 
-    vae: Vae
+    vae: FittedEncoder
     alignment: Alignment
 
     def encode(self, features: pd.DataFrame) -> NDArray[np.float64]:
@@ -39,7 +39,7 @@ class Encoder:
     def from_parts(cls, parts: Parts) -> Self:
         """The encoder that `to_parts` took apart."""
         return cls(
-            Vae.from_parts(Parts(below("vae", parts.arrays), parts.document["vae"])),
+            FittedEncoder.from_parts(Parts(below("vae", parts.arrays), parts.document["vae"])),
             Alignment.from_parts(Parts(below("alignment", parts.arrays), parts.document["alignment"])),
         )
 
@@ -63,7 +63,7 @@ class Encoding:
     figures: dict[str, float]
 
 
-def encode_window(vae: Vae, reference: Encoder | None, features: pd.DataFrame) -> Encoding:
+def encode_window(vae: FittedEncoder, reference: Encoder | None, features: pd.DataFrame) -> Encoding:
     """Encode `features` on the axes of `reference`, or on the VAE's own where there is no predecessor."""
     own = vae.encode(features)
     alignment = align_latents(own, reference.encode(features)) if reference else identity_alignment(own.shape[1])
@@ -77,7 +77,7 @@ def encode_window(vae: Vae, reference: Encoder | None, features: pd.DataFrame) -
     return Encoding(alignment, pd.DatetimeIndex(features.index), alignment.apply(own), error, figures)
 
 
-def axes_obstacle(reference: Encoder, vae: Vae) -> str:
+def axes_obstacle(reference: Encoder, vae: FittedEncoder) -> str:
     """Why the axes of `reference` mean nothing to the latents of `vae`; empty when they do."""
     if reference.vae.feature_names != vae.feature_names:
         return "it reads other features"

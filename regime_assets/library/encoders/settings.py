@@ -1,4 +1,4 @@
-"""Settings of the encoders."""
+"""Settings of the encoders: what all of them share, and the shape of each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from regime_assets.library.settings import STRICT
 
 
 @dataclass(frozen=True, config=STRICT)
-class VaeSettings:
-    """Architecture and training of the autoencoder.
+class EncoderSettings:
+    """What every autoencoder reads and how it is trained; an encoder of your own inherits from it.
 
     An epoch is a fixed number of optimiser steps on batches drawn in proportion to the sessions' weights, so that a
     window of one year and one of thirty years get the same training.
 
     Attributes:
         sequence_length: feature rows (sessions) that one encoding reads.
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         n_latents: L.
         beta: weight of the KL term after its warm-up.
         warm_up_epochs: over which the KL term's weight rises from 0 in a full retrain.
@@ -37,7 +36,6 @@ class VaeSettings:
     """
 
     sequence_length: int = 5
-    hidden: tuple[int, ...] = (32, 32)
     n_latents: int = 3
     beta: float = 1.0
     warm_up_epochs: int = 15
@@ -58,3 +56,47 @@ class VaeSettings:
     fewest_active_units: int = 2
     active_unit_variance: float = 0.01
     largest_validation_ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("sequence_length", "n_latents", "epochs", "fine_tune_epochs", "steps_per_epoch", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if self.warm_up_epochs >= self.epochs:
+            raise ValueError(f"warm_up_epochs {self.warm_up_epochs} leaves none of {self.epochs} epochs at full weight")
+        if self.fewest_active_units > self.n_latents:
+            raise ValueError(f"fewest_active_units {self.fewest_active_units} exceeds n_latents {self.n_latents}")
+
+
+@dataclass(frozen=True, config=STRICT)
+class MlpVaeSettings(EncoderSettings):
+    """The shipped encoder: fully connected layers over the flattened sequence.
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ConvVaeSettings(EncoderSettings):
+    """Causal convolutions along the sequence.
+
+    Attributes:
+        channels: of each convolution, from the input on; the decoder mirrors them.
+        kernel: sessions that one convolution sees.
+    """
+
+    channels: tuple[int, ...] = (16, 16)
+    kernel: int = 3
+
+
+@dataclass(frozen=True, config=STRICT)
+class GruVaeSettings(EncoderSettings):
+    """A gated recurrent unit that reads the sequence, oldest session first.
+
+    Attributes:
+        width: of its hidden state; the decoder's is the same.
+    """
+
+    width: int = 24

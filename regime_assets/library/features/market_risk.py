@@ -16,10 +16,13 @@ nothing is filled in, and a row is what it would be had the universe always cons
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.features.protocol import FeatureError, FeatureInputs
 from regime_assets.library.features.settings import FeatureSettings
 
 Array = NDArray[np.float64]
@@ -29,8 +32,21 @@ CROSS_SECTION_NAMES = ("implied_correlation", "log_dispersion", "breadth")
 RETURN_FLOOR = 1e-4  # one basis point a day: keeps logarithms and ratios finite over windows without a loss
 
 
-class FeatureError(Exception):
-    """The prices do not allow the features asked for; the message names the session and symbol."""
+class MarketRisk:
+    """The component `market_risk`."""
+
+    Settings: ClassVar = FeatureSettings
+    version: ClassVar[int] = 1
+
+    @staticmethod
+    def memory_sessions(settings: FeatureSettings) -> int:
+        """Returns that a row is computed of."""
+        return settings.memory_sessions
+
+    @staticmethod
+    def compute(inputs: FeatureInputs, settings: FeatureSettings) -> pd.DataFrame:
+        """As `compute_features`."""
+        return compute_features(inputs.prices, inputs.market_returns, inputs.sessions, settings)
 
 
 def feature_names(settings: FeatureSettings, n_symbols: int) -> tuple[str, ...]:
@@ -79,25 +95,25 @@ def compute_features(
     return pd.DataFrame(table, index=kept.index[memory:], columns=names).loc[sessions]
 
 
-def cross_section(prices: pd.DataFrame, settings: FeatureSettings) -> NDArray[np.bool_]:
+def cross_section(prices: pd.DataFrame, memory_sessions: int) -> NDArray[np.bool_]:
     """Which symbols have a price on each row and on all the rows of its memory.
 
     Args:
         prices: (memory + T, S) adjusted closes as in `compute_features`.
-        settings: the windows.
+        memory_sessions: rows that a symbol needs a price on before it is in the cross-section.
 
     Returns:
         (T, S), a row for each row of `prices` that has a memory before it.
     """
     present = np.isfinite(prices.to_numpy(dtype=np.float64))
     counts = np.vstack([np.zeros((1, present.shape[1]), dtype=int), np.cumsum(present, axis=0)])
-    needed = settings.memory_sessions + 1
+    needed = memory_sessions + 1
     return counts[needed:] - counts[:-needed] == needed
 
 
 def _by_cross_section(closes: Array, sessions: pd.Index, settings: FeatureSettings) -> list[Array]:
     """The features of the cross-section, over each stretch of rows that have the same one."""
-    members = cross_section(pd.DataFrame(closes), settings)
+    members = cross_section(pd.DataFrame(closes), settings.memory_sessions)
     small = members.sum(axis=1) < CROSS_SECTION_MINIMUM
     if small.any():
         row = int(np.argmax(small))

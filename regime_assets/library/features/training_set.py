@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.features.market_risk import compute_features
-from regime_assets.library.features.settings import FeatureSettings
+from regime_assets.library.features.protocol import FeatureError, FeatureInputs, compute_feature
 
 if TYPE_CHECKING:
     from regime_assets.library.market.window import Window
 
 TRADED_PREFIX = "return:"
 FEATURE_PREFIX = "feature:"
+
+
+class Computed(Protocol):
+    """A feature component of a design."""
+
+    @property
+    def use(self) -> str: ...
+
+    @property
+    def settings(self) -> Any: ...
+
+    def load(self) -> Any:
+        """The `FeatureComponent`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,19 +102,35 @@ class TrainingSet:
         )
 
 
-def build_training_set(window: Window, settings: FeatureSettings, facts: pd.DataFrame | None = None) -> TrainingSet:
+def build_training_set(window: Window, features: Sequence[Computed], facts: pd.DataFrame | None = None) -> TrainingSet:
     """Features and returns of a validated window; rows before the window only warm the features up.
 
     Args:
         window: the window.
-        settings: the features of its prices.
+        features: what is computed of its prices, in the order of its columns.
         facts: (T, M) further features of its sessions, behind those of the prices; they become part of the hash.
     """
-    features = compute_features(window.prices, window.market_returns, window.sessions, settings)
+    computed = compute_all(features, FeatureInputs(window.prices, window.market_returns, window.sessions))
     if facts is None:
-        return TrainingSet(features, window.traded_returns, window.sample_weight, window.data_hash)
+        return TrainingSet(computed, window.traded_returns, window.sample_weight, window.data_hash)
     digest = hashlib.sha256(window.data_hash.encode())
     digest.update("\n".join(facts.columns).encode())
     digest.update(np.ascontiguousarray(facts.to_numpy(dtype=np.float64)).tobytes())
-    both = pd.concat([features, facts], axis=1)
+    both = pd.concat([computed, facts], axis=1)
     return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest())
+
+
+def compute_all(features: Sequence[Computed], inputs: FeatureInputs) -> pd.DataFrame:
+    """The columns of all features side by side, (T, F).
+
+    Raises:
+        FeatureError: of a component, or two of them give a column the same name.
+    """
+    frames = [compute_feature(one.load(), one.use, inputs, one.settings) for one in features]
+    owners: dict[str, str] = {}
+    for one, frame in zip(features, frames, strict=True):
+        for column in frame.columns:
+            if column in owners:
+                raise FeatureError(f"{owners[column]} and {one.use} both name a feature {column}: rename one of them")
+            owners[column] = one.use
+    return pd.concat(frames, axis=1)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +26,17 @@ from regime_assets.library.artifact import (
 )
 from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
+from regime_assets.library.components import Slot, is_built_in, load_component
 from regime_assets.library.production.manifest import Manifest
 
 if TYPE_CHECKING:
-    from regime_assets.library.features.settings import FeatureSettings
     from regime_assets.library.policies.policy import Policy
     from regime_assets.library.regimes.regime_model import RegimeModel
 
 MANIFEST_FILE = "manifest.json"
-COMPONENTS = ("vae", "alignment", "mixture", "persistence", "policy")
+COMPONENTS = ("vae", "alignment", "regimes", "policy")
 BUNDLE_FILES = (MANIFEST_FILE, *(f"{name}/{file}" for name in COMPONENTS for file in (ARRAYS_FILE, DOCUMENT_FILE)))
-_FORMAT = 1
+_FORMAT = 2
 
 
 class BundleError(ArtifactError):
@@ -49,13 +49,13 @@ class Bundle:
 
     Attributes:
         manifest: origin and judgement.
-        features: settings of the features that it reads.
-        regimes: scaler, VAE, alignment, mixture and persistence.
+        features: the components that compute what it reads, each by class, version and settings.
+        regimes: encoder with its scaler, alignment, and regimes.
         policy: what sets the weights from regimes; the rule stays available beside it (`manifest.serves`).
     """
 
     manifest: Manifest
-    features: FeatureSettings
+    features: tuple[Mapping[str, Any], ...]
     regimes: RegimeModel
     policy: Policy
 
@@ -64,8 +64,7 @@ class Bundle:
         return {
             "vae": self.regimes.vae.to_parts(),
             "alignment": self.regimes.alignment.to_parts(),
-            "mixture": self.regimes.mixture.to_parts(),
-            "persistence": self.regimes.persistence.to_parts(),
+            "regimes": _named(self.regimes),
             "policy": self.policy.to_parts(),
         }
 
@@ -98,34 +97,37 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     return sha256
 
 
-def load_bundle(folder: Path, expected_sha256: str) -> Bundle:
+def load_bundle(folder: Path, expected_sha256: str, allowed: Collection[str] = ()) -> Bundle:
     """Read a bundle and verify that it is the one expected, manifest and arrays.
 
     Args:
         folder: where `save_bundle` wrote it.
         expected_sha256: the hash that the registry or the store has recorded.
+        allowed: components besides the built-in ones that may be imported: those that the universe names.
 
     Raises:
         BundleError: a file is missing, truncated, tampered with or of a foreign format; the message names it.
     """
     content, parts = _read_verified(folder, expected_sha256)
     from regime_assets.library.encoders.alignment import Alignment
-    from regime_assets.library.encoders.mlp_vae import Vae
-    from regime_assets.library.features.settings import FeatureSettings
+    from regime_assets.library.encoders.fitted_encoder import FittedEncoder
     from regime_assets.library.policies.policy import Policy
-    from regime_assets.library.regimes.mixture import Mixture
-    from regime_assets.library.regimes.persistence import Persistence
     from regime_assets.library.regimes.regime_model import RegimeModel
 
     try:
+        _require_named(folder, parts, allowed)
+        regimes = parts["regimes"].document
         return Bundle(
             manifest=Manifest.from_document(content["manifest"]),
-            features=FeatureSettings(**_with_tuples(content["features"])),
+            features=tuple(content["features"]),
             regimes=RegimeModel(
-                vae=Vae.from_parts(parts["vae"]),
+                vae=FittedEncoder.from_parts(parts["vae"]),
                 alignment=Alignment.from_parts(parts["alignment"]),
-                mixture=Mixture.from_parts(parts["mixture"]),
-                persistence=Persistence.from_parts(parts["persistence"]),
+                use=regimes["use"],
+                coordinates=regimes["coordinates"],
+                regimes=load_component("regimes", regimes["use"]).from_parts(
+                    Parts(parts["regimes"].arrays, regimes["regimes"])
+                ),
             ),
             policy=Policy.from_parts(parts["policy"]),
         )
@@ -187,7 +189,7 @@ def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], 
 def _content(bundle: Bundle, component_hashes: Mapping[str, str]) -> dict[str, Any]:
     content = {
         "manifest": bundle.manifest.to_document(),
-        "features": asdict(bundle.features),
+        "features": list(bundle.features),
         "components": dict(component_hashes),
     }
     return json.loads(json.dumps(content, allow_nan=False))
@@ -199,6 +201,19 @@ def _content_hash(content: Mapping[str, Any]) -> str:
     ).hexdigest()
 
 
-def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only; settings are frozen and hold tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+def _named(model: RegimeModel) -> Parts:
+    """The regimes with the component that reads them back."""
+    parts = model.regimes.to_parts()
+    return Parts(parts.arrays, {"use": model.use, "coordinates": model.coordinates, "regimes": parts.document})
+
+
+def _require_named(folder: Path, parts: Mapping[str, Parts], allowed: Collection[str]) -> None:
+    """Refuse a class that is neither built in nor named by the universe: a file decides on no import."""
+    slots: tuple[tuple[Slot, str], ...] = (("encoders", "vae"), ("regimes", "regimes"))
+    for slot, name in slots:
+        use = str(parts[name].document["use"])
+        if not is_built_in(slot, use) and use not in allowed:
+            raise BundleError(
+                f"{folder}: made with {use}, which the universe does not name; name it in `design` or among the "
+                "`challengers` to load it"
+            )

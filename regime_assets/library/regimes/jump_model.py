@@ -1,7 +1,8 @@
-"""The two-state statistical jump model: k-means on feature rows with a penalty for every change of state.
+"""The statistical jump model: k-means on feature rows with a penalty for every change of state.
 
-Only the difference of the two states' least losses matters. It is a walk that the penalty clips on both sides, so that
-one pass over plain floats replaces the dynamic programme's table, and its best path is a fill from right to left.
+Of two states only the difference of their least losses matters. It is a walk that the penalty clips on both sides, so
+that one pass over plain floats replaces the dynamic programme's table, and its best path is a fill from right to left.
+More states take the table.
 
 References:
     Nystrup, Lindström, Madsen (2020): Learning hidden Markov models with persistent states by penalizing jumps. Expert
@@ -25,8 +26,8 @@ class JumpFit:
     """The best of several descents.
 
     Attributes:
-        centres: (2, F) mean feature row of each state.
-        states: (T,) the best path, 0 or 1 as in the start that it came from.
+        centres: (K, F) mean feature row of each state.
+        states: (T,) the best path, numbered as in the start that it came from.
         loss: half the squared distances to the centres, and the penalty of every jump.
     """
 
@@ -41,7 +42,7 @@ def fit_jump_model(features: Array, penalty: float, starts: Iterable[Array], ite
     Args:
         features: (T, F), scaled.
         penalty: of a jump, in units of half squared features.
-        starts: centres (2, F) to begin at.
+        starts: centres (K, F) to begin at.
         iterations: of one descent, at most; it ends earlier, once its path repeats.
 
     Raises:
@@ -55,23 +56,31 @@ def fit_jump_model(features: Array, penalty: float, starts: Iterable[Array], ite
     return min(fits, key=lambda fit: fit.loss)
 
 
-def spread_starts(features: Array, risk: Array) -> list[Array]:
-    """Centres (2, F) of the sessions below and above a quantile of `risk` (T,), for several of them."""
+def spread_starts(features: Array, risk: Array, n_states: int = 2) -> list[Array]:
+    """Centres (K, F) of the sessions between quantiles of `risk` (T,), for several sets of them, calmest first."""
     starts: list[Array] = []
-    for quantile in (0.5, 0.7, 0.9):
-        below = risk <= np.quantile(risk, quantile)
-        above = below if below.all() else ~below
-        starts.append(np.stack([features[below].mean(axis=0), features[above].mean(axis=0)]))
+    for highest in (0.5, 0.7, 0.9):
+        bounds = np.quantile(risk, np.linspace(0.0, highest, n_states)[1:])
+        level = np.searchsorted(bounds, risk, side="left")
+        groups = [level == k for k in range(n_states)]
+        # A risk that hardly varies leaves a group empty: its centre is that of all sessions.
+        starts.append(
+            np.stack([features[group].mean(axis=0) if group.any() else features.mean(axis=0) for group in groups])
+        )
     return starts
 
 
 def online_states(features: Array, centres: Array, penalty: float) -> States:
     """The last state of the best path that ends at each session, (T,): no later session is seen."""
-    return (_advantage(features, centres, penalty) < 0).astype(np.int64)
+    if len(centres) == 2:
+        return (_advantage(features, centres, penalty) < 0).astype(np.int64)
+    return np.asarray([min(range(len(row)), key=row.__getitem__) for row in _table(features, centres, penalty)])
 
 
 def best_states(features: Array, centres: Array, penalty: float) -> States:
     """The path (T,) of least loss over all sessions."""
+    if len(centres) > 2:
+        return _traced(_table(features, centres, penalty), penalty)
     advantage = _advantage(features, centres, penalty)
     # Beyond the penalty the next state does not matter: there the path is decided, and between such sessions it stays.
     decided = np.abs(advantage) > penalty
@@ -81,19 +90,51 @@ def best_states(features: Array, centres: Array, penalty: float) -> States:
 
 
 def _descend(features: Array, penalty: float, centres: Array, iterations: int) -> JumpFit:
-    total = features.sum(axis=0)
     states = best_states(features, centres, penalty)
     for _ in range(iterations):
-        turbulent = int(states.sum())
-        if turbulent in {0, len(states)}:
+        counts = np.bincount(states, minlength=len(centres))
+        if not counts.all():
             break
-        upper = states.astype(np.float64) @ features
-        centres = np.stack([(total - upper) / (len(states) - turbulent), upper / turbulent])
+        centres = _means(features, states, counts)
         before, states = states, best_states(features, centres, penalty)
         if np.array_equal(before, states):
             break
     jumps = np.count_nonzero(np.diff(states))
     return JumpFit(centres, states, 0.5 * float(np.square(features - centres[states]).sum()) + penalty * jumps)
+
+
+def _means(features: Array, states: States, counts: NDArray[np.int64]) -> Array:
+    """(K, F) mean row of each state; the first state's is what the others leave of the total."""
+    sums = [(states == k).astype(np.float64) @ features for k in range(1, len(counts))]
+    first = features.sum(axis=0)
+    for part in sums:
+        first = first - part
+    return np.stack([first, *sums]) / counts[:, None]
+
+
+def _table(features: Array, centres: Array, penalty: float) -> list[list[float]]:
+    """(T, K) least loss of a path that ends in each state at each session, less the least of them."""
+    distances = [0.5 * np.square(features - centre).sum(axis=1) for centre in centres]
+    reached = [0.0] * len(centres)
+    table: list[list[float]] = []
+    for losses in np.column_stack(distances).tolist():
+        reached = [min(before, penalty) + loss for before, loss in zip(reached, losses, strict=True)]
+        least = min(reached)
+        reached = [value - least for value in reached]
+        table.append(reached)
+    return table
+
+
+def _traced(table: list[list[float]], penalty: float) -> States:
+    """The best path, from the last session back: a state is left where coming from the best one is cheaper."""
+    states = np.empty(len(table), dtype=np.int64)
+    state = min(range(len(table[-1])), key=table[-1].__getitem__)
+    states[-1] = state
+    for t in range(len(table) - 2, -1, -1):
+        if table[t][state] > penalty:
+            state = min(range(len(table[t])), key=table[t].__getitem__)
+        states[t] = state
+    return states
 
 
 def _advantage(features: Array, centres: Array, penalty: float) -> Array:

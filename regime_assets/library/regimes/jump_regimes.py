@@ -1,20 +1,21 @@
-"""Regimes as a jump model sees them: two centres and the penalty of a switch, fitted together.
+"""Regimes as a jump model sees them: a centre each and the penalty of a switch, fitted together.
 
 The centres are the means of a path that may not switch at will, so that a border case of a single session moves them
-less than it moves a mixture's components. As a mixture they are two equally likely Gaussians that share the window's
-variances: the difference of their log densities is that of the jump model's losses.
+less than it moves a mixture's components. As a mixture they are equally likely Gaussians that share the window's
+variances: the differences of their log densities are those of the jump model's losses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.determinism import single_threaded
 from regime_assets.library.regimes.jump_model import JumpFit, fit_jump_model, online_states, spread_starts
-from regime_assets.library.regimes.mixture import Mixture, MixtureError, regime_names
+from regime_assets.library.regimes.mixture import Mixture, regime_names
 from regime_assets.library.regimes.mixture_fitting import (
     MixtureFit,
     Sample,
@@ -22,6 +23,7 @@ from regime_assets.library.regimes.mixture_fitting import (
     require_fittable,
     standardise,
 )
+from regime_assets.library.regimes.mixture_regimes import as_regimes
 from regime_assets.library.regimes.persistence import (
     Persistence,
     PersistenceFit,
@@ -31,14 +33,35 @@ from regime_assets.library.regimes.persistence import (
     persistence_figures,
     target_distance,
 )
-from regime_assets.library.regimes.settings import MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.segmentation import FittedRegimes, FitWindow, Segmentation
+from regime_assets.library.regimes.settings import JumpSettings
 
 Array = NDArray[np.float64]
 
 
+class JumpRegimes:
+    """The component `jump`."""
+
+    Settings: ClassVar = JumpSettings
+    version: ClassVar[int] = 1
+    from_parts = staticmethod(Segmentation.from_parts)
+
+    @staticmethod
+    def fit(window: FitWindow, settings: JumpSettings, seed: int, previous: Segmentation | None) -> FittedRegimes:  # noqa: ARG004 (nothing is drawn)
+        """As `RegimeComponent`."""
+        mixture, persistence = fit_jump_regimes(
+            window.rows,
+            window.market_returns,
+            window.sample_weight,
+            settings,
+            previous=(previous.mixture, previous.persistence) if previous else None,
+        )
+        return as_regimes(mixture, persistence, window)
+
+
 @dataclass(frozen=True)
 class _Choice:
-    """Centres under one penalty: how many online switches they make, and the smaller state's share of the path."""
+    """Centres under one penalty: how many online switches they make, and the smallest state's share of the path."""
 
     fit: JumpFit
     penalty: float
@@ -50,8 +73,7 @@ def fit_jump_regimes(
     rows: Array,
     market_returns: Array,
     sample_weight: Array,
-    settings: MixtureSettings,
-    persistence: PersistenceSettings,
+    settings: JumpSettings,
     *,
     previous: tuple[Mixture, Persistence] | None,
 ) -> tuple[MixtureFit, PersistenceFit]:
@@ -64,64 +86,57 @@ def fit_jump_regimes(
         rows: (T, D) coordinates by ascending session.
         market_returns: (T,) of the same sessions.
         sample_weight: (T,) recency weights with mean 1; of the scale of the coordinates and of the regimes' risk.
-        settings: of the mixture; its coordinates, floor and relabelling.
-        persistence: the target of switches.
+        settings: the number of regimes, their floor and relabelling, and the target of switches.
         previous: the last accepted regimes in the same coordinates; a start, the penalty, and the regimes' identity.
 
     Raises:
-        MixtureError: another number of regimes than two, or rows as in `fit_mixture`.
+        MixtureError: rows as in `fit_mixture`.
     """
-    if settings.n_regimes != 2:
-        raise MixtureError(f"mode 'jump' fits two regimes, not {settings.n_regimes}: choose mode 'refit'")
-    before = previous[0] if previous else None
+    before, persistence = previous[0] if previous else None, settings.persistence
     require_fittable(rows, settings, before)
     with single_threaded():
         sample = standardise(rows, sample_weight)
         starts = [(before.means - sample.centre) / sample.scale] if before else []
-        chosen = _warm(sample, starts, persistence, settings, previous[1].penalty) if previous else None
+        chosen = _warm(sample, starts, settings, previous[1].penalty) if previous else None
         kept = chosen is not None
         if chosen is None:
-            starts += spread_starts(sample.rows, _risk(sample, market_returns))
-            chosen = _choose(sample, starts, persistence, settings)
+            starts += spread_starts(sample.rows, _risk(sample, market_returns), settings.n_regimes)
+            chosen = _choose(sample, starts, settings)
         mixture = Mixture(
-            names=regime_names(2),
+            names=regime_names(settings.n_regimes),
             means=chosen.fit.centres * sample.scale + sample.centre,
-            covariances=np.stack([np.diag(np.square(sample.scale))] * 2),
-            weights=np.array([0.5, 0.5]),
+            covariances=np.stack([np.diag(np.square(sample.scale))] * settings.n_regimes),
+            weights=np.full(settings.n_regimes, 1.0 / settings.n_regimes),
             coordinates=settings.coordinates,
         )
         value = -chosen.fit.loss / len(rows)
         fit = identified((mixture, 0, value), rows, market_returns, sample_weight, settings, previous=before)
-        model = Persistence(chosen.penalty, persistence.evidence_weight, 2)
+        model = Persistence(chosen.penalty, persistence.evidence_weight, settings.n_regimes)
         figures = persistence_figures(model, fit.model.log_likelihoods(rows)) | {"kept": float(kept)}
     cold = {"cold": float(before is None)}
     return MixtureFit(fit.model, fit.figures | cold, fit.permutation), PersistenceFit(model, figures)
 
 
-def _warm(
-    sample: Sample, starts: list[Array], persistence: PersistenceSettings, settings: MixtureSettings, penalty: float
-) -> _Choice | None:
+def _warm(sample: Sample, starts: list[Array], settings: JumpSettings, penalty: float) -> _Choice | None:
     """The fit under the previous penalty, where it still does."""
     found = _fit(sample, starts, penalty)
-    near = is_near_target(found.switches, len(sample.rows), persistence)
+    near = is_near_target(found.switches, len(sample.rows), settings.persistence)
     return found if near and found.smaller >= settings.component_floor else None
 
 
-def _choose(
-    sample: Sample, starts: list[Array], persistence: PersistenceSettings, settings: MixtureSettings
-) -> _Choice:
-    found = [_fit(sample, starts, float(penalty)) for penalty in penalties(persistence)]
+def _choose(sample: Sample, starts: list[Array], settings: JumpSettings) -> _Choice:
+    found = [_fit(sample, starts, float(penalty)) for penalty in penalties(settings.persistence)]
     enough = [one for one in found if one.smaller >= settings.component_floor]
     # Where no penalty leaves enough, the fullest one goes to the rule that refuses a starved regime.
     allowed = enough or [max(found, key=lambda one: one.smaller)]
-    return min(allowed, key=lambda one: target_distance(one.switches, len(sample.rows), persistence))
+    return min(allowed, key=lambda one: target_distance(one.switches, len(sample.rows), settings.persistence))
 
 
 def _fit(sample: Sample, starts: list[Array], penalty: float) -> _Choice:
     fit = fit_jump_model(sample.rows, penalty, starts)
     switches = count_switches(online_states(sample.rows, fit.centres, penalty))
-    share = float(fit.states.mean())
-    return _Choice(fit, penalty, switches, min(share, 1.0 - share))
+    shares = np.bincount(fit.states, minlength=len(fit.centres)) / len(fit.states)
+    return _Choice(fit, penalty, switches, float(shares.min()))
 
 
 def _risk(sample: Sample, market_returns: Array) -> Array:

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from regime_assets.library.determinism import single_threaded
 from regime_assets.library.regimes.mixture import Mixture, MixtureError, downside_moments, normalise, regime_names
-from regime_assets.library.regimes.settings import MixtureSettings
+from regime_assets.library.regimes.settings import (
+    BufferSettings,
+    MixtureSettings,
+    OnlineMixtureSettings,
+    RegimeSettings,
+)
 
 Array = NDArray[np.float64]
 
@@ -25,7 +30,7 @@ class MixtureFit:
         model: components ordered by risk, or matched to the previous mixture's.
         figures: what a reader plots over partitions: log_likelihood (a session), steps, smallest_weight,
             separation (smallest Bhattacharyya distance between two components, nats), weight_{k}, downside_{k} (root
-            mean squared loss of the market), cold, relabelled, ordered_by_risk (1 or 0) and, in mode 'online',
+            mean squared loss of the market), cold, relabelled, ordered_by_risk (1 or 0) and, moved online,
             audit_agreement.
         permutation: (K,) which fitted component became regime k.
     """
@@ -64,19 +69,16 @@ def fit_mixture(
         settings: see there.
         seed: of the k-means starts.
         previous: the last accepted mixture in the same coordinates; start and identity of the regimes.
-        new_rows: how many of the last rows `previous` has not seen; mode 'online' needs it.
+        new_rows: how many of the last rows `previous` has not seen; a mixture that is moved online needs it.
 
     Raises:
-        MixtureError: fewer rows than components need, rows that are not finite, a previous mixture of another
-            shape, or mode 'jump', which is fitted together with its penalty (`jump_regimes`).
+        MixtureError: fewer rows than components need, rows that are not finite, or a previous mixture of another shape.
     """
-    if settings.mode == "jump":
-        raise MixtureError("mode 'jump' fits centres and penalty together: use fit_jump_regimes")
     require_fittable(rows, settings, previous)
     with single_threaded():
-        if settings.mode == "online" and previous is not None:
+        if isinstance(settings, OnlineMixtureSettings) and previous is not None:
             return _online(rows, market_returns, sample_weight, settings, previous=previous, new_rows=new_rows)
-        kept = slice(-settings.buffer_sessions, None) if settings.mode == "buffer" else slice(None)
+        kept = slice(-settings.buffer_sessions, None) if isinstance(settings, BufferSettings) else slice(None)
         rows, market_returns, sample_weight = rows[kept], market_returns[kept], sample_weight[kept]
         sample = standardise(rows, sample_weight)
         if previous is not None:
@@ -93,7 +95,7 @@ def identified(
     rows: Array,
     market_returns: Array,
     sample_weight: Array,
-    settings: MixtureSettings,
+    settings: RegimeSettings,
     *,
     previous: Mixture | None,
 ) -> MixtureFit:
@@ -163,7 +165,7 @@ def _separation(mixture: Mixture) -> float:
     return min(distances)
 
 
-def require_fittable(rows: Array, settings: MixtureSettings, previous: Mixture | None) -> None:
+def require_fittable(rows: Array, settings: RegimeSettings, previous: Mixture | None) -> None:
     """Refuse too few rows, gaps, and a previous mixture of another shape."""
     needed = 10 * settings.n_regimes
     if rows.ndim != 2 or len(rows) < needed:
@@ -256,7 +258,7 @@ def _online(
     rows: Array,
     market_returns: Array,
     sample_weight: Array,
-    settings: MixtureSettings,
+    settings: OnlineMixtureSettings,
     *,
     previous: Mixture,
     new_rows: int | None,
@@ -267,7 +269,7 @@ def _online(
     mixture has to be stored. A full refit beside it tells how far the recursion has strayed.
     """
     if new_rows is None or not 0 <= new_rows <= len(rows):
-        raise MixtureError(f"mode 'online' needs the number of new rows, got {new_rows} of {len(rows)}")
+        raise MixtureError(f"moving a mixture online needs the number of new rows, got {new_rows} of {len(rows)}")
     step = 1.0 - 0.5 ** (1.0 / settings.online_half_life)
     noise = np.diag(settings.noise_variance * standardise(rows, sample_weight).scale ** 2)
     mixture = previous

@@ -1,7 +1,4 @@
-"""From features to regimes: VAE, alignment, mixture and persistence composed into one model that is served as one.
-
-Everything here that reads features is pure NumPy; `fit_regimes` fits what stands after the VAE.
-"""
+"""From features to regimes: encoder, alignment and regimes composed into one model that is served as one."""
 
 from __future__ import annotations
 
@@ -13,40 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import Parts, below, prefixed
+from regime_assets.library.components import load_component
 from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder, encode_window
-from regime_assets.library.encoders.mlp_vae import Vae
-from regime_assets.library.regimes.identity import Segmentation, bounded_update
-from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
-from regime_assets.library.regimes.mixture import Mixture
-from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture, mixture_figures
-from regime_assets.library.regimes.persistence import (
-    SESSIONS_PER_YEAR,
-    Filtered,
-    Persistence,
-    PersistenceFit,
-    count_switches,
-    fit_persistence,
-    persistence_figures,
-)
-from regime_assets.library.regimes.settings import Coordinates, IdentitySettings, MixtureSettings, PersistenceSettings
-from regime_assets.library.regimes.stability import Stability, assess_stability, compare_regimes
-from regime_assets.library.universe.gate_settings import StabilitySettings
-
-__all__ = [
-    "RegimeFit",
-    "RegimeModel",
-    "RegimePath",
-    "Stability",
-    "StabilitySettings",
-    "assess_stability",
-    "compare_regimes",
-    "coordinates_of",
-    "fit_regimes",
-    "observation_names",
-    "observations",
-    "predecessor_obstacle",
-]
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
+from regime_assets.library.regimes.identity import bounded_update
+from regime_assets.library.regimes.persistence import SESSIONS_PER_YEAR, Filtered, count_switches
+from regime_assets.library.regimes.segmentation import FittedRegimes, FitWindow, Regimes, describe
+from regime_assets.library.regimes.settings import Coordinates, RegimeSettings
 
 Array = NDArray[np.float64]
 
@@ -81,17 +52,31 @@ class RegimePath:
 
 @dataclass(frozen=True)
 class RegimeModel:
-    """The model that reads the regime."""
+    """The model that reads the regime.
 
-    vae: Vae
+    Attributes:
+        vae: the encoder.
+        alignment: of its latents.
+        use: the component that fitted the regimes, as the universe file names it.
+        coordinates: what the regimes read.
+        regimes: the fitted ones.
+    """
+
+    vae: FittedEncoder
     alignment: Alignment
-    mixture: Mixture
-    persistence: Persistence
+    use: str
+    coordinates: Coordinates
+    regimes: Regimes
 
     @property
     def encoder(self) -> Encoder:
-        """The VAE with its alignment."""
+        """The encoder with its alignment."""
         return Encoder(self.vae, self.alignment)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(K,) of the regimes, calmest first."""
+        return self.regimes.names
 
     def infer(self, features: pd.DataFrame) -> RegimePath:
         """The regimes of (T, F) features.
@@ -102,19 +87,19 @@ class RegimeModel:
         filtered = self._filter(features)
         return RegimePath(
             sessions=pd.DatetimeIndex(features.index),
-            names=self.mixture.names,
+            names=self.names,
             latents=latents,
             posteriors=filtered.posteriors,
             states=filtered.states,
             reconstruction_error=self.vae.reconstruction_error(features),
-            rule_exposure=1.0 - filtered.states / (self.mixture.n_regimes - 1),
+            rule_exposure=1.0 - filtered.states / (len(self.names) - 1),
         )
 
     def to_parts(self) -> Parts:
-        """All four models taken apart, each below its own name."""
+        """Encoder, alignment and regimes taken apart, each below its own name."""
         arrays: dict[str, NDArray[Any]] = {}
-        document: dict[str, Any] = {}
-        for name in ("vae", "alignment", "mixture", "persistence"):
+        document: dict[str, Any] = {"use": self.use, "coordinates": self.coordinates}
+        for name in ("vae", "alignment", "regimes"):
             parts: Parts = getattr(self, name).to_parts()
             arrays |= prefixed(name, parts.arrays)
             document[name] = parts.document
@@ -127,20 +112,21 @@ class RegimeModel:
         def part(name: str) -> Parts:
             return Parts(below(name, parts.arrays), parts.document[name])
 
+        use = str(parts.document["use"])
         return cls(
-            Vae.from_parts(part("vae")),
+            FittedEncoder.from_parts(part("vae")),
             Alignment.from_parts(part("alignment")),
-            Mixture.from_parts(part("mixture")),
-            Persistence.from_parts(part("persistence")),
+            use,
+            parts.document["coordinates"],
+            load_component("regimes", use).from_parts(part("regimes")),
         )
 
     def _filter(self, features: pd.DataFrame) -> Filtered:
-        rows = coordinates_of(self.encoder, features, self.mixture.coordinates)
-        return self.persistence.filter(self.mixture.log_likelihoods(rows))
+        return self.regimes.filter(coordinates_of(self.encoder, features, self.coordinates))
 
 
 def coordinates_of(encoder: Encoder, features: pd.DataFrame, coordinates: Coordinates) -> Array:
-    """What the mixture reads: denoised features (T, F) in their own units, or aligned latents (T, L)."""
+    """What the regimes read: denoised features (T, F) in their own units, or aligned latents (T, L)."""
     return encoder.vae.denoise(features) if coordinates == "decoded" else encoder.encode(features)
 
 
@@ -168,103 +154,73 @@ class RegimeFit:
     """A fitted regime model.
 
     Attributes:
-        model: with the VAE that was given, or the predecessor as it was.
-        mixture, persistence: the fits of these parts, before the bound on what a refit may change.
-        figures: of both, together with the alignment's residual and, with a predecessor, update_step (share of the way
-            to the fitted regimes that was gone) and predecessor_kept (1 where nothing of the refit was taken).
+        model: with the encoder that was given, or the predecessor as it was.
+        fitted: what the component answered, before the bound on what a refit may change.
+        figures: of the fit and of the model on the window (`describe`), the alignment's residual and, with a
+            predecessor, update_step (share of the way to the fitted regimes that was gone) and predecessor_kept (1
+            where nothing of the refit was taken).
     """
 
     model: RegimeModel
-    mixture: MixtureFit
-    persistence: PersistenceFit
+    fitted: FittedRegimes
     figures: dict[str, float]
 
 
 def fit_regimes(
-    encoder: Encoder | Vae,
+    encoder: Encoder | FittedEncoder,
     features: pd.DataFrame,
     market_returns: Array,
     sample_weight: Array,
-    mixture_settings: MixtureSettings,
-    persistence_settings: PersistenceSettings,
+    use: str,
+    settings: RegimeSettings,
     seed: int,
     previous: RegimeModel | None,
-    identity_settings: IdentitySettings,
 ) -> RegimeFit:
-    """Fit mixture and persistence on what the encoder makes of a window, no farther from `previous` than is allowed.
+    """Fit regimes on what the encoder makes of a window, no farther from `previous` than is allowed.
 
-    A full retrain is one of the autoencoder: also then the regimes begin at the predecessor's. Expectation maximisation
+    A full retrain is one of the encoder: also then the regimes begin at the predecessor's. Expectation maximisation
     from there takes few steps to what the data say, while a cold start may end elsewhere and costs the regimes' names.
 
     Args:
-        encoder: the aligned VAE; a VAE alone is aligned to `previous` here.
+        encoder: the aligned encoder; one without its alignment is aligned to `previous` here.
         features: (T, F) of the window.
         market_returns: (T,) simple returns of the market on the same sessions.
         sample_weight: (T,) recency weights with mean 1.
-        mixture_settings, persistence_settings: see there.
-        seed: of the mixture's starts.
-        previous: the last accepted model: start of the mixture, identity of the regimes, penalty of a switch.
-        identity_settings: bound on what changes between `previous` and the result.
+        use: the component that fits the regimes.
+        settings: its settings.
+        seed: of what it draws.
+        previous: the last accepted model: start of the regimes and of their identity; see `predecessor_obstacle`.
     """
-    if isinstance(encoder, Vae):
+    if isinstance(encoder, FittedEncoder):
         reference = previous.encoder if previous else None
         encoder = Encoder(encoder, encode_window(encoder, reference, features).model)
-    rows = coordinates_of(encoder, features, mixture_settings.coordinates)
-    sessions = pd.DatetimeIndex(features.index)
-    if mixture_settings.mode == "jump":
-        mixture, persistence = fit_jump_regimes(
-            rows,
-            market_returns,
-            sample_weight,
-            mixture_settings,
-            persistence_settings,
-            previous=(previous.mixture, previous.persistence) if previous else None,
-        )
-    else:
-        mixture = fit_mixture(
-            rows,
-            market_returns,
-            sample_weight,
-            mixture_settings,
-            seed,
-            previous=previous.mixture if previous else None,
-            new_rows=_unseen(sessions, previous.mixture.fitted_through) if previous else None,
-        )
-        persistence = fit_persistence(
-            mixture.model.log_likelihoods(rows), persistence_settings, previous.persistence if previous else None
-        )
-    mixture = replace(mixture, model=replace(mixture.model, fitted_through=f"{sessions[-1]:%Y-%m-%d}"))
-    model = RegimeModel(encoder.vae, encoder.alignment, mixture.model, persistence.model)
-    figures = mixture.figures | persistence.figures | {"alignment_residual": encoder.alignment.residual}
+    rows = coordinates_of(encoder, features, settings.coordinates)
+    window = FitWindow(pd.DatetimeIndex(features.index), rows, market_returns, sample_weight)
+    before = previous.regimes if previous else None
+    fitted: FittedRegimes = load_component("regimes", use).fit(window, settings, seed, before)
+    model = RegimeModel(encoder.vae, encoder.alignment, use, settings.coordinates, fitted.regimes)
+    bound: dict[str, float] = {}
     if previous is not None:
+        previous_rows = coordinates_of(previous.encoder, features, previous.coordinates)
         update = bounded_update(
-            Segmentation(mixture.model, persistence.model),
-            rows,
-            Segmentation(previous.mixture, previous.persistence),
-            coordinates_of(previous.encoder, features, previous.mixture.coordinates),
-            identity_settings,
-            exchanged=mixture.figures["relabelled"] == 1.0,
+            fitted.regimes, rows, previous.regimes, previous_rows, settings.identity, exchanged=fitted.exchanged
         )
-        if update.segmentation is None:
-            model, rows = previous, coordinates_of(previous.encoder, features, previous.mixture.coordinates)
+        if update.regimes is None:
+            model, window = previous, replace(window, rows=previous_rows)
         else:
-            model = replace(model, mixture=update.segmentation.mixture, persistence=update.segmentation.persistence)
-        if update.step < 1.0:
-            figures |= mixture_figures(model.mixture, rows, market_returns, sample_weight)
-            figures |= persistence_figures(model.persistence, model.mixture.log_likelihoods(rows))
-        figures |= {"update_step": update.step, "predecessor_kept": float(model is previous)}
-    return RegimeFit(model, mixture, persistence, figures)
+            model = replace(model, regimes=update.regimes)
+        bound = {"update_step": update.step, "predecessor_kept": float(model is previous)}
+    seen = describe(model.regimes, window)
+    figures = seen | fitted.figures if model.regimes is fitted.regimes else fitted.figures | seen
+    return RegimeFit(model, fitted, figures | {"alignment_residual": encoder.alignment.residual} | bound)
 
 
-def predecessor_obstacle(previous: RegimeModel, settings: MixtureSettings) -> str:
+def predecessor_obstacle(previous: RegimeModel, use: str, settings: RegimeSettings) -> str:
     """Why regimes under these settings cannot begin at `previous`; empty when they can."""
-    mixture = previous.mixture
-    if mixture.n_regimes != settings.n_regimes:
-        return f"it has {mixture.n_regimes} regimes and {settings.n_regimes} are asked for"
-    if mixture.coordinates != settings.coordinates:
-        return f"its regimes lie in {mixture.coordinates} coordinates and not in {settings.coordinates} ones"
+    if previous.use != use:
+        return f"its regimes are of {previous.use} and not of {use}"
+    if len(previous.names) != settings.n_regimes:
+        return f"it has {len(previous.names)} regimes and {settings.n_regimes} are asked for"
+    if previous.coordinates != settings.coordinates:
+        return f"its regimes lie in {previous.coordinates} coordinates and not in {settings.coordinates} ones"
     return ""
-
-
-def _unseen(sessions: pd.DatetimeIndex, fitted_through: str) -> int:
-    return int((sessions > pd.Timestamp(fitted_through)).sum())

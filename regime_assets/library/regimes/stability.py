@@ -10,6 +10,7 @@ import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.regimes.identity import COMPARED_SESSIONS
+from regime_assets.library.regimes.segmentation import Segmentation
 from regime_assets.library.universe.gate_settings import StabilitySettings
 
 if TYPE_CHECKING:
@@ -25,14 +26,15 @@ class Stability:
         ari: adjusted Rand index of the two paths; 0 is chance, and 1 equality. A path of one state has no structure to
             compare: 1 when both are equal, 0 otherwise.
         occupancy_change: largest change of a regime's share of the compared sessions.
-        distance: largest root-mean-square move of a regime's mean in standard deviations of that regime.
+        distance: largest root-mean-square move of a regime's mean in standard deviations of that regime;
+            None where regimes have no means.
         residual: of the new model's alignment.
     """
 
     agreement: float
     ari: float
     occupancy_change: float
-    distance: float
+    distance: float | None
     residual: float
 
 
@@ -44,17 +46,26 @@ def compare_regimes(
 
     last = slice(-compared_sessions, None)
     before, now = previous.infer(features).states[last], current.infer(features).states[last]
-    n_regimes = current.mixture.n_regimes
+    n_regimes = len(current.names)
     shares = [np.bincount(states, minlength=n_regimes) / len(states) for states in (before, now)]
-    gap = current.mixture.means - previous.mixture.means
-    variances = np.diagonal(previous.mixture.covariances, axis1=1, axis2=2)
     return Stability(
         agreement=float((before == now).mean()),
         ari=float(adjusted_rand_score(before, now)),
         occupancy_change=float(np.abs(shares[1] - shares[0]).max()),
-        distance=float(np.sqrt((np.square(gap) / variances).mean(axis=1)).max()),
+        distance=_distance(previous, current),
         residual=current.alignment.residual,
     )
+
+
+def _distance(previous: RegimeModel, current: RegimeModel) -> float | None:
+    old, new = previous.regimes, current.regimes
+    if not (isinstance(old, Segmentation) and isinstance(new, Segmentation)):
+        return None
+    if old.mixture.means.shape != new.mixture.means.shape:
+        return None
+    gap = new.mixture.means - old.mixture.means
+    variances = np.diagonal(old.mixture.covariances, axis1=1, axis2=2)
+    return float(np.sqrt((np.square(gap) / variances).mean(axis=1)).max())
 
 
 def assess_stability(
@@ -64,10 +75,11 @@ def assess_stability(
     figures = fit.figures
     outcomes = [
         _at_least("smallest_weight", figures["smallest_weight"], settings.smallest_weight_block, blocking=True),
-        _at_least("separation", figures["separation"], settings.smallest_separation_warn),
         _at_most("switches_per_year", figures["switches_per_year"], settings.switches_warn),
         _at_least("ordered_by_risk", figures["ordered_by_risk"], 1.0),
     ]
+    if "separation" in figures:
+        outcomes.append(_at_least("separation", figures["separation"], settings.smallest_separation_warn))
     if "audit_agreement" in figures:
         outcomes.append(_at_least("audit_agreement", figures["audit_agreement"], settings.audit_agreement_warn))
     if "update_step" in figures:

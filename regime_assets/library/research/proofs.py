@@ -210,7 +210,7 @@ def oracle_is_found(workspace: Workspace, returns: pd.DataFrame, settings: Proof
     tape = MarketTape(observed.astype(np.float32), rule, earned, base, np.ones(count))
     held = 3 * count // 4
     known = MarketTape(tape.observations[:held], rule[:held], earned[:held], base, np.ones(held))
-    policy = train_policy(known, workspace.design.policy, derive_seed(workspace.universe.name, "oracle")).model
+    policy = train_policy(known, workspace.design.policy.settings, derive_seed(workspace.universe.name, "oracle")).model
     weights = policy.decide(tape.observations[held:], rule[held:])
     cost = workspace.universe.cost
     ours, rules = (realised_returns(w, earned[held:], cost) for w in (weights, np.outer(rule[held:], base)))
@@ -264,7 +264,7 @@ def _window(
         symbols=workspace.universe.symbols,
         traded=workspace.universe.held,
         history_start=start or workspace.universe.history_start,
-        lookback=workspace.design.features.memory_sessions,
+        lookback=workspace.design.memory_sessions,
         membership=workspace.universe.membership,
     )
 
@@ -276,7 +276,7 @@ def _history(workspace: Workspace, store: MarketStore, end: date, start: date | 
 
 def _noise(workspace: Workspace, volatility: float, count: int, seed: int) -> TrainingSet:
     """A market of the universe's instruments without drift, memory or relation."""
-    lookback = workspace.design.features.memory_sessions
+    lookback = workspace.design.memory_sessions
     rng, symbols = np.random.default_rng(seed), list(workspace.universe.instruments)
     returns = np.clip(rng.normal(0.0, volatility, (lookback + count, len(symbols))), -0.5, 0.5)
     sessions = pd.bdate_range("2000-01-03", periods=lookback + count, name="session")
@@ -291,7 +291,7 @@ def _hashes(segment: Segment) -> dict[str, str]:
     regimes = segment.models.regimes
     return {
         "vae": parts_hash(regimes.vae.to_parts()),
-        "mixture": parts_hash(regimes.mixture.to_parts()),
+        "regimes": parts_hash(regimes.regimes.to_parts()),
         "policy": parts_hash(segment.models.policy.to_parts()),
     }
 

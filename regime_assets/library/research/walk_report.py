@@ -39,7 +39,7 @@ def compose_walk(
     """The content of a walk-forward's report."""
     workspace, settings = run.workspace, run.settings
     level = (1.0 + run.history.market_returns.loc[track.index]).cumprod()
-    names = run.carried(run.segments()).models.regimes.mixture.names
+    names = run.carried(run.segments()).models.regimes.names
     stored_once = "A walk-forward keeps the decisions of each refit, and the models of the last one only."
     return ReportContent(
         title=f"{workspace.universe.name}, {run.horizon} horizon: walk-forward",

@@ -19,7 +19,7 @@ import pandas as pd
 
 from regime_assets.library.artifact import Parts, below, prefixed, read_artifact, write_artifact
 from regime_assets.library.encoders.encoding import Encoder
-from regime_assets.library.encoders.mlp_vae import Vae
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
@@ -124,7 +124,7 @@ def _ancestor_parts(carried: Carried) -> Parts:
 def _ancestors(parts: Parts, models: FittedModels) -> dict[Kind, Ancestor]:
     """The ancestors that `_ancestor_parts` took apart."""
     regimes, found = models.regimes, dict[Kind, Ancestor]()
-    builders = {"vae": Vae, "latents": Encoder, "gmm": RegimeModel, "rl_policy": Policy}
+    builders = {"vae": FittedEncoder, "latents": Encoder, "gmm": RegimeModel, "rl_policy": Policy}
     contained = {"vae": regimes.vae, "latents": regimes.encoder, "gmm": regimes, "rl_policy": models.policy}
     for kind in KINDS:
         if kind not in parts.document:

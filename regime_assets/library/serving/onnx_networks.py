@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from regime_assets.library.encoders.mlp_vae import Vae
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder, Inference, MlpInference
 from regime_assets.library.policies.networks import Networks, Networks64
 from regime_assets.library.production.bundle import Bundle
 
@@ -48,9 +48,11 @@ def require_onnx() -> None:
 
 def with_onnx_networks(bundle: Bundle) -> Bundle:
     """The same bundle, of the same hash, whose encoder, decoder and policy networks ONNX Runtime evaluates."""
-    vae = OnnxVae(**_fields_of(bundle.regimes.vae))
-    vae.decode(np.zeros((1, vae.settings.n_latents)))  # compiled here, not while a request waits
-    prepared = replace(bundle, regimes=replace(bundle.regimes, vae=vae))
+    prepared, vae = bundle, bundle.regimes.vae
+    if isinstance(vae.inference, MlpInference):  # an encoder of another class stays what it is
+        onnx = OnnxEncoder(**_fields_of(vae))
+        onnx.decode(np.zeros((1, vae.settings.n_latents)))  # compiled here, not while a request waits
+        prepared = replace(bundle, regimes=replace(bundle.regimes, vae=onnx))
     if bundle.policy.actor is None:
         return prepared
     actor = OnnxNetworks(**_fields_of(bundle.policy.actor))
@@ -58,19 +60,28 @@ def with_onnx_networks(bundle: Bundle) -> Bundle:
     return replace(prepared, policy=replace(bundle.policy, actor=actor))
 
 
-class OnnxVae(Vae):
-    """A VAE whose encoder and decoder are ONNX graphs."""
+class OnnxEncoder(FittedEncoder):
+    """The shipped encoder, whose two networks are ONNX graphs."""
 
     @cached_property
+    def inference(self) -> Inference:
+        """ONNX Runtime instead of NumPy."""
+        return _OnnxInference(self.weights, self.settings)
+
+
+class _OnnxInference(MlpInference):
+    @cached_property
     def _programs(self) -> dict[str, Program]:
-        return {name: Program(graph_of(self._layers(name), "silu")) for name in ("encoder", "decoder")}
+        return {name: Program(graph_of(self.layers(name), "silu")) for name in ("encoder", "decoder")}
 
-    def _layers(self, network: str) -> list[Layer]:
-        numbers = range(len(self.settings.hidden) + 1)
+    def layers(self, network: str) -> list[Layer]:
+        """The linear layers of one network."""
         weights = self.weights
-        return [Layer(weights[f"{network}_{n}_weight"].T, weights[f"{network}_{n}_bias"]) for n in numbers]
+        numbers = range(len(self.settings.hidden) + 1)
+        return [Layer(weights[f"{network}.{n}.weight"].T, weights[f"{network}.{n}.bias"]) for n in numbers]
 
-    def _run(self, network: str, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def run(self, network: str, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `MlpInference`."""
         return self._programs[network](inputs)
 
 

@@ -52,7 +52,7 @@ def replay(workspace: Workspace, horizon: Horizon, session: date) -> Replay:
     folder = workspace.home.mlflow_artifacts / name / deployment.bundle_sha256
     if not folder.exists():
         raise ReplayError(f"{name}: the bundle of version {deployment.model_version} was deleted, {folder} is missing")
-    bundle = load_bundle(folder, deployment.bundle_sha256)
+    bundle = load_bundle(folder, deployment.bundle_sha256, workspace.universe.own_components)
     return Replay(deployment, compare(deployment, bundle, workspace.training_set(horizon, session).features))
 
 

@@ -91,7 +91,7 @@ def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Sign
             "for it or for an earlier one"
         )
     features = workspace.training_set(horizon, session).features
-    signal = score(load_bundle(champion.path, champion.sha256), features)
+    signal = score(load_bundle(champion.path, champion.sha256, workspace.universe.own_components), features)
     DeploymentLog(workspace.database).record(
         Deployment(
             universe=workspace.universe.name,

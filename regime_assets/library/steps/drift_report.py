@@ -105,7 +105,7 @@ def _watched(
     champion = workspace.registry.champion_as_of(model_name(workspace.universe.name, horizon), session)
     if champion is None:
         return features
-    bundle = load_bundle(champion.path, champion.sha256)
+    bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
     path = bundle.regimes.infer(workspace.featured(window).features)
     shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
     for number in range(path.latents.shape[1]):

@@ -50,7 +50,7 @@ def champion_before(workspace: Workspace, horizon: Horizon, session: date) -> Ch
     registered = workspace.registry.champion_as_of(name, workspace.calendar.previous(session))
     if registered is None:
         return None
-    bundle = load_bundle(registered.path, registered.sha256)
+    bundle = load_bundle(registered.path, registered.sha256, workspace.universe.own_components)
     return Champion(registered.version, registered.session, bundle)
 
 
@@ -69,7 +69,8 @@ def anchor_before(workspace: Workspace, horizon: Horizon, session: date, fresh_s
     cutoff = known[max(0, len(known) - 1 - fresh_sessions)]
     old = [version for version in before if version.session <= cutoff]
     chosen = max(old, key=lambda v: v.session) if old else min(before, key=lambda v: v.session)
-    return Champion(chosen.version, chosen.session, load_bundle(chosen.path, chosen.sha256))
+    bundle = load_bundle(chosen.path, chosen.sha256, workspace.universe.own_components)
+    return Champion(chosen.version, chosen.session, bundle)
 
 
 def judge(

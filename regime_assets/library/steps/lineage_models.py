@@ -12,7 +12,7 @@ from typing import Any
 from regime_assets.library.artifact import ArtifactError
 from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder
-from regime_assets.library.encoders.mlp_vae import Vae
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.policy import Policy
 from regime_assets.library.production.code_version import code_version
@@ -104,4 +104,4 @@ class LineageModels:
         parts = self._lineage.load(record)
         if kind == "latents":
             return Encoder(self.accepted("vae", record.session), Alignment.from_parts(parts))
-        return {"vae": Vae, "gmm": RegimeModel, "rl_policy": Policy}[kind].from_parts(parts)
+        return {"vae": FittedEncoder, "gmm": RegimeModel, "rl_policy": Policy}[kind].from_parts(parts)

@@ -114,7 +114,8 @@ def assemble(workspace: Workspace, horizon: Horizon, session: date, judgement: J
         environment=environment_versions(),
     )
     models = LineageModels(lineage).deciding(session)
-    return Bundle(manifest, workspace.design.features, models.regimes, models.policy)
+    features = tuple(feature.document() for feature in workspace.design.features)
+    return Bundle(manifest, features, models.regimes, models.policy)
 
 
 def roll_back(

@@ -86,7 +86,7 @@ def follow_shadow(
             return None
         chosen, term = found, _Term(found.version, session, identifier)
         decided = history.sessions[history.sessions > pd.Timestamp(chosen.session)]
-    rows = packed(_decided(chosen, history, decided)).rename_axis("session").reset_index()
+    rows = packed(_decided(workspace, chosen, history, decided)).rename_axis("session").reset_index()
     rows["version"], rows["since"], rows["turning"] = term.version, pd.Timestamp(term.since), term.turning
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), rows)
     workspace.registry.set_shadow(name, chosen.version)
@@ -149,9 +149,11 @@ def _chosen(
     return by_challenge or max(usable, key=lambda stored: (stored.session, stored.version), default=None)
 
 
-def _decided(chosen: RegisteredBundle, history: TrainingSet, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+def _decided(
+    workspace: Workspace, chosen: RegisteredBundle, history: TrainingSet, sessions: pd.DatetimeIndex
+) -> pd.DataFrame:
     """Exposure and weights that the bundle decides on some of the newest sessions."""
-    bundle = load_bundle(chosen.path, chosen.sha256)
+    bundle = load_bundle(chosen.path, chosen.sha256, workspace.universe.own_components)
     symbols = bundle.manifest.traded
     first = max(0, int(history.sessions.get_indexer(sessions[:1])[0]) - BURN_IN)
     decided = decide(FittedModels(bundle.regimes, bundle.policy), history.features.iloc[first:], 0, symbols)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
+from regime_assets.library.components import is_built_in
 from regime_assets.library.universe.alert_settings import AlertChoice
+from regime_assets.library.universe.design_section import ChallengerChoice, DesignChoice, Name, require_components
 from regime_assets.library.universe.exceptions import CLOSED, OPEN, Accepted, Renamed, Suspended
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
@@ -43,6 +45,8 @@ class UniverseError(Exception):
 class Universe(Section):
     """One universe: what is watched, what is traded, and how its models are refitted."""
 
+    _file: Path | None = PrivateAttr(None)
+
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     description: str = ""
     owners: tuple[str, ...] = ("team:quant",)
@@ -65,6 +69,10 @@ class Universe(Section):
     walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
     schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
+    design: DesignChoice = Field(DesignChoice(), description="how models are fitted")  # pyright: ignore[reportCallIssue]
+    challengers: dict[Name, ChallengerChoice] = Field(
+        default_factory=dict, description="other designs by name, each by what it changes of `design`"
+    )
     gate: GateSettings = Field(GateSettings(), description="bounds of the gate's rules")
     stability: StabilitySettings = Field(StabilitySettings(), description="bounds of a refit's regimes")
     accept: tuple[Accepted, ...] = Field((), description="findings in the data that are right after all, dated")
@@ -138,6 +146,14 @@ class Universe(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _challengers_are_designs(self) -> Universe:
+        if "design" in self.challengers:
+            raise MisplacedError("`design` is the name of the universe's own design", "challengers", "design")
+        for name in self.challengers:
+            require_components(self.challenger(name), ("challengers", name))
+        return self
+
     @property
     def opened(self) -> tuple[date, ...]:
         """Days that are sessions of this universe though its calendar knows none."""
@@ -147,6 +163,27 @@ class Universe(Section):
     def closed(self) -> tuple[date, ...]:
         """Sessions of its calendar that are none of this universe."""
         return tuple(entry.span[0] for entry in self.accept if entry.rule == CLOSED)
+
+    def challenger(self, name: str) -> DesignChoice:
+        """The whole design of a challenger."""
+        return self.challengers[name].on(self.design)
+
+    @property
+    def own_components(self) -> frozenset[str]:
+        """The components of the user's own that the file names: the only classes that a stored model may ask for."""
+        designs = [self.design, *(self.challenger(name) for name in self.challengers)]
+        named = [(slot, one.use) for design in designs for _, slot, one in design.components()]
+        return frozenset(use for slot, use in named if not is_built_in(slot, use))
+
+    def read_from(self, path: Path) -> Self:
+        """The same universe, whose messages name the lines of a file."""
+        self._file = path
+        return self
+
+    def located(self, *place: str | int) -> str:
+        """`file:line: setting` of a place in the file that the universe was read from, for messages."""
+        name = ".".join(map(str, place))
+        return name if self._file is None else f"{self._file}:{line_of(self._file, place)}: {name}"
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -205,7 +242,7 @@ def load_universe(path: Path) -> Universe:
     if not isinstance(values, dict):
         raise UniverseError(f"{path}: a universe file is a mapping of settings")
     try:
-        return Universe.model_validate(values)
+        return Universe.model_validate(values).read_from(path)
     except ValidationError as error:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         problems: list[str] = []
@@ -220,6 +257,13 @@ def _repeated(values: Sequence[str]) -> set[str]:
     return {value for value in values if list(values).count(value) > 1}
 
 
+def line_of(path: Path, location: Sequence[int | str]) -> int:
+    """The line of a universe file on which a setting stands."""
+    import yaml
+
+    return _line_of(yaml.compose(path.read_text(), Loader=yaml.SafeLoader), location)
+
+
 def _line_of(root: Any, location: Sequence[int | str]) -> int:
     """The line of the deepest YAML node on the way to `location` (a missing key has its parent's line)."""
     node, line = root, 1
@@ -229,6 +273,9 @@ def _line_of(root: Any, location: Sequence[int | str]) -> int:
             found = children[step : step + 1]
         else:
             found = [value for key, value in children if key.value == step]
+            if not found:  # a component's settings stand beside `use` or below `settings`
+                below = [value.value for key, value in children if key.value == "settings"]
+                found = [value for settings in below for key, value in settings if key.value == step]
         if not found:
             return line
         node = found[0]

@@ -96,7 +96,10 @@ def test_a_row_is_what_it_would_be_had_its_cross_section_always_been_the_univers
 ) -> None:
     prices, returns = market()
     changed, wanted = with_members(prices, spans), pd.DatetimeIndex(prices.index[30:])
-    features, members = compute_features(changed, returns, wanted, SETTINGS), cross_section(changed, SETTINGS)
+    features, members = (
+        compute_features(changed, returns, wanted, SETTINGS),
+        cross_section(changed, SETTINGS.memory_sessions),
+    )
     alone = compute_features(changed.loc[:, members[chosen]], returns, wanted[[chosen]], SETTINGS)
     assert features.iloc[[chosen]].equals(alone)
 
@@ -115,7 +118,7 @@ def test_who_joins_or_leaves_later_changes_no_bit_of_an_earlier_row(spans: list[
 def test_a_symbol_enters_with_the_last_price_that_its_memory_needs() -> None:
     prices, returns = market(n_symbols=4)
     prices.iloc[:20, 3] = np.nan
-    members = cross_section(prices, SETTINGS)
+    members = cross_section(prices, SETTINGS.memory_sessions)
     assert members.sum(axis=1).tolist() == [3] * 20 + [4] * 40, "30 sessions of memory after its first price"
     wanted = pd.DatetimeIndex(prices.index[30:])
     assert np.isfinite(compute_features(prices, returns, wanted, SETTINGS).to_numpy()).all()
@@ -126,7 +129,7 @@ def test_a_symbol_without_a_price_on_a_session_is_out_of_the_rows_that_would_loo
     wanted = pd.DatetimeIndex(prices.index[30:])
     held_back = prices.copy()
     held_back.iloc[50, 4] = np.nan
-    assert cross_section(held_back, SETTINGS)[:, 4].tolist() == [True] * 20 + [False] * 31 + [True] * 9
+    assert cross_section(held_back, SETTINGS.memory_sessions)[:, 4].tolist() == [True] * 20 + [False] * 31 + [True] * 9
     features = compute_features(held_back, returns, wanted, SETTINGS)
     whole = compute_features(prices, returns, wanted, SETTINGS)
     assert features.iloc[:20].equals(whole.iloc[:20]), "no bit before the session changes"

@@ -155,7 +155,7 @@ def test_a_universe_turns_it_on(tmp_path: Path) -> None:
         Workspace(universe, Home(tmp_path)).design
         for universe in (shipped, shipped.model_copy(update={"refit": refit}))
     ]
-    assert [design.policy.online for design in designs] == [None, OnlineSettings()]
+    assert [design.policy.settings.online for design in designs] == [None, OnlineSettings()]
     assert designs[0].hash != designs[1].hash
 
 

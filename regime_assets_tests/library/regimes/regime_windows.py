@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.settings import MlpVaeSettings
 
-QUICK = VaeSettings(
+QUICK = MlpVaeSettings(
     sequence_length=3, hidden=(12,), n_latents=2, epochs=18, warm_up_epochs=4, steps_per_epoch=12, fine_tune_epochs=3
 )
 

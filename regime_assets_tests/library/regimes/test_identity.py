@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.regimes.identity import COMPARED_SESSIONS, Segmentation, between, bounded_update
+from regime_assets.library.regimes.identity import COMPARED_SESSIONS, bounded_update
 from regime_assets.library.regimes.mixture import Mixture, regime_names
 from regime_assets.library.regimes.persistence import Persistence
+from regime_assets.library.regimes.segmentation import Regimes, Segmentation
 from regime_assets.library.regimes.settings import IdentitySettings
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 
@@ -25,9 +26,9 @@ def segmentation(border: float, penalty: float = 1.0) -> Segmentation:
     return Segmentation(mixture, Persistence(penalty, 1.0, 2))
 
 
-def agreement(one: Segmentation, other: Segmentation) -> float:
+def agreement(one: Regimes, other: Regimes) -> float:
     last = slice(-COMPARED_SESSIONS, None)
-    return float((one.states(ROWS)[last] == other.states(ROWS)[last]).mean())
+    return float((one.filter(ROWS).states[last] == other.filter(ROWS).states[last]).mean())
 
 
 MIDDLE = float(np.median(ROWS[-COMPARED_SESSIONS:, 0]))
@@ -43,25 +44,26 @@ PREVIOUS = segmentation(MIDDLE)
 def test_whatever_was_fitted_enough_states_stay(border: float, penalty: float, floor: float) -> None:
     fitted = segmentation(MIDDLE + border, penalty)
     update = bounded_update(fitted, ROWS, PREVIOUS, ROWS, IdentitySettings(floor=floor), exchanged=False)
-    assert update.segmentation is not None
-    assert agreement(update.segmentation, PREVIOUS) >= floor
+    assert update.regimes is not None
+    assert agreement(update.regimes, PREVIOUS) >= floor
 
 
 def test_a_small_change_is_taken_as_it_is() -> None:
     fitted = segmentation(MIDDLE + 0.01)
     update = bounded_update(fitted, ROWS, PREVIOUS, ROWS, BOUND, exchanged=False)
     assert update.step == 1.0
-    assert update.segmentation is fitted
+    assert update.regimes is fitted
 
 
 def test_a_large_change_arrives_over_several_refits() -> None:
     fitted = segmentation(MIDDLE + 0.3)
     assert agreement(fitted, PREVIOUS) < BOUND.floor
-    current, steps = PREVIOUS, []
+    current: Regimes = PREVIOUS
+    steps = []
     for _ in range(20):
         update = bounded_update(fitted, ROWS, current, ROWS, BOUND, exchanged=False)
-        assert update.segmentation is not None
-        current = update.segmentation
+        assert update.regimes is not None
+        current = update.regimes
         steps.append(update.step)
     assert steps[0] < 1.0
     assert steps[-1] == 1.0
@@ -71,18 +73,19 @@ def test_a_large_change_arrives_over_several_refits() -> None:
 def test_regimes_that_changed_places_are_not_taken() -> None:
     mixture = PREVIOUS.mixture.reordered(np.array([1, 0]))
     update = bounded_update(replace(PREVIOUS, mixture=mixture), ROWS, PREVIOUS, ROWS, BOUND, exchanged=True)
-    assert update.segmentation is not None
+    assert update.regimes is not None
     assert update.step == 0.0
-    np.testing.assert_array_equal(update.segmentation.mixture.means, PREVIOUS.mixture.means)
+    assert isinstance(update.regimes, Segmentation)
+    np.testing.assert_array_equal(update.regimes.mixture.means, PREVIOUS.mixture.means)
 
 
 def test_coordinates_in_which_the_predecessor_disagrees_with_itself_leave_nothing_to_take() -> None:
     update = bounded_update(PREVIOUS, -ROWS + 2 * MIDDLE, PREVIOUS, ROWS, BOUND, exchanged=False)
-    assert update.segmentation is None
+    assert update.regimes is None
 
 
 def test_half_way_is_half_way_and_the_penalty_is_in_proportion() -> None:
-    half = between(segmentation(0.0, 1.0), segmentation(2.0, 4.0), 0.5)
+    half = segmentation(0.0, 1.0).toward(segmentation(2.0, 4.0), 0.5)
     np.testing.assert_allclose(half.mixture.means, segmentation(1.0).mixture.means)
     assert half.persistence.penalty == 2.0
 

@@ -10,14 +10,15 @@ import pytest
 from regime_assets.library.regimes.jump_model import online_states
 from regime_assets.library.regimes.jump_regimes import fit_jump_regimes
 from regime_assets.library.regimes.mixture import Mixture, MixtureError
-from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture
+from regime_assets.library.regimes.mixture_fitting import MixtureFit
 from regime_assets.library.regimes.persistence import Persistence, PersistenceFit
-from regime_assets.library.regimes.settings import MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.settings import JumpSettings, PersistenceSettings
 from regime_assets_tests.library.regimes.regime_windows import regime_window
 
 WINDOW = regime_window(1000, run=170)
 ROWS = WINDOW.features.to_numpy()
-SETTINGS, TARGET = MixtureSettings(), PersistenceSettings()
+SETTINGS = JumpSettings()
+TARGET = SETTINGS.persistence
 
 
 def fitted(
@@ -25,7 +26,11 @@ def fitted(
 ) -> tuple[MixtureFit, PersistenceFit]:
     count = len(rows)
     return fit_jump_regimes(
-        rows, WINDOW.market_returns[:count], WINDOW.sample_weight[:count], SETTINGS, target, previous=previous
+        rows,
+        WINDOW.market_returns[:count],
+        WINDOW.sample_weight[:count],
+        replace(SETTINGS, persistence=target),
+        previous=previous,
     )
 
 
@@ -69,7 +74,6 @@ def test_regimes_keep_the_names_of_their_predecessors_whatever_the_order_of_the_
         WINDOW.market_returns,
         WINDOW.sample_weight,
         mild,
-        TARGET,
         previous=(exchanged, PERSISTENCE.model),
     )
     np.testing.assert_allclose(again.model.means, exchanged.means, rtol=1e-6)
@@ -82,13 +86,19 @@ def test_where_every_penalty_starves_a_regime_the_figure_says_so() -> None:
     assert mixture.figures["smallest_weight"] == pytest.approx(0.03, abs=0.01)
 
 
+@pytest.mark.parametrize("n_regimes", [3, 5])
+def test_more_regimes_than_two_are_named_from_calm_to_turbulent(n_regimes: int) -> None:
+    states = (np.arange(1000) // 100) % n_regimes
+    rows = np.random.default_rng(2).normal(size=(1000, 3)) + states[:, None] * np.array([4.0, -3.0, 1.0])
+    returns = np.random.default_rng(3).normal(size=1000) * 0.01 * 2.0**states
+    settings = JumpSettings(n_regimes=n_regimes, persistence=PersistenceSettings(target_switches_per_year=2.5))
+    mixture, persistence = fit_jump_regimes(rows, returns, np.ones(1000), settings, previous=None)
+    found = persistence.model.filter(mixture.model.log_likelihoods(rows)).states
+    assert len(mixture.model.names) == n_regimes
+    assert (found == states).mean() > 0.95
+
+
 def test_what_it_cannot_fit_is_refused() -> None:
-    with pytest.raises(MixtureError, match="fits two regimes, not 3"):
-        fit_jump_regimes(
-            ROWS, WINDOW.market_returns, WINDOW.sample_weight, MixtureSettings(n_regimes=3), TARGET, previous=None
-        )
-    with pytest.raises(MixtureError, match="use fit_jump_regimes"):
-        fit_mixture(ROWS, WINDOW.market_returns, WINDOW.sample_weight, SETTINGS, 0, previous=None)
     broken = ROWS.copy()
     broken[4, 0] = np.nan
     with pytest.raises(MixtureError, match="row 4"):

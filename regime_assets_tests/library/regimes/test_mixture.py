@@ -14,10 +14,10 @@ from scipy.stats import multivariate_normal
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.regimes.mixture import Mixture, MixtureError, regime_names
 from regime_assets.library.regimes.mixture_fitting import MixtureFit, fit_mixture, match_components
-from regime_assets.library.regimes.settings import MixtureSettings
+from regime_assets.library.regimes.settings import BufferSettings, MixtureSettings, OnlineMixtureSettings
 
 Array = NDArray[np.float64]
-SETTINGS = MixtureSettings(mode="refit", noise_variance=0.01, starts=3)
+SETTINGS = MixtureSettings(noise_variance=0.01, starts=3)
 
 
 def clouds(n_rows: int = 600, seed: int = 0, n_regimes: int = 2) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -112,7 +112,7 @@ def test_a_component_that_starves_in_a_warm_start_brings_a_cold_fit() -> None:
 
 def test_online_follows_a_market_that_moves_and_audits_itself() -> None:
     rows, returns, truth = clouds(1200)
-    settings_ = replace(SETTINGS, mode="online", online_half_life=60)
+    settings_ = OnlineMixtureSettings(noise_variance=0.01, starts=3, online_half_life=60)
     start = fit(rows[:600], returns[:600], s=settings_).model
     drifted = rows.copy()
     drifted[600:] += 0.8
@@ -124,7 +124,7 @@ def test_online_follows_a_market_that_moves_and_audits_itself() -> None:
 
 def test_online_without_new_rows_changes_nothing_and_needs_their_number() -> None:
     rows, returns, _ = clouds()
-    online = replace(SETTINGS, mode="online")
+    online = OnlineMixtureSettings(noise_variance=0.01, starts=3)
     model = fit(rows, returns, s=online).model
     same = fit_mixture(rows, returns, np.ones(len(rows)), online, 3, previous=model, new_rows=0)
     np.testing.assert_array_equal(same.model.means, model.means)
@@ -134,7 +134,7 @@ def test_online_without_new_rows_changes_nothing_and_needs_their_number() -> Non
 
 def test_buffer_looks_at_the_most_recent_rows_only() -> None:
     rows, returns, _ = clouds()
-    buffer = replace(SETTINGS, mode="buffer", buffer_sessions=200)
+    buffer = BufferSettings(noise_variance=0.01, starts=3, buffer_sessions=200)
     changed = rows.copy()
     changed[:-200] += 1000.0
     np.testing.assert_array_equal(fit(rows, returns, s=buffer).model.means, fit(changed, returns, s=buffer).model.means)

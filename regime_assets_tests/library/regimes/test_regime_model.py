@@ -12,45 +12,59 @@ from hypothesis import strategies as st
 
 from regime_assets.library.acceptance import accepted
 from regime_assets.library.artifact import parts_hash, read_artifact, write_artifact
-from regime_assets.library.encoders.mlp_vae_training import fit_vae
+from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.regimes.regime_model import (
     RegimeFit,
     RegimeModel,
-    assess_stability,
-    compare_regimes,
     fit_regimes,
     observation_names,
     observations,
 )
-from regime_assets.library.regimes.settings import IdentitySettings, MixtureSettings, PersistenceSettings
+from regime_assets.library.regimes.segmentation import Segmentation
+from regime_assets.library.regimes.settings import (
+    IdentitySettings,
+    JumpSettings,
+    MixtureSettings,
+    OnlineMixtureSettings,
+    PersistenceSettings,
+    RegimeSettings,
+)
+from regime_assets.library.regimes.stability import assess_stability, compare_regimes
 from regime_assets.library.universe.gate_settings import StabilitySettings
 from regime_assets_tests.library.regimes.regime_windows import QUICK, RegimeWindow, regime_window
 
 WINDOW = regime_window()
 PERSISTENCE = PersistenceSettings(target_switches_per_year=3.0)
+JUMP = JumpSettings(persistence=PERSISTENCE)
+
+
+def segmentation(model: RegimeModel) -> Segmentation:
+    """The regimes of a built-in component."""
+    assert isinstance(model.regimes, Segmentation)
+    return model.regimes
 
 
 def refit(
     window: RegimeWindow,
     seed: int,
     previous: RegimeModel | None = None,
-    mixture: MixtureSettings | None = None,
+    settings: RegimeSettings = JUMP,
+    use: str = "jump",
     *,
     full: bool = False,
-    identity: IdentitySettings | None = None,
 ) -> RegimeFit:
     before = previous.vae if previous else None
-    vae = fit_vae(window.features, window.sample_weight, QUICK, seed, before, full_retrain=full or before is None)
+    full = full or before is None
+    vae = fit_encoder(window.features, window.sample_weight, "mlp_vae", QUICK, seed, before, full_retrain=full)
     return fit_regimes(
         vae.model,
         window.features,
         window.market_returns,
         window.sample_weight,
-        mixture or MixtureSettings(),
-        PERSISTENCE,
+        use,
+        settings,
         seed,
         previous,
-        identity or IdentitySettings(),
     )
 
 
@@ -67,7 +81,7 @@ def test_the_regimes_that_made_the_market_are_found_and_ordered() -> None:
 
 
 def test_three_regimes_have_an_exposure_between() -> None:
-    fit = refit(WINDOW, 1, mixture=MixtureSettings(mode="refit", n_regimes=3))
+    fit = refit(WINDOW, 1, None, MixtureSettings(n_regimes=3, persistence=PERSISTENCE), "mixture")
     path = fit.model.infer(WINDOW.features)
     np.testing.assert_array_equal(path.rule_exposure, np.array([1.0, 0.5, 0.0])[path.states])
 
@@ -86,7 +100,7 @@ def test_no_later_row_reaches_what_is_said_of_an_earlier_session(coordinates: st
 
 _MODELS = {
     "decoded": FIT.model,
-    "latent": refit(WINDOW, 1, mixture=MixtureSettings(coordinates="latent")).model,
+    "latent": refit(WINDOW, 1, None, replace(JUMP, coordinates="latent")).model,
 }
 
 
@@ -116,10 +130,11 @@ def test_a_full_retrain_keeps_the_regimes_names_though_its_latents_turned() -> N
 
 def test_a_refit_that_would_move_too_far_is_held_back_and_says_so() -> None:
     window = WINDOW.first(390)
-    shifted = FIT.model.mixture.means + np.sqrt(np.diagonal(FIT.model.mixture.covariances, axis1=1, axis2=2)) * 3.0
-    before = replace(FIT.model, mixture=replace(FIT.model.mixture, means=shifted))
-    free = IdentitySettings(floor=0.0)
-    fits = [refit(window, 2, before, full=True, identity=identity) for identity in (free, IdentitySettings())]
+    regimes = segmentation(FIT.model)
+    shifted = regimes.mixture.means + np.sqrt(np.diagonal(regimes.mixture.covariances, axis1=1, axis2=2)) * 3.0
+    before = replace(FIT.model, regimes=replace(regimes, mixture=replace(regimes.mixture, means=shifted)))
+    free = replace(JUMP, identity=IdentitySettings(floor=0.0))
+    fits = [refit(window, 2, before, settings, full=True) for settings in (free, JUMP)]
     agreements = [compare_regimes(before, fit.model, window.features).agreement for fit in fits]
     assert agreements[0] < 0.95 <= agreements[1]
     assert fits[0].figures["update_step"] == 1.0
@@ -129,15 +144,16 @@ def test_a_refit_that_would_move_too_far_is_held_back_and_says_so() -> None:
 
 
 def test_where_nothing_can_be_taken_the_predecessor_stays_as_a_whole() -> None:
-    fit = refit(WINDOW, 2, FIT.model, full=True, identity=IdentitySettings(floor=1.1))
+    fit = refit(WINDOW, 2, FIT.model, replace(JUMP, identity=IdentitySettings(floor=1.1)), full=True)
     assert fit.model is FIT.model
     assert fit.figures["predecessor_kept"] == 1.0
-    assert fit.figures["penalty"] == FIT.model.persistence.penalty
+    assert fit.figures["penalty"] == segmentation(FIT.model).persistence.penalty
 
 
 def test_a_model_that_sees_the_regimes_the_other_way_round_is_refused() -> None:
-    mixture = FIT.model.mixture.reordered(np.array([1, 0]))
-    upside_down = replace(FIT, model=replace(FIT.model, mixture=mixture))
+    regimes = segmentation(FIT.model)
+    exchanged = replace(regimes, mixture=regimes.mixture.reordered(np.array([1, 0])))
+    upside_down = replace(FIT, model=replace(FIT.model, regimes=exchanged))
     stability = compare_regimes(FIT.model, upside_down.model, WINDOW.features)
     outcomes = assess_stability(upside_down, stability, StabilitySettings())
     assert stability.agreement < 0.1
@@ -157,13 +173,13 @@ def test_a_starved_regime_is_refused_even_without_a_predecessor() -> None:
 
 
 def test_online_mode_takes_in_the_sessions_since_the_last_fit() -> None:
-    online = MixtureSettings(mode="online")
-    first = refit(WINDOW.first(380), 1, mixture=online)
-    assert first.model.mixture.fitted_through == f"{WINDOW.features.index[379]:%Y-%m-%d}"
-    again = refit(WINDOW.first(380), 1, first.model, online)
-    np.testing.assert_array_equal(again.model.mixture.means, first.model.mixture.means)
-    later = refit(WINDOW.first(385), 1, first.model, online)
-    assert not np.array_equal(later.model.mixture.means, first.model.mixture.means)
+    online = OnlineMixtureSettings(persistence=PERSISTENCE)
+    first = refit(WINDOW.first(380), 1, None, online, "online")
+    assert segmentation(first.model).mixture.fitted_through == f"{WINDOW.features.index[379]:%Y-%m-%d}"
+    again = refit(WINDOW.first(380), 1, first.model, online, "online")
+    np.testing.assert_array_equal(segmentation(again.model).mixture.means, segmentation(first.model).mixture.means)
+    later = refit(WINDOW.first(385), 1, first.model, online, "online")
+    assert not np.array_equal(segmentation(later.model).mixture.means, segmentation(first.model).mixture.means)
 
 
 def test_observations_are_named_finite_and_single_precision() -> None:

@@ -13,17 +13,15 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.artifact import ArtifactError
-from regime_assets.library.design import Design
-from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run, walk_history
 from regime_assets.library.research.walk_store import RUNS, SEGMENTS, walk_folder
 from regime_assets.library.retention import retain
 from regime_assets.library.universe import load_universe
 from regime_assets.library.walk import WalkForwardError
 from regime_assets.library.workspace import Workspace
+from regime_assets_tests.designs import small_design
 
 UNIVERSE = """\
 name: tiny
@@ -43,9 +41,7 @@ KILLED_BEFORE = 5
 def quick_chain(folder: Path) -> Workspace:
     """A small universe whose models are fitted within tenths of a second."""
     workspace = Workspace(load_universe(folder / "tiny.yaml"), Home(folder / "home"))
-    vae = VaeSettings(hidden=(8,), epochs=6, warm_up_epochs=2, steps_per_epoch=4, fine_tune_epochs=2)
-    policy = PolicySettings(seeds=2, gradient_steps=20, hidden=(8,))
-    workspace.__dict__["design"] = Design(vae=vae, policy=policy)
+    workspace.__dict__["design"] = small_design()
     return workspace
 
 

@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_assets.library.design import Design
-from regime_assets.library.encoders.settings import VaeSettings
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.market.store import MarketStore
-from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.research import proofs
 from regime_assets.library.research.proofs import ProofSettings, fees_never_help, oracle_is_found, run_proofs
 from regime_assets.library.universe import load_universe
 from regime_assets.library.workspace import Workspace
+from regime_assets_tests.designs import small_design
 
 UNIVERSE = """\
 name: tiny
@@ -30,7 +28,6 @@ symbols: [AAPL, JPM, KO]
 traded: [SP500]
 """
 END = date(2016, 12, 30)
-VAE = VaeSettings(hidden=(8,), epochs=6, warm_up_epochs=2, steps_per_epoch=4, fine_tune_epochs=2)
 QUICK = ProofSettings(noise_histories=2, noise_sessions=252, oracle_sessions=600)
 
 
@@ -39,7 +36,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("universe")
     (folder / "tiny.yaml").write_text(UNIVERSE)
     workspace = Workspace(load_universe(folder / "tiny.yaml"), Home(folder / "home"))
-    workspace.__dict__["design"] = Design(vae=VAE, policy=PolicySettings(seeds=2, gradient_steps=200))
+    workspace.__dict__["design"] = small_design(policy={"gradient_steps": 200, "hidden": ()})
     fetched = SampleSource().fetch(workspace.universe.instruments, workspace.universe.history_start, END)
     workspace.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), workspace.calendar)
     return workspace
@@ -53,8 +50,7 @@ def seen(results: Iterator[proofs.Proof], name: str) -> proofs.Proof:
 def quick(workspace: Workspace) -> Workspace:
     """The same universe with a policy that is hardly trained."""
     untrained = Workspace(workspace.universe, workspace.home)
-    policy = PolicySettings(seeds=2, evidence_z=1e9)
-    untrained.__dict__["design"] = Design(vae=VAE, policy=policy)
+    untrained.__dict__["design"] = small_design(policy={"evidence_z": 1e9})
     return untrained
 
 

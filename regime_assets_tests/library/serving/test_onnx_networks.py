@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_assets.library.encoders.mlp_vae import to_sequences
+from regime_assets.library.encoders.scaling import to_sequences
 from regime_assets.library.policies.networks import Networks
 from regime_assets.library.production.bundle import Bundle
 from regime_assets.library.production.signal import score
@@ -41,10 +41,10 @@ def test_encoder_and_decoder_equal_torch(bundle: Bundle, onnx_bundle: Bundle, fe
     def run(network: str, values: torch.Tensor) -> torch.Tensor:
         for layer in range(3):
             values = torch.nn.functional.silu(values) if layer else values
-            values = values @ weights[f"{network}_{layer}_weight"].T + weights[f"{network}_{layer}_bias"]
+            values = values @ weights[f"{network}.{layer}.weight"].T + weights[f"{network}.{layer}.bias"]
         return values
 
-    rows = torch.from_numpy(to_sequences(vae.scaler.apply(features.to_numpy()), 5)).float()
+    rows = torch.from_numpy(to_sequences(vae.scaler.apply(features.to_numpy()), 5)).float().flatten(1)
     latents = run("encoder", rows)[:, : vae.settings.n_latents]
     np.testing.assert_allclose(served.encode(features), latents.numpy(), atol=TOLERANCE)
     decoded = run("decoder", latents)[:, -features.shape[1] :].numpy()

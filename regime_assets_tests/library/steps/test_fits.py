@@ -14,18 +14,18 @@ from regime_assets.library import recipe
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.cadence import full_retrain_due
-from regime_assets.library.design import Design
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.design import Component
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.model_kinds import KINDS
-from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.regimes.settings import JumpSettings, MixtureSettings
 from regime_assets.library.steps.fits import StoredFit, Unfitted, fit, session_fit
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.validated_window import validate_window
 from regime_assets.library.universe import HORIZONS, Horizon, load_universe
 from regime_assets.library.walk import Segment, WalkForwardSettings, replay, schedule
 from regime_assets.library.workspace import Workspace
+from regime_assets_tests.designs import small_design
 
 UNIVERSES = {
     "index": "symbols: [AAPL, JPM, KO, XOM]\ntraded: [SP500]\n",
@@ -38,10 +38,7 @@ first_partition: 2015-01-02
 last_partition: 2018-12-31
 """
 SESSIONS = (date(2016, 6, 28), date(2016, 6, 29), date(2016, 6, 30), date(2016, 7, 1))
-QUICK = Design(
-    vae=VaeSettings(hidden=(8,), epochs=6, warm_up_epochs=2, steps_per_epoch=4, fine_tune_epochs=2),
-    policy=PolicySettings(seeds=2, gradient_steps=20, hidden=(8,)),
-)
+QUICK = small_design()
 
 Open = Callable[[str], Workspace]
 
@@ -94,7 +91,7 @@ def refusing(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(1)
         return (RuleOutcome("active_units", 0.0, ">= 2", len(calls) != call, blocking=True),)
 
-    monkeypatch.setattr(recipe, "assess_vae", assess)
+    monkeypatch.setattr(recipe, "assess_encoder", assess)
 
 
 @pytest.mark.parametrize(("name", "horizon"), [("index", "short"), ("pair", "long")])
@@ -161,7 +158,7 @@ def test_a_damaged_ancestor_is_passed_over_for_an_older_one_and_the_fit_says_so(
     ("changed", "said"),
     [
         (
-            {"vae": replace(QUICK.vae, n_latents=4)},
+            {"encoder": replace(QUICK.encoder, settings=replace(QUICK.encoder_settings, n_latents=4))},
             {
                 "vae": "n_latents was 3 and is 4",
                 "latents": "it has 3 latents",
@@ -169,10 +166,17 @@ def test_a_damaged_ancestor_is_passed_over_for_an_older_one_and_the_fit_says_so(
                 "rl_policy": "network",
             },
         ),
-        ({"vae": replace(QUICK.vae, hidden=(9,))}, {"vae": "hidden was (8,) and is (9,)", "gmm": "hidden was"}),
         (
-            {"mixture": replace(QUICK.mixture, mode="refit", n_regimes=3)},
+            {"encoder": small_design({"hidden": (8, 8), "epochs": 20}).encoder},
+            {"vae": "hidden was (8,) and is (8, 8)", "gmm": "hidden was"},
+        ),
+        (
+            {"regimes": Component("regimes", "jump", JumpSettings(n_regimes=3))},
             {"gmm": "it has 2 regimes and 3 are asked for", "rl_policy": "network"},
+        ),
+        (
+            {"regimes": Component("regimes", "mixture", MixtureSettings())},
+            {"gmm": "its regimes are of jump and not of mixture"},
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Fit the autoencoder with torch: from scratch, or from the previous partition's weights.
+"""Fit an encoder of any class with torch: from scratch, or from the previous partition's weights.
 
 One thread, an explicit generator and tensors instead of a data loader: the same inputs give the same bits, and a
 daily fine-tune takes a fraction of a second.
@@ -7,24 +7,25 @@ daily fine-tune takes a fraction of a second.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.components import load_component
 from regime_assets.library.determinism import deterministic
-from regime_assets.library.encoders.mlp_vae import Vae, VaeError, Weights, fit_scaler, require_features, to_sequences
-from regime_assets.library.encoders.mlp_vae_network import Trainer, as_arrays, measure, start_network
-from regime_assets.library.encoders.settings import VaeSettings
+from regime_assets.library.encoders.fitted_encoder import SIGMA, FittedEncoder, Weights
+from regime_assets.library.encoders.scaling import EncoderError, fit_scaler, require_features, to_sequences
+from regime_assets.library.encoders.settings import EncoderSettings
 
 Array = NDArray[np.float64]
 Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from
 
 
 @dataclass(frozen=True)
-class VaeFit:
+class EncoderFit:
     """A fitted autoencoder and how it came about.
 
     Attributes:
@@ -38,7 +39,7 @@ class VaeFit:
         warm_started: whether the previous model's weights were the start.
     """
 
-    model: Vae
+    model: FittedEncoder
     curves: pd.DataFrame
     figures: dict[str, float]
     warm_started: bool
@@ -53,35 +54,38 @@ class _Plan:
     learning_rate: float
 
 
-def fit_vae(
+def fit_encoder(
     features: pd.DataFrame,
     sample_weight: Array,
-    settings: VaeSettings,
+    use: str,
+    settings: EncoderSettings,
     seed: int,
-    previous: Vae | None,
+    previous: FittedEncoder | None,
     *,
     full_retrain: bool,
-) -> VaeFit:
+) -> EncoderFit:
     """Fit the autoencoder to a window.
 
     Args:
         features: (T, F), index `session`, ascending.
         sample_weight: (T,) recency weights with mean 1; rows are drawn in proportion to them.
-        settings: architecture and training.
+        use: the encoder's component.
+        settings: its shape and training.
         seed: of every random draw.
-        previous: the last accepted model; its weights and its scaler are the start unless `full_retrain`.
+        previous: the last accepted model; its weights and its scaler are the start unless `full_retrain`. One of
+            another shape cannot be (`warm_start_obstacle`).
         full_retrain: start from fresh weights and a new scaler; `previous` then only sets the validation ratio.
 
     Raises:
-        VaeError: too few sessions, unusable features, or a warm start from a model of another shape.
+        EncoderError: too few sessions, unusable features, or a warm start from a model of another shape.
     """
     names = tuple(str(column) for column in features.columns)
     require_features(features, names)
     if len(features) < settings.fewest_sessions:
-        raise VaeError(f"{len(features)} sessions in the window, at least {settings.fewest_sessions} are needed")
+        raise EncoderError(f"{len(features)} sessions in the window, at least {settings.fewest_sessions} are needed")
     start = None if full_retrain else previous
-    if start is not None and (obstacle := warm_start_obstacle(start, features, settings)):
-        raise VaeError(f"a warm start is not possible: {obstacle}")
+    if start is not None and (obstacle := warm_start_obstacle(start, features, use, settings)):
+        raise EncoderError(f"a warm start is not possible: {obstacle}")
     scaler = start.scaler if start is not None else fit_scaler(features, sample_weight, settings.clip)
     roles = validation_split(pd.DatetimeIndex(features.index), settings)
     sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
@@ -92,22 +96,22 @@ def fit_vae(
     )
     with deterministic(seed):
         weights, curves, best_epoch = _train(
-            sequences, sample_weight, roles, settings, plan=plan, seed=seed, start=start
+            sequences, sample_weight, roles, use, settings, plan=plan, seed=seed, start=start
         )
-    model = Vae(settings, names, scaler, weights)
+    model = FittedEncoder(use, settings, names, scaler, weights)
     figures = _figures(model, curves, best_epoch, roles)
     if previous is not None and previous.feature_names == names:
         figures |= _compared_to(previous, model, features, roles[0])
-    return VaeFit(model, curves, figures, warm_started=start is not None)
+    return EncoderFit(model, curves, figures, warm_started=start is not None)
 
 
-def validation_split(sessions: pd.DatetimeIndex, settings: VaeSettings) -> Roles:
+def validation_split(sessions: pd.DatetimeIndex, settings: EncoderSettings) -> Roles:
     """Which sessions are held out and which are learned from; purged sessions are neither.
 
     Blocks are anchored to the calendar, not to the window, so that a session keeps its role in every refit.
 
     Raises:
-        VaeError: the window has no session in one of the two roles.
+        EncoderError: the window has no session in one of the two roles.
     """
     days = (sessions - pd.Timestamp("1970-01-01")).days.to_numpy()
     held_out = (days // settings.validation_block_days) % settings.validation_period == 0
@@ -115,42 +119,60 @@ def validation_split(sessions: pd.DatetimeIndex, settings: VaeSettings) -> Roles
     near = np.convolve(held_out, np.ones(2 * reach + 1), mode="full")[reach : reach + len(days)] > 0.5
     learned = ~near
     if not held_out.any() or not learned.any():
-        raise VaeError(f"{len(days)} sessions leave nothing to learn from or to validate on")
+        raise EncoderError(f"{len(days)} sessions leave nothing to learn from or to validate on")
     return held_out, learned
 
 
-def warm_start_obstacle(previous: Vae, features: pd.DataFrame, settings: VaeSettings) -> str:
+def warm_start_obstacle(previous: FittedEncoder, features: pd.DataFrame, use: str, settings: EncoderSettings) -> str:
     """Why the previous model's weights cannot be the start on these features; empty when they can."""
+    if previous.use != use:
+        return f"the encoder was {previous.use} and is {use}"
     names = tuple(str(column) for column in features.columns)
     if previous.feature_names != names:
         gone = [name for name in previous.feature_names if name not in names]
         new = [name for name in names if name not in previous.feature_names]
         changed = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(new)}"] * bool(new)
         return f"the features are now {' and '.join(changed) or 'in another order'}"
-    for field in ("sequence_length", "hidden", "n_latents", "clip"):
-        before, now = getattr(previous.settings, field), getattr(settings, field)
+    for name in shape_of(settings):
+        before, now = getattr(previous.settings, name, None), getattr(settings, name)
         if before != now:
-            return f"{field} was {before} and is {now}"
+            return f"{name} was {before} and is {now}"
     return ""
+
+
+def shape_of(settings: EncoderSettings) -> tuple[str, ...]:
+    """The settings that another shape of network or another scale of its inputs comes from.
+
+    Besides the sequence, the latents and the clip those that a class adds to what all encoders have.
+    """
+    shared = {field.name for field in fields(EncoderSettings)}
+    own = [field.name for field in fields(settings) if field.name not in shared]
+    return ("sequence_length", "n_latents", "clip", *own)
 
 
 def _train(
     sequences: Array,
     sample_weight: Array,
     roles: Roles,
-    settings: VaeSettings,
+    use: str,
+    settings: EncoderSettings,
     *,
     plan: _Plan,
     seed: int,
-    start: Vae | None,
+    start: FittedEncoder | None,
 ) -> tuple[Weights, pd.DataFrame, int]:
     """The weights of the best epoch, the curves and that epoch's number."""
     import torch
 
+    from regime_assets.library.encoders.variational import Variational, adam
+
     held_out, learned = roles
     generator = torch.Generator().manual_seed(seed)
-    network = start_network(sequences.shape[1] // settings.sequence_length, settings, start, generator)
-    trainer = Trainer(network, settings)
+    n_features = sequences.shape[2]
+    model = Variational(load_component("encoders", use)(n_features, settings), n_features)
+    if start is not None:
+        model.start_from(start.weights, settings, generator)
+    optimizer = adam(model, plan.learning_rate)
     rows = torch.from_numpy(sequences[learned].astype(np.float32))
     validation = torch.from_numpy(sequences[held_out].astype(np.float32))
     weights = torch.from_numpy(sample_weight[learned].astype(np.float32))
@@ -161,29 +183,35 @@ def _train(
     best: tuple[float, int, Weights] = (math.inf, 0, {})
     for epoch in range(1, plan.epochs + 1):
         pressure = settings.beta * min(1.0, epoch / (plan.warm_up_epochs + 1))
-        total = 0.0
+        total = torch.zeros(())
         for step in range((epoch - 1) * settings.steps_per_epoch, epoch * settings.steps_per_epoch):
-            rate = plan.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+            optimizer.param_groups[0]["lr"] = plan.learning_rate * (
+                0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2
+            )
             noise = torch.randn((settings.batch_size, settings.n_latents), generator=generator)
-            total += trainer.step(rows[batches[step]], noise, pressure, rate)
-        record = measure(trainer.parameters, rows, validation, settings)
-        records.append({"epoch": epoch, "loss": total / settings.steps_per_epoch, **record})
+            optimizer.zero_grad()
+            bound = model.bound(rows[batches[step]], noise, pressure, settings)
+            bound.backward()
+            optimizer.step()
+            total += bound.detach()
+        record = model.measure(rows, validation, settings)
+        records.append({"epoch": epoch, "loss": float(total) / settings.steps_per_epoch, **record})
         if epoch > plan.warm_up_epochs and record["validation_reconstruction"] < best[0]:
-            best = (record["validation_reconstruction"], epoch, as_arrays(trainer.parameters))
+            best = (record["validation_reconstruction"], epoch, model.weights())
     if not best[2]:  # every epoch diverged: hand the last weights to the rules that refuse them
-        best = (math.inf, plan.epochs, as_arrays(trainer.parameters))
+        best = (math.inf, plan.epochs, model.weights())
     return best[2], pd.DataFrame(records), best[1]
 
 
 def _figures(
-    model: Vae, curves: pd.DataFrame, best_epoch: int, roles: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+    model: FittedEncoder, curves: pd.DataFrame, best_epoch: int, roles: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 ) -> dict[str, float]:
     held_out, learned = roles
     best = curves.loc[curves["epoch"] == best_epoch].iloc[0]
     finite = all(np.isfinite(array).all() for array in model.weights.values())
     return {
         **{str(name): float(value) for name, value in best.items() if name != "epoch"},
-        "sigma": float(np.exp(model.weights["log_sigma"].astype(np.float64)).mean()),
+        "sigma": float(np.exp(model.weights[SIGMA].astype(np.float64)).mean()),
         "best_epoch": float(best_epoch),
         "epochs": float(len(curves)),
         "sessions": float(learned.sum()),
@@ -192,20 +220,22 @@ def _figures(
     }
 
 
-def _compared_to(previous: Vae, model: Vae, features: pd.DataFrame, held_out: NDArray[np.bool_]) -> dict[str, float]:
+def _compared_to(
+    previous: FittedEncoder, model: FittedEncoder, features: pd.DataFrame, held_out: NDArray[np.bool_]
+) -> dict[str, float]:
     """Validation errors of both models in the same units, the previous scaler's."""
 
     scaler = previous.scaler
     actual = scaler.apply(features.to_numpy(dtype=np.float64))
 
-    def error(vae: Vae) -> float:
-        return float(np.square((scaler.apply(vae.denoise(features)) - actual)[held_out]).mean())
+    def error(encoder: FittedEncoder) -> float:
+        return float(np.square((scaler.apply(encoder.denoise(features)) - actual)[held_out]).mean())
 
     before = error(previous)
     return {"previous_validation_reconstruction": before, "validation_ratio": error(model) / before}
 
 
-def assess_vae(fit: VaeFit, settings: VaeSettings) -> tuple[RuleOutcome, ...]:
+def assess_encoder(fit: EncoderFit, settings: EncoderSettings) -> tuple[RuleOutcome, ...]:
     """Whether the autoencoder has learned something and generalises.
 
     Rules: `active_units` (posterior collapse) and `finite_reconstruction` block; `validation_error_ratio` blocks

@@ -69,7 +69,9 @@ def failures(workspace: Workspace, session: date, selection: list[str] | None = 
     universes = workspace.home.root.parent / "universes"
     result = materialize(workspace.home, universes, f"{workspace.universe.name}_daily", session.isoformat(), selection)
     failed = [event for event in result.all_events if event.is_step_failure]
-    return [f"{event.step_key}: {event.step_failure_data.error}" for event in failed]
+    return [
+        f"{event.step_key}: {event.step_failure_data.error.cause or event.step_failure_data.error}" for event in failed
+    ]
 
 
 def days(workspace: Workspace, session: date) -> list[date]:

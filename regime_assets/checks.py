@@ -107,6 +107,7 @@ MODEL_RULES = {
         ),
         "turnover_limit": Rule("turnover of the out-of-sample track; beyond it nothing is promoted", "error"),
         "exposure_limit": Rule("largest exposure of the out-of-sample track; beyond it nothing is promoted", "error"),
+        "experience": Rule("the history holds five years, one crisis and one calm year", "warn"),
     },
     "drift_report": {"no_drift": Rule("no drift episode is open", "warn")},
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
+from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.evaluation.live_interval import AHEAD
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
@@ -52,7 +53,7 @@ def compose(
         horizon=horizon,
         as_of=session,
         facts=_facts(result, track, champion),
-        notes=_notes(workspace, track),
+        notes=(*_notes(workspace, track), *_experience(result)),
         provenance=_provenance(workspace, horizon, session),
         verdict=f"{result.verdict.lane}: {result.verdict.outcome}",
         reference=BUY_AND_HOLD,
@@ -108,6 +109,15 @@ def _notes(workspace: Workspace, track: pd.DataFrame) -> tuple[str, ...]:
         "next close and earns from there on; cash earns nothing.",
         "Intervals are 95 % stationary-bootstrap intervals. Two years of daily data cannot prove a difference of less "
         "than about one in Sharpe ratio.",
+    )
+
+
+def _experience(result: Backtest) -> tuple[str, ...]:
+    """What the history has not held, where that is something."""
+    return tuple(
+        f"Read this with care: {rule.detail}. A model does not recognise what it has never seen."
+        for rule in result.judgement.rules
+        if rule.rule == EXPERIENCE and not rule.passed
     )
 
 

@@ -13,6 +13,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
+from regime_assets.library.evaluation.experience import experience_rule
 from regime_assets.library.evaluation.gate import ServingChoice, Verdict, choose_serving_policy
 from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.metrics import PerformanceSummary
@@ -99,7 +100,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
         serves=serving.serves,
         champion_version=champion.version if champion else None,
         figures=_figures(comparisons, served) | _live_figures(live),
-        rules=(*verdict.rules, *_policy_rules(serving)),
+        rules=(*verdict.rules, *_policy_rules(serving), experience_rule(history.market_returns, year)),
     )
     store_judgement(workspace, horizon, session, judgement)
     path = workspace.home.report(workspace.universe.name, horizon, "backtest", session)

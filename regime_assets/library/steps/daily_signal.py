@@ -8,11 +8,13 @@ from datetime import date
 import pandas as pd
 
 from regime_assets.library.clock import clock
+from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
+from regime_assets.library.steps.judgement import SUBJECT
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -25,10 +27,11 @@ class NoChampionError(Exception):
 
 @dataclass(frozen=True)
 class Served:
-    """One session's signal."""
+    """One session's signal, the versions that answered, and what their history has not held."""
 
     signal: CombinedSignal
     champions: dict[Horizon, int]
+    warnings: tuple[str, ...]
 
     @property
     def regime(self) -> str:
@@ -79,7 +82,17 @@ def serve(workspace: Workspace, session: date) -> Served:
         workspace.universe.name, {str(h): v for h, v in versions.items()}, clock.now(), combined
     )
     publish_signal(workspace.home.mlflow_artifacts, published)
-    return Served(combined, versions)
+    return Served(combined, versions, _warnings(workspace, session))
+
+
+def _warnings(workspace: Workspace, session: date) -> tuple[str, ...]:
+    """What the history behind each horizon's models has not held, as their backtest found it."""
+    return tuple(
+        f"{horizon}: {rule.detail}"
+        for horizon in HORIZONS
+        for rule in workspace.lineage(horizon).outcomes(SUBJECT, session)
+        if rule.rule == EXPERIENCE and not rule.passed
+    )
 
 
 def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Signal, int]:

@@ -12,11 +12,14 @@ from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
     from regime_assets.library.design import Design
     from regime_assets.library.evaluation.trials import TrialLedger
     from regime_assets.library.features.training_set import TrainingSet
+    from regime_assets.library.market.decisions import DecisionStore
+    from regime_assets.library.market.held_back import HeldBackStore
     from regime_assets.library.market.price_basis import PriceBasisStore
     from regime_assets.library.market.quarantine import Quarantine
     from regime_assets.library.market.store import MarketStore
@@ -68,6 +71,25 @@ class Workspace:
         from regime_assets.library.market.price_basis import PriceBasisStore
 
         return PriceBasisStore(self.database, self.universe.name)
+
+    @cached_property
+    def held_back(self) -> HeldBackStore:
+        """What windows go without."""
+        from regime_assets.library.market.held_back import HeldBackStore
+
+        return HeldBackStore(self.database, self.universe.name)
+
+    @cached_property
+    def decisions(self) -> DecisionStore:
+        """What was decided about single bars."""
+        from regime_assets.library.market.decisions import DecisionStore
+
+        return DecisionStore(self.database, self.universe.name)
+
+    def membership(self, as_of: date) -> Membership:
+        """On which sessions symbols have a price to read, as known as of a session: members that were not held back."""
+        absences = self.held_back.absences(as_of, self.market, self.calendar)
+        return self.universe.membership.without((one.symbol, one.first, one.last) for one in absences)
 
     @cached_property
     def quarantine(self) -> Quarantine:
@@ -125,7 +147,7 @@ class Workspace:
             traded=self.universe.held,
             history_start=self.universe.history_start,
             lookback=self.design.memory_sessions,
-            membership=self.universe.membership,
+            membership=self.membership(as_of),
             accepted=self.universe.accept,
         )
 

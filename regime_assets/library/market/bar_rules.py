@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.market.findings import Finding, found
+from regime_assets.library.market.findings import Finding, QualitySettings, Severity, found
 from regime_assets.library.universe.membership import Membership
 
 PRICES = ("open", "high", "low", "close")
@@ -37,38 +37,46 @@ def unique(bars: pd.DataFrame) -> Iterator[Finding]:
         yield found("unique", "error", symbol, session.date(), value=float(count), bound="one bar")
 
 
-def finite(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
+def finite(bars: pd.DataFrame, fields: Sequence[str], settings: QualitySettings) -> Iterator[Finding]:
     """What the source supplies is a finite number."""
     for field in fields:
         values = bars[field].to_numpy(dtype="float64")
         for row in np.flatnonzero(~np.isfinite(values)):
-            yield _at(bars, int(row), "finite", field=field, value=float(values[row]), bound="a finite number")
+            severity = _severity(field, settings)
+            value = float(values[row])
+            yield _at(bars, int(row), "finite", severity, field=field, value=value, bound="a finite number")
 
 
-def positive(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
+def positive(bars: pd.DataFrame, fields: Sequence[str], settings: QualitySettings) -> Iterator[Finding]:
     """Prices are above zero, volumes not below."""
     for field in fields:
         values = bars[field].to_numpy(dtype="float64")
         wrong = values < 0.0 if field == "volume" else values <= 0.0
         for row in np.flatnonzero(wrong):
             bound = ">= 0" if field == "volume" else "> 0"
-            yield _at(bars, int(row), "positive", field=field, value=float(values[row]), bound=bound)
+            severity = _severity(field, settings)
+            yield _at(bars, int(row), "positive", severity, field=field, value=float(values[row]), bound=bound)
 
 
-def ordered(bars: pd.DataFrame, fields: Sequence[str]) -> Iterator[Finding]:
-    """No price of the bar is above its high or below its low."""
+def ordered(bars: pd.DataFrame, fields: Sequence[str], settings: QualitySettings) -> Iterator[Finding]:
+    """No price of the bar is above its high or below its low; an error where one that is read is so by much."""
     others = [field for field in PRICES if field in fields]
     for edge, sign in (("high", 1.0), ("low", -1.0)):
         if edge not in others or len(others) < 2:
             continue
         values = bars[edge].to_numpy(dtype="float64")
         prices = bars[[field for field in others if field != edge]].to_numpy(dtype="float64")
-        extreme = prices.max(axis=1) if sign > 0 else prices.min(axis=1)
+        extreme = np.fmax.reduce(prices, axis=1) if sign > 0 else np.fmin.reduce(prices, axis=1)
+        ends = [bars[end if end in others else edge].to_numpy(dtype="float64") for end in ("high", "low")]
+        read = bars[[field for field in settings.read_fields if field in others]].to_numpy(dtype="float64")
         with np.errstate(invalid="ignore"):
             wrong = sign * (extreme - values) > ORDER_TOLERANCE * np.abs(values)
+            outer = np.fmax(*ends) if sign > 0 else np.fmin(*ends)  # ends that are swapped throw no doubt on the close
+            far = (sign * (read - outer[:, None]) > settings.range_excess * np.abs(read)).any(axis=1)
         for row in np.flatnonzero(wrong):
             bound = f"{'>=' if sign > 0 else '<='} {extreme[row]:.6g}"
-            yield _at(bars, int(row), "ordered", field=edge, value=float(values[row]), bound=bound)
+            severity: Severity = "error" if far[row] else "warn"
+            yield _at(bars, int(row), "ordered", severity, field=edge, value=float(values[row]), bound=bound)
 
 
 def action_values(actions: pd.DataFrame) -> Iterator[Finding]:
@@ -87,6 +95,12 @@ def action_values(actions: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _at(bars: pd.DataFrame, row: int, rule: str, *, field: str, value: float, bound: str) -> Finding:
+def _severity(field: str, settings: QualitySettings) -> Severity:
+    return "error" if field in settings.read_fields else "warn"
+
+
+def _at(
+    bars: pd.DataFrame, row: int, rule: str, severity: Severity, *, field: str, value: float, bound: str
+) -> Finding:
     bar = bars.iloc[row]
-    return found(rule, "error", bar["symbol"], bar["session"].date(), field=field, value=value, bound=bound)
+    return found(rule, severity, bar["symbol"], bar["session"].date(), field=field, value=value, bound=bound)

@@ -52,6 +52,9 @@ class QualitySettings:
         large_dividend: dividend, as a share of the close before, that is worth a look.
         revision: relative change of a stored price from which on a revision is worth a look.
         window_sessions: sessions that a window needs at least.
+        read_fields: the columns that windows read; a fault in another one is warned of and stored as it came.
+        range_excess: share of the price by which a close may lie outside its bar's high and low. Vendors fill the
+            evening's range late; 2 % of fresh bars have an open or close cents outside, all in order a day later.
     """
 
     outlier_mad: float = 8.0
@@ -77,6 +80,8 @@ class QualitySettings:
     large_dividend: float = 0.20
     revision: float = 0.001
     window_sessions: int = 120
+    read_fields: tuple[str, ...] = ("close",)
+    range_excess: float = 0.01
 
 
 @dataclass(frozen=True)

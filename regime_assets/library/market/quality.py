@@ -21,10 +21,15 @@ __all__ = ["RULES", "Finding", "QualitySettings", "blocking", "check_bars", "che
 
 RULES = {
     "complete": "a bar for each symbol and session, none besides",
+    "unknown_closing": "nearly all symbols have a bar on a session of the calendar",
+    "unknown_session": "nearly no symbol has a bar on a day off",
+    "held_back": "every watched symbol has a usable bar; the cross-section of a session goes without those held back",
+    "known_symbol": "the source knows the symbol",
+    "one_listing": "a ticker is one company; asked about after more than 20 sessions without a bar",
     "unique": "one bar for each symbol and session",
-    "finite": "every supplied value is a finite number",
-    "positive": "prices, split ratios and dividends above zero, volume not below",
-    "ordered": "high not below, low not above the bar's other prices",
+    "finite": "every supplied value is a finite number; blocks in a field that windows read",
+    "positive": "prices, split ratios and dividends above zero, volume not below; blocks in a field that windows read",
+    "ordered": "high not below, low not above the bar's other prices; blocks when the close is beyond by 1 %",
     "stale_session": "a session is not a copy of the one before",
     "unit_jump": "no jump by the factor of a unit",
     "largest_move": "no session multiplies a price by 5 or leaves a fifteenth of it",
@@ -94,9 +99,9 @@ def check_bars(
     return [
         *bar_rules.complete(dated, symbols, sessions, membership or Membership()),
         *bar_rules.unique(dated),
-        *bar_rules.finite(dated, fields),
-        *bar_rules.positive(dated, fields),
-        *bar_rules.ordered(dated, fields),
+        *bar_rules.finite(dated, fields, thresholds),
+        *bar_rules.positive(dated, fields, thresholds),
+        *bar_rules.ordered(dated, fields, thresholds),
         *bar_rules.action_values(known),
         *move_rules.impossible_moves(panel, thresholds),
         *action_rules.unapplied_splits(panel, thresholds),
@@ -132,8 +137,8 @@ def check_window(
     panel = make_panel(bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS)
     findings = [
         *bar_rules.unique(bars),
-        *bar_rules.finite(bars, ("close",)),
-        *bar_rules.positive(bars, ("close",)),
+        *bar_rules.finite(bars, ("close",), thresholds),
+        *bar_rules.positive(bars, ("close",), thresholds),
         *([] if sessions is None else bar_rules.complete(bars, symbols, sessions, members)),
         *move_rules.outliers(panel, thresholds),
     ]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from regime_assets.library.database import Database
     from regime_assets.library.market.calendar import TradingCalendar
+    from regime_assets.library.market.held_back import HeldBack
     from regime_assets.library.market.sources.base import Fetched
 
 __all__ = ["IngestReport", "MarketStore", "StoreError"]
@@ -94,10 +95,15 @@ class MarketStore:
         source: str,
         fetched_at: datetime,
         calendar: TradingCalendar,
+        answered: Sequence[HeldBack] = (),
     ) -> IngestReport:
-        """`ingest` inside the caller's transaction, for what must be stored together with the bars or not at all."""
+        """`ingest` inside the caller's transaction, for what must be stored together with the bars or not at all.
+
+        Bars of the sessions in `answered`, which answers were given without, are known from `fetched_at` on.
+        """
         moment = _as_utc(fetched_at)
-        bars = as_incoming(BARS, fetched.bars, calendar)
+        late = [(one.symbol, one.first, one.last) for one in answered]
+        bars = as_incoming(BARS, fetched.bars, calendar, late)
         actions = as_incoming(ACTIONS, fetched.actions, calendar)
         create_tables(connection)
         connection.register("incoming_bars", bars)

@@ -6,10 +6,12 @@ predicate sits below that pick and `arg_max` does the picking: row groups that h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ SAME_VALUE_TOLERANCE = 1e-6
 Vendors transmit single precision and undo later splits by division and multiplication; a rounding of the seventh
 digit is no revision.
 """
+
+
+NEVER = np.datetime64("9999-01-01", "us")
 
 
 class StoreError(Exception):
@@ -69,8 +74,16 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-def as_incoming(table: VersionedTable, frame: pd.DataFrame, calendar: TradingCalendar) -> pa.Table:
+def as_incoming(
+    table: VersionedTable,
+    frame: pd.DataFrame,
+    calendar: TradingCalendar,
+    late: Iterable[tuple[str, date, date]] = (),
+) -> pa.Table:
     """`frame` as `append_versions` takes it: key, values and `decided_at`, the session's decision time in UTC.
+
+    Of symbols on the sessions from first to last in `late` answers were given without a row; there the decision counts
+    as not taken yet, so that what comes now is known from now on.
 
     Raises:
         StoreError: a column is missing, or a key occurs twice.
@@ -91,7 +104,11 @@ def as_incoming(table: VersionedTable, frame: pd.DataFrame, calendar: TradingCal
     columns = {name: pa.array(frame[name], pa.string()) for name in table.key if name != table.session}
     columns |= {table.session: pa.array(sessions.to_numpy(dtype="datetime64[D]"))}
     columns |= {name: pa.array(frame[name].to_numpy(dtype="float64"), from_pandas=True) for name in table.values}
-    columns["decided_at"] = pa.array(decided.to_numpy()[codes])
+    moments = decided.to_numpy()[codes]
+    for symbol, first, last in late:
+        within = (sessions >= pd.Timestamp(first)) & (sessions <= pd.Timestamp(last))
+        moments[((frame["symbol"] == symbol) & within).to_numpy()] = NEVER
+    columns["decided_at"] = pa.array(moments)
     return pa.table(columns)
 
 

@@ -265,7 +265,7 @@ def _window(
         traded=workspace.universe.held,
         history_start=start or workspace.universe.history_start,
         lookback=workspace.design.memory_sessions,
-        membership=workspace.universe.membership,
+        membership=workspace.membership(as_of),
     )
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.clock import clock
+from regime_assets.library.market.decisions import corrected
+from regime_assets.library.market.findings import found
+from regime_assets.library.market.held_back import HeldBack
 from regime_assets.library.market.price_basis import AskedWith, changed_currencies
 from regime_assets.library.market.quality import (
     Finding,
     QualitySettings,
-    blocking,
     check_bars,
     check_window,
     findings_frame,
@@ -23,7 +25,15 @@ from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.store import IngestReport
+from regime_assets.library.market.ways_out import ways_out_frame, with_ways_out
 from regime_assets.library.steps.asked_with import asked_with, refuse_another_basis
+from regime_assets.library.steps.judged_answer import (
+    Judged,
+    as_accepted,
+    held_back_findings,
+    judge,
+    without_known_exceptions,
+)
 from regime_assets.library.steps.requested_bars import (
     OVERLAP_SESSIONS,
     Request,
@@ -125,16 +135,18 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
         fetched_at = clock.now()
         fetched = source.fetch(request.symbols, request.since, request.last)
         try:
-            fetched, found = _validated(workspace, source, fetched, request, currencies, fetched_at)
+            judged = _validated(workspace, source, fetched, request, currencies, fetched_at)
         except RejectedDataError as rejected:
             log(f"{progress}: refused")
             refused.append(rejected)
             continue
-        warnings += found
+        warnings += judged.warnings
         currencies |= fetched.currencies
-        report = store_accepted(workspace, fetched, source.name, fetched_at, asked_with(workspace, source, currencies))
+        asks = asked_with(workspace, source, currencies)
+        report = store_accepted(workspace, judged.fetched, source.name, fetched_at, asks, judged.held)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
-        log(f"{progress}: stored {report.new_bars} new and {report.revised_bars} revised bars, {len(found)} warnings")
+        counts = f"{report.new_bars} new and {report.revised_bars} revised bars, {len(judged.warnings)} warnings"
+        log(f"{progress}: stored {counts}")
     if refused:
         findings = pd.concat([rejected.findings for rejected in refused], ignore_index=True)
         raise RejectedDataError("\n".join(map(str, refused)), findings)
@@ -151,12 +163,14 @@ def reload_history(workspace: Workspace, last: date, log: Log) -> IngestReport:
         RejectedDataError: an answer broke a blocking rule; nothing was stored.
     """
     source = create_source(workspace.universe.source.kind, workspace.universe.source.options)
-    answers, fetched_at = list[Fetched](), clock.now()
+    answers, held, fetched_at = list[Fetched](), list[HeldBack](), clock.now()
     for request in first_requests(workspace, last):
         log(f"{source.name}: {request.first} to {request.last}: fetching {', '.join(request.symbols)}")
         fetched = source.fetch(request.symbols, request.since, request.last)
-        _judge(workspace, source, fetched, request, None, [], fetched_at)
-        answers.append(fetched)
+        fetched = without_known_exceptions(fetched, workspace.universe)
+        judged = _judge(workspace, source, fetched, request, None, [], fetched_at)
+        answers.append(judged.fetched)
+        held += judged.held
     whole = Fetched(
         pd.concat([one.bars for one in answers], ignore_index=True),
         pd.concat([one.actions for one in answers], ignore_index=True),
@@ -168,17 +182,34 @@ def reload_history(workspace: Workspace, last: date, log: Log) -> IngestReport:
             connection, whole, source.name, fetched_at, workspace.calendar, f"history loaded anew from {source.name}"
         )
         workspace.quarantine.accept(connection, whole.bars, source.name, fetched_at)
+        workspace.held_back.record(connection, held, fetched_at, workspace.calendar)
         workspace.price_basis.append(connection, asked_with(workspace, source, whole.currencies), fetched_at)
     return report
 
 
 def store_accepted(
-    workspace: Workspace, fetched: Fetched, source: str, fetched_at: datetime, asked: AskedWith | None = None
+    workspace: Workspace,
+    fetched: Fetched,
+    source: str,
+    fetched_at: datetime,
+    asked: AskedWith | None = None,
+    held: Sequence[HeldBack] = (),
 ) -> IngestReport:
-    """Store a validated answer, what it was asked for with, and what was refused before and is accepted with it."""
+    """Store what of an answer may be, what it was asked for with, and what was refused before and is accepted with it.
+
+    Args:
+        workspace: the universe.
+        fetched: the bars and actions to store.
+        source: who answered.
+        fetched_at: when it was received.
+        asked: what it was asked for with.
+        held: what is held back of it.
+    """
+    answered = workspace.held_back.all()
     with workspace.database.transaction() as connection:
-        report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar)
+        report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar, answered)
         workspace.quarantine.accept(connection, fetched.bars, source, fetched_at)
+        workspace.held_back.record(connection, held, fetched_at, workspace.calendar)
         if asked is not None and asked != workspace.price_basis.newest_in(connection):
             workspace.price_basis.append(connection, asked, fetched_at)
     return report
@@ -203,7 +234,8 @@ def judge_stored_bars(workspace: Workspace, session: date, rules: Sequence[str])
     before = last_sessions(workspace, session, HISTORY_SESSIONS)
     instruments = workspace.universe.instruments_on(session)
     stored = workspace.market.bars(session, before[0], session, workspace.calendar, instruments)
-    bars = workspace.universe.membership.of(stored)
+    membership = workspace.membership(session)
+    bars = membership.of(stored)
     recent = bars["session"] >= pd.Timestamp(sessions[0])
     findings = check_bars(
         bars[recent],
@@ -213,9 +245,12 @@ def judge_stored_bars(workspace: Workspace, session: date, rules: Sequence[str])
         quality_settings(workspace.universe),
         history=bars[~recent],
         actions=workspace.market.actions(session, before[0], session, workspace.calendar),
-        membership=workspace.universe.membership,
+        membership=membership,
     )
+    decided = [*workspace.universe.accept, *workspace.decisions.standing()]
+    findings = [as_accepted(finding, decided) for finding in findings]
     findings += judge_revisions(workspace, session)
+    findings += held_back_findings(workspace, sessions)
     return _as_outcomes(findings, rules)
 
 
@@ -230,7 +265,7 @@ def judge_window(
     findings = [
         finding
         for finding in check_window(
-            window, quality_settings(workspace.universe), sessions, workspace.universe.membership
+            window, quality_settings(workspace.universe), sessions, workspace.membership(session)
         )
         if finding.severity == "error" or finding.session is None or finding.session >= newest
     ]
@@ -249,11 +284,13 @@ def _validated(
     request: Request,
     currencies: Mapping[str, str],
     fetched_at: datetime,
-) -> tuple[Fetched, list[Finding]]:
+) -> Judged:
     """What of an answer may be stored, and its warnings.
 
     A history that the vendor has rescaled is brought back to the prices as traded, when it is known why.
     """
+    fetched = corrected(fetched, workspace.decisions.standing(), request.first, request.last)
+    fetched = without_known_exceptions(fetched, workspace.universe)
     adjusted = source.basis == "adjusted by the vendor"
     fetched, rescaled = undo_rescaling(workspace, fetched, request, adjusted=adjusted)
     rescaled += changed_currencies(currencies, fetched.currencies, request.last)
@@ -262,8 +299,9 @@ def _validated(
     history_first = last_sessions(workspace, sessions[0], HISTORY_SESSIONS)[0]
     before = workspace.market.bars(request.last, history_first, sessions[0], workspace.calendar, request.symbols)
     stored = workspace.universe.membership.of(before)
-    warnings = _judge(workspace, source, fetched, request, stored, rescaled, fetched_at)
-    return fetched, warnings + revised_in_answer(workspace, fetched, request.symbols, sessions, fetched_at)
+    judged = _judge(workspace, source, fetched, request, stored, rescaled, fetched_at)
+    revised = revised_in_answer(workspace, judged.fetched, request.symbols, sessions, fetched_at)
+    return replace(judged, warnings=judged.warnings + revised)
 
 
 def _judge(
@@ -274,8 +312,8 @@ def _judge(
     stored: pd.DataFrame | None,
     others: Sequence[Finding],
     fetched_at: datetime,
-) -> list[Finding]:
-    """The warnings of an answer that may be stored, `others` included.
+) -> Judged:
+    """What of an answer may be stored; what is held back or refused is put into quarantine.
 
     Args:
         workspace: the universe.
@@ -287,43 +325,53 @@ def _judge(
         fetched_at: when it was received.
 
     Raises:
-        RejectedDataError: there is an error among them; answer and findings are in quarantine.
+        RejectedDataError: something in it blocks; answer and findings are in quarantine.
     """
+    universe = workspace.universe
     sessions = workspace.calendar.sessions(request.first, request.last)
     findings = check_bars(
         fetched.bars,
         [symbol for symbol in request.symbols if symbol not in fetched.failures],
         sessions,
         source.fields,
-        quality_settings(workspace.universe),
+        quality_settings(universe),
         history=stored,
         actions=fetched.actions,
+        membership=universe.membership,
     )
-    failures = [
-        Finding(
-            "complete",
-            "error",
-            symbol,
-            request.last,
-            "close",
-            None,
-            "a bar a session",
-            f"{symbol}: {source.name}: {reason}",
-        )
-        for symbol, reason in fetched.failures.items()
-    ]
-    errors = failures + blocking([*others, *findings])
-    if errors:
-        frame = findings_frame(errors)
+    failures = _unanswered(workspace, source, fetched, sessions)
+    judged = judge(workspace, fetched, request, [*failures, *others, *findings])
+    if judged.errors:
+        frame = findings_frame(judged.errors)
         workspace.quarantine.refuse(Refusal(source.name, request.last, frame, fetched.bars), fetched_at)
-        shown = "; ".join(error.message for error in errors[:10])
-        more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
+        shown = with_ways_out(judged.errors[:10], universe)
+        more = f"\nand {len(judged.errors) - 10} more" if len(judged.errors) > 10 else ""
         raise RejectedDataError(
-            f"{workspace.universe.name}: data up to {request.last} from {source.name} was refused, nothing of it was "
-            f"stored: {shown}{more}",
-            frame,
+            f"{universe.name}: data up to {request.last} from {source.name} was refused, nothing of it was "
+            f"stored:\n{shown}{more}",
+            ways_out_frame(judged.errors, universe),
         )
-    return [finding for finding in [*others, *findings] if finding.severity == "warn"]
+    if judged.refused:
+        refusal = Refusal(source.name, request.last, findings_frame(judged.refused), fetched.bars)
+        workspace.quarantine.refuse(refusal, fetched_at)
+    return judged
+
+
+def _unanswered(workspace: Workspace, source: Source, fetched: Fetched, sessions: Sequence[date]) -> list[Finding]:
+    """Symbols without an answer: unknown ones, and known ones that lack the sessions that were asked for."""
+    newest, findings = workspace.market.newest_sessions(), list[Finding]()
+    for symbol, reason in fetched.failures.items():
+        if symbol not in newest:
+            bound = "a symbol that the source knows"
+            findings.append(
+                found("known_symbol", "error", symbol, sessions[-1], bound=bound, detail=f"{source.name}: {reason}")
+            )
+            continue
+        stored = workspace.market.stored_sessions(symbol)
+        for session in (day for day in sessions if day not in stored):
+            detail = f"{source.name}: {reason}"
+            findings.append(found("complete", "error", symbol, session, bound="a bar on each session", detail=detail))
+    return findings
 
 
 def _as_outcomes(findings: Sequence[Finding], rules: Sequence[str]) -> tuple[RuleOutcome, ...]:

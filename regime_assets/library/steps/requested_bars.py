@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from regime_assets.library.universe.membership import Membership
 from regime_assets.library.workspace import Workspace
 
 OVERLAP_SESSIONS = 5
@@ -86,16 +87,29 @@ def _spans(workspace: Workspace, last: date) -> list[tuple[tuple[date, date], li
 def _missing(workspace: Workspace, newest: dict[str, date], begin: date, end: date) -> list[Request]:
     """Requests for the sessions up to the newest bar of each symbol that are not stored."""
     by_gap: dict[tuple[date, date], list[str]] = {}
+    members = _asked_members(workspace, end)
     counts = workspace.market.stored_counts(list(newest), workspace.calendar.sessions(begin, end))
     for symbol, until in newest.items():
-        expected = workspace.calendar.sessions(begin, min(end, until))
-        if counts[symbol] >= len(expected):
+        within = workspace.calendar.sessions(begin, min(end, until))
+        if counts[symbol] >= len(within):
             continue
+        expected = [day for day in within if members.members((symbol,), day, day)]
         present = workspace.market.stored_sessions(symbol)
         missing = [session for session in expected if session not in present]
         if missing:
             by_gap.setdefault((missing[0], missing[-1]), []).append(symbol)
     return [Request(part, *gap, gap[0]) for gap, symbols in sorted(by_gap.items()) for part in _parts(tuple(symbols))]
+
+
+def _asked_members(workspace: Workspace, last: date) -> Membership:
+    """The sessions whose bars are asked for again: not those of halts, nor what was held back and not decided since."""
+    decided = {(one.symbol, one.session) for one in workspace.decisions.standing()}
+    absences = workspace.held_back.absences(last, workspace.market, workspace.calendar)
+    return workspace.universe.membership.without(
+        (one.symbol, one.first, one.last)
+        for one in absences
+        if not any(symbol == one.symbol and one.first <= session <= one.last for symbol, session in decided)
+    )
 
 
 def _parts(symbols: Sequence[str]) -> list[tuple[str, ...]]:

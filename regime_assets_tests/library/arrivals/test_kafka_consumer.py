@@ -194,12 +194,12 @@ def test_messages_that_are_no_bars_are_held_back_by_offset_and_block_nothing(wor
 def test_a_bar_that_breaks_a_rule_is_held_back_alone_and_an_earlier_good_one_of_it_counts(
     workspace: Workspace, feed: Feed
 ) -> None:
-    feed.send(message(workspace, 1.01), message(workspace, 1.01, low=-1.0), message(workspace, 1.0, "MSFT"))
+    feed.send(message(workspace, 1.01), message(workspace, 1.01, close=-1.0), message(workspace, 1.0, "MSFT"))
     drained = drain(workspace, feed)
     assert (drained.report.new_bars, len(drained.refused)) == (2, 1)
     assert last_close(workspace, FRIDAY) == pytest.approx(last_close(workspace, LOADED) * 1.01)
     negative = workspace.quarantine.history().query("rule == 'positive'")
-    assert (negative["origin"].item(), negative["low"].item()) == (f"kafka:{feed.topic}/0/1", -1.0)
+    assert (negative["origin"].item(), negative["close"].item()) == (f"kafka:{feed.topic}/0/1", -1.0)
     assert negative["accepted_at"].isna().all(), "what came before it is no correction of it"
     feed.send(message(workspace, 1.02))
     drain(workspace, feed)
@@ -216,7 +216,7 @@ def test_of_the_versions_of_a_bar_in_one_transaction_the_newest_is_stored(worksp
 def test_more_bad_versions_of_a_bar_than_anyone_waits_for_are_refused_together(
     workspace: Workspace, feed: Feed
 ) -> None:
-    feed.send(*(message(workspace, low=-1.0 - number) for number in range(12)), message(workspace, 1.0, "MSFT"))
+    feed.send(*(message(workspace, close=-1.0 - number) for number in range(12)), message(workspace, 1.0, "MSFT"))
     drained = drain(workspace, feed)
     assert (drained.report.new_bars, len(drained.refused)) == (1, 12)
 

@@ -58,17 +58,17 @@ def test_the_daily_run_goes_on_where_the_stream_was(workspace: Workspace, tmp_pa
 def test_a_refused_bar_stays_on_record_with_the_time_at_which_a_good_one_came(workspace: Workspace) -> None:
     for at in (AFTERNOON, EVENING):
         with pytest.raises(RejectedDataError):
-            append_bars(workspace, bar(workspace).assign(low=-1.0), "stream", at)
+            append_bars(workspace, bar(workspace).assign(close=-1.0), "stream", at)
     append_bars(workspace, bar(workspace), "stream", datetime(2020, 6, 26, 23, tzinfo=UTC))
     negative = workspace.quarantine.history().query("rule == 'positive'")
-    assert negative["low"].tolist() == [-1.0, -1.0]
+    assert negative["close"].tolist() == [-1.0, -1.0]
     assert negative["known_at"].tolist() == [pd.Timestamp("2020-06-26 18:00"), pd.Timestamp("2020-06-26 22:00")]
     assert negative["accepted_at"].tolist() == [pd.Timestamp("2020-06-26 23:00")] * 2
 
 
 def test_the_checks_show_what_was_held_back_of_their_session(definitions: dg.Definitions, workspace: Workspace) -> None:
     with pytest.raises(RejectedDataError):
-        append_bars(workspace, bar(workspace, LOADED).assign(low=-1.0), "stream", AFTERNOON)
+        append_bars(workspace, bar(workspace, LOADED).assign(close=-1.0), "stream", AFTERNOON)
     with dg.instance_for_test() as instance:
         run = definitions.resolve_job_def("tiny_daily").execute_in_process(
             instance=instance,
@@ -81,14 +81,14 @@ def test_the_checks_show_what_was_held_back_of_their_session(definitions: dg.Def
     quarantined = checked["positive"].metadata["quarantined"]
     assert isinstance(quarantined, dg.TableMetadataValue)
     assert [record.data["symbol"] for record in quarantined.records] == ["AAPL"]
-    assert "low -1" in str(quarantined.records[0].data["held back"])
+    assert "close -1" in str(quarantined.records[0].data["held back"])
     assert quarantined.records[0].data["accepted at"] != "never", "the run fetched it again"
     assert "quarantined" not in checked["finite"].metadata
 
 
 def test_a_batch_that_breaks_a_blocking_rule_is_quarantined_whole(workspace: Workspace) -> None:
-    broken = pd.concat([bar(workspace), bar(workspace, symbol="MSFT").assign(low=-1.0)])
-    with pytest.raises(RejectedDataError, match=r"MSFT 2020-06-26 low -1: positive"):
+    broken = pd.concat([bar(workspace), bar(workspace, symbol="MSFT").assign(close=-1.0)])
+    with pytest.raises(RejectedDataError, match=r"MSFT 2020-06-26 close -1: positive"):
         append_bars(workspace, broken, "stream", AFTERNOON)
     assert set(workspace.market.newest_sessions().values()) == {LOADED}
     assert "positive" in workspace.quarantine.history()["rule"].tolist()

@@ -181,7 +181,7 @@ def test_another_calendar_asks_for_the_sessions_that_only_it_knows(desk: Desk) -
     holiday = date(2018, 1, 15)
     desk.write(calendar="XLON")
     assert desk.workspace.calendar.is_session(holiday)
-    with pytest.raises(RejectedDataError, match="KO 2018-01-15: complete"):
+    with pytest.raises(RejectedDataError, match="2018-01-15 4: unknown_closing"):
         desk.run(FRIDAY)
     assert any("2018-01-15" in line and "fetching" in line for line in desk.log)
 

@@ -25,7 +25,7 @@ DIVIDEND = "dividend"
 
 PriceBasis = Literal["as traded", "adjusted by the vendor"]
 
-_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_&-]{0,31}", re.ASCII)
+_SYMBOL = re.compile(r"(?!.*&.*=)[A-Za-z0-9^][A-Za-z0-9.^=_&-]{0,31}", re.ASCII)
 
 
 class SourceError(Exception):
@@ -152,7 +152,7 @@ def check_request(symbols: Sequence[str], first: date, last: date) -> tuple[str,
     refused = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
     if refused:
         raise SourceError(
-            f"refused symbols {refused!r}: a symbol is 1 to 32 letters, digits or .^=_&- "
+            f"refused symbols {refused!r}: a symbol is 1 to 32 letters, digits or .^=_&- (not both & and =) "
             "and starts with a letter, a digit or ^"
         )
     repeated = sorted({symbol for symbol in symbols if list(symbols).count(symbol) > 1})

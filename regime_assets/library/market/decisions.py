@@ -1,0 +1,135 @@
+"""What somebody decided about single bars: accepted as they are, corrected, or taken back. Append-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
+from regime_assets.library.market.versions import SAME_VALUE_TOLERANCE
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from regime_assets.library.database import Database
+
+Kind = Literal["accept", "correct", "retract"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about one bar.
+
+    Attributes:
+        kind: what was decided.
+        symbol: whose bar.
+        session: of which session.
+        rule: the accepted rule; empty for the other kinds.
+        bar: the right values of a corrected bar by field.
+        refused: the vendor's values that they stand for; empty when the vendor has no bar.
+        reason: why.
+        by: who decided.
+    """
+
+    kind: Kind
+    symbol: str
+    session: date
+    reason: str
+    by: str
+    rule: str = ""
+    bar: Mapping[str, float] = field(default_factory=dict[str, float])
+    refused: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def covers(self, rule: str, symbol: str, session: date | None) -> bool:
+        """Whether it accepts this finding."""
+        return self.kind == "accept" and (self.rule, self.symbol, self.session) == (rule, symbol, session)
+
+    @property
+    def told(self) -> str:
+        """The decision in one line."""
+        what = self.rule if self.kind == "accept" else ", ".join(f"{k} {v:.6g}" for k, v in self.bar.items())
+        return f"{self.symbol} {self.session}: {self.kind} {what}: {self.reason} ({self.by})"
+
+
+class DecisionStore:
+    """The decisions of one universe."""
+
+    def __init__(self, database: Database, universe: str) -> None:
+        self._database = database
+        self.universe = universe
+
+    def record(self, decision: Decision, at: datetime) -> None:
+        """Append a decision; it takes the place of the earlier ones about the same bar, but for accepted rules."""
+        values = [self.universe, decision.kind, decision.symbol, decision.session, decision.rule]
+        values += [decision.bar.get(name) for name in PRICE_FIELDS]
+        values += [decision.refused.get(name) for name in PRICE_FIELDS]
+        values += [decision.reason, decision.by, at.astimezone(UTC).replace(tzinfo=None)]
+        with self._database.transaction() as connection:
+            _create_table(connection)
+            connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(values))})", values)
+
+    def standing(self) -> tuple[Decision, ...]:
+        """The decisions that hold now: those after the last one that took a bar back."""
+        with self._database.connect() as connection:
+            _create_table(connection)
+            rows = connection.execute(
+                "SELECT * EXCLUDE (universe, decided_at) FROM decisions d WHERE universe = ? AND kind <> 'retract' "
+                "AND decided_at > (SELECT coalesce(max(decided_at), TIMESTAMP '1900-01-01') FROM decisions r "
+                "WHERE r.kind = 'retract' AND r.universe = d.universe AND r.symbol = d.symbol "
+                "AND r.session = d.session) ORDER BY decided_at",
+                [self.universe],
+            ).fetchall()
+        newest = {(row[1], row[2], row[0], row[3]): _decision(row) for row in rows}
+        return tuple(newest.values())
+
+
+def corrected(fetched: Fetched, decisions: tuple[Decision, ...], first: date, last: date) -> Fetched:
+    """The answer with the corrections of the bars that it repeats, or lacks, in the sessions [first, last].
+
+    A correction holds for the vendor's values that it was stated for. Other values are an answer of their own.
+    """
+    bars = fetched.bars
+    for decision in decisions:
+        if decision.kind != "correct" or not first <= decision.session <= last:
+            continue
+        rows = (bars["symbol"] == decision.symbol) & (bars["session"] == pd.Timestamp(decision.session))
+        values = {name: decision.bar.get(name, np.nan) for name in PRICE_FIELDS}
+        if not rows.any():
+            row = {"symbol": decision.symbol, "session": pd.Timestamp(decision.session), **values}
+            bars = pd.concat([bars, pd.DataFrame([row])], ignore_index=True)
+        elif _same(bars[rows].iloc[0], decision.refused):
+            bars = bars.copy()
+            bars.loc[rows, list(PRICE_FIELDS)] = [values[name] for name in PRICE_FIELDS]
+    ordered = bars.sort_values(["symbol", "session"], ignore_index=True)
+    failures = {symbol: why for symbol, why in fetched.failures.items() if symbol not in set(bars["symbol"])}
+    return Fetched(ordered, fetched.actions, failures, fetched.currencies)
+
+
+def _same(bar: pd.Series, refused: Mapping[str, float]) -> bool:
+    return all(
+        bool(np.isclose(float(bar[name]), value, rtol=SAME_VALUE_TOLERANCE, atol=0.0, equal_nan=True))
+        for name, value in refused.items()
+    )
+
+
+def _decision(row: tuple[object, ...]) -> Decision:
+    kind, symbol, session, rule, *rest = row
+    bar = {name: float(str(v)) for name, v in zip(PRICE_FIELDS, rest[:5], strict=True) if v is not None}
+    refused = {name: float(str(v)) for name, v in zip(PRICE_FIELDS, rest[5:10], strict=True) if v is not None}
+    assert isinstance(session, date)
+    assert kind in ("accept", "correct", "retract")
+    return Decision(kind, str(symbol), session, str(rest[10]), str(rest[11]), str(rule), bar, refused)
+
+
+def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
+    prices = ", ".join(f"{name} DOUBLE" for name in PRICE_FIELDS)
+    refused = ", ".join(f"refused_{name} DOUBLE" for name in PRICE_FIELDS)
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS decisions (universe VARCHAR, kind VARCHAR, symbol VARCHAR, session DATE, "
+        f"rule VARCHAR, {prices}, {refused}, reason VARCHAR, decided_by VARCHAR, decided_at TIMESTAMP)"
+    )

@@ -1,0 +1,80 @@
+"""What to do about a finding: what to write into the universe's file, or which command to give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from regime_assets.library.market.findings import Finding, findings_frame
+from regime_assets.library.universe.exceptions import ACCEPTABLE, CALENDAR_RULES, CLOSED
+
+if TYPE_CHECKING:
+    from regime_assets.library.universe import Universe
+
+SIGNED = "reason: ..., by: ..."
+
+
+def way_out(finding: Finding, universe: Universe) -> str:
+    """A sentence or two with the lines to write and the command that does the same."""
+    session = "" if finding.session is None else finding.session.isoformat()
+    if finding.rule in CALENDAR_RULES:
+        late = "run again later if the source is late; " if finding.rule == CLOSED else ""
+        return (
+            f"{late}if the calendar errs, add to the universe's file under accept: "
+            f"`- {{session: {session}, rule: {finding.rule}, {SIGNED}}}`, and reload the code location"
+        )
+    if finding.rule == "stale_session":
+        return (
+            f"if the exchange was closed and the source repeats the day before, add under accept: "
+            f"`- {{session: {session}, rule: {CLOSED}, {SIGNED}}}`; if the market stood still: "
+            f"`- {{session: {session}, rule: stale_session, {SIGNED}}}`; then reload the code location"
+        )
+    if finding.rule == "held_back":
+        return (
+            "look at the symbols (`regime-assets quarantine`, `regime-assets check`): one that has ended gets `to:`, "
+            "one that is halted an entry under suspended:; quality.held_back_share allows more"
+        )
+    if finding.rule == "known_symbol":
+        return f"spell {finding.symbol} as this source does, or take it out: `regime-assets check {universe.name}` asks"
+    if finding.rule == "one_listing":
+        return (
+            f"if it is another company under the same ticker, name its first session: "
+            f"`- {{symbol: {finding.symbol}, from: {session}}}`; if trading was halted, add under suspended: "
+            f"`- {{symbol: {finding.symbol}, from: ..., to: ...}}`"
+        )
+    return " or ".join(_of_one_symbol(finding, universe, session))
+
+
+def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterable[str]:
+    symbol, name = finding.symbol, universe.name
+    command = f"regime-assets quarantine {{}} {name} --symbol {symbol} --session {session}"
+    if finding.rule in ACCEPTABLE:
+        line = f"- {{symbol: {symbol}, session: {session}, rule: {finding.rule}, {SIGNED}}}"
+        accept = f"{command.format('accept')} --rule {finding.rule} --reason ... --by ..."
+        yield f"if it is right, add to the universe's file under accept: `{line}`, or `{accept}`"
+    if finding.rule == "complete" and symbol not in universe.held:
+        yield (
+            f"if it has ended, write `{{symbol: {symbol}, to: <its last session>}}`; if it begins later, `from:`; if "
+            f"it is halted, add under suspended: `- {{symbol: {symbol}, from: {session}}}`; if its ticker is another, "
+            f"name that and add under renamed: `- {{symbol: <new>, formerly: {symbol}, until: <last day>}}`"
+        )
+    if finding.rule == "positive" and finding.field == "close":
+        yield (
+            "a close of zero or less has no return: begin behind it (`from:` or history_start), or watch another "
+            "symbol, such as a fund or a back-adjusted series"
+        )
+    if session and finding.field not in ("split", "dividend"):
+        yield f"state the right bar: `{command.format('correct')} --close ... --reason ... --by ...`"
+
+
+def with_ways_out(findings: Iterable[Finding], universe: Universe) -> str:
+    """The findings' messages with what to do about each."""
+    return "\n".join(f"{finding.message}. Way out: {way_out(finding, universe)}." for finding in findings)
+
+
+def ways_out_frame(findings: Sequence[Finding], universe: Universe) -> pd.DataFrame:
+    """One row for each finding as `findings_frame` has it, and what to do about it in the column way_out."""
+    frames = [findings_frame([finding]).assign(way_out=way_out(finding, universe)) for finding in findings]
+    return pd.concat(frames, ignore_index=True)

@@ -33,10 +33,11 @@ BAR_RULES = {
     "complete": Rule(
         "every symbol has a bar on every session on which it is a member, and none on other days", "block"
     ),
+    "held_back": Rule("every watched symbol has a usable bar; the cross-section goes without those held back", "warn"),
     "unique": Rule("one bar a symbol and session", "block"),
-    "finite": Rule("no NaN and no infinity in the fields that the source supplies", "block"),
-    "positive": Rule("prices, split ratios and dividends are above zero", "block"),
-    "ordered": Rule("the high is the highest and the low the lowest price of its bar", "block"),
+    "finite": Rule("no NaN and no infinity; blocks in a field that windows read", "block"),
+    "positive": Rule("prices, splits and dividends are above zero; blocks in a field that windows read", "block"),
+    "ordered": Rule("high and low enclose the bar's prices; blocks when the close is 1 % beyond", "block"),
     "stale_session": Rule("a session is not a copy of the one before", "block"),
     "unit_jump": Rule("no jump by the factor of a unit", "block"),
     "largest_move": Rule("no session multiplies a price by 5 or leaves a fifteenth of it", "block"),

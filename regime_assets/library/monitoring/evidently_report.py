@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.monitoring.drift import DriftThresholds, demand_finite, measure_drift
 from regime_assets.library.monitoring.wasserstein import clipped
+from regime_assets.library.monitoring.shared_scripts import SHARED_FOLDER, with_shared_scripts
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -52,7 +54,7 @@ class EvidentlyFigures:
 def write_evidently_report(
     reference: pd.DataFrame, current: pd.DataFrame, thresholds: DriftThresholds, path: Path
 ) -> EvidentlyFigures:
-    """Write one HTML file that opens without a network, and return its figures.
+    """Write an HTML file that opens without a network, from its folder, and return its figures.
 
     Args:
         reference: (n, C) columns, index = sessions: the features that have bounds, and any that are shown only.
@@ -94,8 +96,8 @@ def write_evidently_report(
         _dataset(_by_window(after, windows, shown)),
         _dataset(_by_window(before, windows, shown, masked=False)),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    snapshot.save_html(str(path))
+    page = with_shared_scripts(snapshot.get_html_str(as_iframe=False), path.parent / SHARED_FOLDER)
+    write_file_atomically(path, page.encode())
     defaults = Report([DriftedColumnsCount(columns=features)]).run(_dataset(after), _dataset(before))
 
     metrics: list[dict[str, Any]] = snapshot.dict()["metrics"]

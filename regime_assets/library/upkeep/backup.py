@@ -186,7 +186,7 @@ class _Taken:
 
     def _keep(self, copy: Path) -> str:
         """Move a copy to the objects, unless it is there; return its hash."""
-        sha256 = _hash(copy)
+        sha256 = str(_hash(copy))
         place = _object(self._target, sha256)
         if _hash(place) != sha256:
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library.model_kinds import RETRAINED
 from regime_assets.library.universe import HORIZONS
 from regime_assets.resources import DataHome
+from regime_assets.sensors.event_log import starts_on
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -31,12 +32,13 @@ class PromoteConfig(dg.Config):
 
 
 class RetentionConfig(dg.Config):
-    """What to keep besides aliased versions and the first of each month."""
+    """What to keep besides what serves and the first of each month."""
 
-    keep_last: int = Field(30, ge=1, description="newest versions of each horizon that are kept")
-    keep_walk_forwards: int = Field(
-        3, ge=0, description="walk-forwards of each horizon, the last asked for, that are kept"
-    )
+    versions: int = Field(30, ge=1, description="newest versions of each horizon that are kept")
+    walk_forwards: int = Field(3, ge=0, description="walk-forwards of each horizon, the last asked for, that are kept")
+    sessions: int = Field(252, ge=30, description="newest sessions whose reports, models and windows are kept")
+    run_days: int = Field(400, ge=30, description="days for which runs of Dagster and MLflow are kept")
+    dry_run: bool = Field(False, description="only say what would be deleted")
 
 
 def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
@@ -67,6 +69,17 @@ def full_retrain(lane: Lane) -> dict[str, Any]:
     return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in RETRAINED}}
 
 
+def retention_schedule(lane: Lane) -> dg.ScheduleDefinition:
+    """Asks for the retention every week, on a day without a session at most exchanges."""
+    return dg.ScheduleDefinition(
+        name=f"{lane.universe.name}_retention_schedule",
+        job_name=f"{lane.universe.name}_retention",
+        cron_schedule="0 4 * * 0",
+        default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
+        description="Every Sunday: deletes what is no longer needed.",
+    )
+
+
 def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     """The jobs of one universe."""
     universe = lane.universe
@@ -85,10 +98,14 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
 
     @dg.op(name=f"{universe.name}_delete_old_versions")
     def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
-        from regime_assets.library.retention import retain
+        from regime_assets.library.upkeep.retention import Keep, retain
+        from regime_assets.old_runs import remove_old_runs
 
-        for line in retain(data.workspace(universe), config.keep_last, config.keep_walk_forwards):
-            context.log.info(line)
+        keep = Keep(config.versions, config.walk_forwards, config.sessions, config.run_days)
+        removed = retain(data.workspace(universe), keep, config.dry_run)
+        removed += remove_old_runs(context.instance, data.home(), config.run_days, config.dry_run)
+        for each in removed:
+            context.log.info(f"{'would delete' if config.dry_run else 'deleted'} {each}")
 
     @dg.job(name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again.")
     def roll_back_job() -> None:
@@ -100,8 +117,8 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
 
     @dg.job(
         name=f"{universe.name}_retention",
-        description="Deletes versions that no alias names, older than the last ones, but for each month's first, "
-        "and walk-forwards but the last ones.",
+        description="Deletes old versions, walk-forwards, reports, models, windows and runs, but what serves and the "
+        "first of each month.",
     )
     def retention_job() -> None:
         delete_old_versions()

@@ -25,7 +25,7 @@ from regime_assets.assets.vae import vae
 from regime_assets.assets.validated_window import validated_window
 from regime_assets.assets.walk_forward import walk_forward
 from regime_assets.checks import horizon_checks, universe_checks
-from regime_assets.jobs import daily_job, operator_jobs, signal_job
+from regime_assets.jobs import daily_job, operator_jobs, retention_schedule, signal_job
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.universe_calendar import universe_calendar
@@ -67,7 +67,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         ],
         asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
         jobs=[*jobs, *stream_jobs],
-        schedules=[daily_schedule(shared, calendars)],
+        schedules=[daily_schedule(shared, calendars), retention_schedule(shared)],
         sensors=[
             daily_sensor(shared, calendars, refits),
             drift_sensor(shared, lanes),

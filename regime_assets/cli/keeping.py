@@ -1,4 +1,4 @@
-"""Commands that keep the data folder: doctor, backup, restore."""
+"""Commands that keep the data folder: doctor, backup, restore, retention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from regime_assets.library.home import Home
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """doctor, backup, restore."""
+    """doctor, backup, restore, retention."""
     doctor = commands.add_parser(
         "doctor", help="look at environment, stores, models, runs and daemons; code 1 when something is wrong"
     )
@@ -26,6 +26,32 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     restore.add_argument("--backup", metavar="NAME", help="which one; the newest when left out")
     restore.add_argument("--list", action="store_true", help="only print the backups there are")
     restore.set_defaults(command=_restore)
+
+    old = commands.add_parser("retention", help="delete what is no longer needed, as the weekly job does")
+    old.add_argument("universe", help="the universe")
+    old.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
+    old.set_defaults(command=_retention)
+
+
+def _retention(options: argparse.Namespace) -> int:
+    import os
+
+    import dagster as dg
+
+    from regime_assets.cli.workspaces import open_workspace
+    from regime_assets.instance import prepare_dagster_home
+    from regime_assets.library.upkeep.retention import Keep, retain
+    from regime_assets.old_runs import remove_old_runs
+
+    workspace = open_workspace(options.universe)
+    os.environ.update(prepare_dagster_home(workspace.home))
+    removed = retain(workspace, Keep(), options.dry_run)
+    with dg.DagsterInstance.get() as instance:
+        removed += remove_old_runs(instance, workspace.home, Keep().run_days, options.dry_run)
+    print("would be deleted:" if options.dry_run else "deleted:")
+    for each in removed:
+        print(f"  {each}")
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -20,8 +20,8 @@ import pandas as pd
 
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.monitoring.drift import DriftThresholds, demand_finite, measure_drift
-from regime_assets.library.monitoring.wasserstein import clipped
 from regime_assets.library.monitoring.shared_scripts import SHARED_FOLDER, with_shared_scripts
+from regime_assets.library.monitoring.wasserstein import clipped
 
 if TYPE_CHECKING:
     from evidently import Dataset

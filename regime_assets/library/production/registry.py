@@ -253,16 +253,20 @@ class Registry:
         with self._writing(model_name):
             self._delete(self._version(model_name, version))
 
+    def unneeded(self, model_name: str, keep_last: int) -> list[RegisteredBundle]:
+        """The versions that `kept_versions` does not keep."""
+        versions = self.versions(model_name)
+        aliased = self._aliases(model_name).values()
+        kept = kept_versions([StoredVersion(v.version, v.session) for v in versions], aliased, keep_last)
+        return [stored for stored in versions if stored.version not in kept]
+
     def retention(self, model_name: str, keep_last: int = 30) -> tuple[int, ...]:
         """Delete what `kept_versions` does not keep and bundle folders without a version; return the versions."""
         with self._writing(model_name):
-            versions = self.versions(model_name)
-            aliased = self._aliases(model_name).values()
-            kept = kept_versions([StoredVersion(v.version, v.session) for v in versions], aliased, keep_last)
-            doomed = [stored for stored in versions if stored.version not in kept]
+            doomed = self.unneeded(model_name, keep_last)
             for stored in doomed:
                 self._delete(stored)
-            known = {stored.sha256 for stored in versions if stored.version in kept}
+            known = {stored.sha256 for stored in self.versions(model_name)}
             for entry in sorted((self._artifact_root / model_name).glob("*")):
                 if entry.is_dir() and entry.name not in known:
                     shutil.rmtree(entry)

@@ -150,13 +150,18 @@ def walk_folder(workspace: Workspace, horizon: Horizon, run: str) -> Path:
     return workspace.home.root / "walk_forward" / workspace.universe.name / horizon / run
 
 
-def forget_runs(workspace: Workspace, horizon: Horizon, keep: int) -> list[str]:
-    """Delete the walk-forwards of a horizon but the `keep` that were asked for last; return what was deleted."""
+def forget_runs(workspace: Workspace, horizon: Horizon, keep: int, dry_run: bool = False) -> list[str]:
+    """Delete the walk-forwards of a horizon but the `keep` that were asked for last; return what was deleted.
+
+    With `dry_run` nothing is, and what would be is returned.
+    """
     lane: dict[str, object] = {"universe": workspace.universe.name, "horizon": horizon}
     runs = workspace.database.read_partition(RUNS, lane)
     if runs.empty:
         return []
     forgotten = [str(run) for run in runs.sort_values("asked_at", ascending=False)["run"].iloc[keep:]]
+    if dry_run:
+        return forgotten
     for run in forgotten:
         # The record goes last: a deletion that was cut short is found again by the next one.
         if (folder := walk_folder(workspace, horizon, run)).exists():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,14 @@ def test_columns_without_a_bound_are_shown_and_never_decide(split: Split, tmp_pa
     assert figures.share == 0
 
 
-def test_page_needs_no_network(split: Split, tmp_path: Path):
-    write_evidently_report(*split, tmp_path / "new" / "drift.html")
+def test_page_needs_no_network_and_shares_its_program(split: Split, tmp_path: Path):
+    for name in ("drift.html", "another.html"):
+        write_evidently_report(*split, tmp_path / "new" / name)
     page = (tmp_path / "new" / "drift.html").read_text()
-    assert "<script src=" not in page
-    assert 'rel="stylesheet" href="http' not in page
-    assert "rms, 5 sessions" in page
+    places = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]*)"', page)
+    assert {Path(place).suffix for place in places} == {".js", ".css"}
+    assert {path.name for path in (tmp_path / "new" / "shared").iterdir()} == {Path(place).name for place in places}
+    assert len(page) < 1_000_000
 
 
 def test_evidentlys_defaults_are_reported_beside(split: Split, tmp_path: Path):

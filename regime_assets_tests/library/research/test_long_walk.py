@@ -17,8 +17,8 @@ from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run, walk_history
 from regime_assets.library.research.walk_store import RUNS, SEGMENTS, walk_folder
-from regime_assets.library.retention import retain
 from regime_assets.library.universe import load_universe
+from regime_assets.library.upkeep.retention import Keep, retain
 from regime_assets.library.walk import WalkForwardError
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.designs import small_design
@@ -140,8 +140,8 @@ def test_retention_keeps_the_walk_forwards_that_were_asked_for_last(folder: Path
     for cadence in (15, 20, 30):
         refits(workspace, HistorySettings(date(2016, 3, 1), LAST, refit_every=cadence))
     runs = workspace.database.query(f"SELECT run FROM {RUNS} ORDER BY asked_at")["run"].tolist()
-    told = retain(workspace, keep_last=30, keep_walk_forwards=1)
-    assert f"tiny.short: deleted walk-forwards {runs[1]}, {runs[0]}" in told
+    told = [str(each) for each in retain(workspace, Keep(walk_forwards=1))]
+    assert "tiny.short: walk-forwards: 2" in told
     assert workspace.database.query(f"SELECT DISTINCT run FROM {SEGMENTS}")["run"].tolist() == [runs[2]]
     assert [walk_folder(workspace, "short", run).exists() for run in runs] == [False, False, True]
     _, carried_out = refits(workspace, HistorySettings(date(2016, 3, 1), LAST, refit_every=15))
@@ -151,7 +151,7 @@ def test_retention_keeps_the_walk_forwards_that_were_asked_for_last(folder: Path
 def test_a_home_without_walk_forwards_has_none_to_forget(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(UNIVERSE)
     workspace = Workspace(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "empty"))
-    assert "tiny.short: deleted walk-forwards none" in retain(workspace, keep_last=30, keep_walk_forwards=0)
+    assert {each.count for each in retain(workspace, Keep(walk_forwards=0))} == {0}
 
 
 if __name__ == "__main__":

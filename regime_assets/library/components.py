@@ -41,7 +41,10 @@ def _built_in(module: str, name: str, settings: str, version: int = 1) -> BuiltI
 
 
 BUILT_IN: Mapping[Slot, Mapping[str, BuiltIn]] = {
-    "features": {"market_risk": _built_in("features.market_risk", "MarketRisk", "FeatureSettings")},
+    "features": {
+        "market_risk": _built_in("features.market_risk", "MarketRisk", "FeatureSettings"),
+        "relative_strength": _built_in("features.relative_strength", "RelativeStrength", "RelativeStrengthSettings"),
+    },
     "encoders": {
         "mlp_vae": _built_in("encoders.mlp_vae", "MlpVae", "MlpVaeSettings"),
         "conv_vae": _built_in("encoders.conv_vae", "ConvVae", "ConvVaeSettings"),

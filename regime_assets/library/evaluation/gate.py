@@ -240,24 +240,33 @@ def _tiers(evidence: ChallengeEvidence, sessions_per_year: float) -> Tiers:
 
 
 def choose_serving_policy(
-    rule_net: Series, policy_net: Series, settings: GateSettings, sessions_per_year: float = SESSIONS_PER_YEAR
+    rule_net: Series,
+    policy_net: Series,
+    settings: GateSettings,
+    sessions_per_year: float = SESSIONS_PER_YEAR,
+    validation_z: float = 0.0,
 ) -> ServingChoice:
-    """The learned policy serves where it beat its own rule by the challenge lane's demands, the rule otherwise.
+    """The learned policy serves where it beat its own rule, the rule otherwise.
 
     The choice is made anew every session, so its boundary is that of nightly looks. It is one trial, and the policy was
-    fixed before each of the sessions on which it is judged.
+    fixed before each of the sessions on which it is judged. Two years of a paired record find only gains that no daily
+    market has; the held-out blocks of the policy's own training are many years. Where they speak for the policy, the
+    paired record need not prove the gain again: it must not speak against it.
 
     Args:
         rule_net: (T,) net returns of the regime rule, out of sample.
         policy_net: (T,) net returns of the learned policy on the same sessions.
         settings: the gate's bounds.
         sessions_per_year: to annualise by.
+        validation_z: gain over the rule on the blocks that each member network was not trained on, over its standard
+            error; 0 when there is none.
     """
     rules = (_at_least("paired_sessions", len(policy_net), settings.challenge_sessions),)
     if not accepted(rules):
         return ServingChoice("rule", rules)
     gain = paired_test(policy_net, rule_net, sessions_per_year)
-    rules += (superiority_rule(gain, settings.serving_boundary_z),)
+    validated = validation_z >= settings.serving_validation_z
+    rules += (superiority_rule(gain, 0.0 if validated else settings.serving_boundary_z),)
     return ServingChoice("policy" if accepted(rules) else "rule", rules, gain)
 
 

@@ -135,8 +135,8 @@ def _market_features(returns: Array, settings: FeatureSettings) -> list[Array]:
     """The market's own features for every row that has a full memory; `returns` is (memory + T - 1,)."""
     losses = np.square(np.minimum(returns, 0.0))
     memory = settings.memory_sessions
-    deviations = [np.sqrt(_exponential_mean(losses, h, memory)) + RETURN_FLOOR for h in settings.half_lives]
-    means = [_exponential_mean(returns, h, memory) for h in settings.half_lives]
+    deviations = [np.sqrt(exponential_mean(losses, h, memory)) + RETURN_FLOOR for h in settings.half_lives]
+    means = [exponential_mean(returns, h, memory) for h in settings.half_lives]
     squares = np.square(returns)
     fast = _volatility(squares, settings.fast_volatility_sessions, memory)
     slow = _volatility(squares, settings.slow_volatility_sessions, memory)
@@ -164,14 +164,14 @@ def _cross_section_features(closes: Array, settings: FeatureSettings) -> list[Ar
     spread = np.maximum(together - own, RETURN_FLOOR**2)
     correlation = np.clip((basket - own) / spread, -1.0, 1.0)
     dispersion = np.sqrt(np.square(returns - returns.mean(axis=1, keepdims=True)).mean(axis=1))
-    log_dispersion = np.log(_exponential_mean(dispersion, settings.dispersion_half_life, memory) + RETURN_FLOOR)
+    log_dispersion = np.log(exponential_mean(dispersion, settings.dispersion_half_life, memory) + RETURN_FLOOR)
     window = settings.trend_sessions
     averages = _window_sum(closes[1:], window)[memory - window :] / window
     breadth = (closes[memory:] > averages).mean(axis=1)
     return [correlation, log_dispersion, breadth]
 
 
-def _exponential_mean(values: Array, half_life: int, memory: int) -> Array:
+def exponential_mean(values: Array, half_life: int, memory: int) -> Array:
     """Exponentially weighted mean of the last `memory` values, newest heaviest; (n - memory + 1,)."""
     kernel = 0.5 ** (np.arange(memory) / half_life)
     kernel /= kernel.sum()

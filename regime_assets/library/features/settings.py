@@ -42,3 +42,25 @@ class FeatureSettings:
         )
         if longest > self.memory_sessions:
             raise ValueError(f"memory_sessions is {self.memory_sessions} but a feature looks back {longest} sessions")
+
+
+@dataclass(frozen=True, config=STRICT)
+class RelativeStrengthSettings:
+    """What an instrument did beyond the others; all lengths in sessions.
+
+    Attributes:
+        symbols: of these watched or traded instruments; of all of them when empty.
+        half_lives: of the exponential mean of the return beyond the cross-section's mean.
+        deviation_half_life: of the exponential deviation that it is measured in.
+        memory_sessions: returns that a row looks at.
+    """
+
+    symbols: tuple[str, ...] = ()
+    half_lives: tuple[int, ...] = (5, 20)
+    deviation_half_life: int = 60
+    memory_sessions: int = 300
+
+    def __post_init__(self) -> None:
+        longest = max(self.deviation_half_life, *self.half_lives)
+        if longest > self.memory_sessions:
+            raise ValueError(f"memory_sessions is {self.memory_sessions} but a half-life is {longest} sessions")

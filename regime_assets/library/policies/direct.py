@@ -9,6 +9,7 @@ This module imports stable_baselines3 and torch: import it inside the function t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,55 +35,54 @@ CURVE_ROWS = 10
 def train_directly(
     tape: MarketTape,
     settings: PolicySettings,
-    seed: int,
     segments: Sequence[Segment],
     distance: Distance,
 ) -> tuple[Member, list[dict[str, float]]]:
-    """One network from a neutral start, by ascending the mean reward of all sessions of `segments` at once.
+    """A linear policy from a neutral start, by ascending the mean reward of all sessions of `segments` at once.
+
+    Proximal gradient steps with a threshold on every coefficient (Beck and Teboulle 2009): a feature is used when what
+    it earns is more than noise of that length shows. Nothing is drawn.
 
     Args:
         tape: with standardised observations.
-        settings: reward, network and `direct`.
-        seed: of the network's hidden layers; without hidden layers nothing is drawn.
+        settings: reward and `direct`.
         segments: half-open ranges of sessions whose reward counts.
         distance: as for the sampled loops.
 
     Returns:
         The member, and its curve.
     """
-    torch.manual_seed(seed)
     action = ActionMap.of(settings.trading, tape.base_weights)
     inputs = torch.from_numpy(_inputs(tape, action))
     policy = ActorCriticPolicy(
         spaces.Box(-np.inf, np.inf, (inputs.shape[1],), np.float32),
         spaces.Box(-1.0, 1.0, (action.width,), np.float32),
-        lambda _: settings.direct.learning_rate,
-        net_arch={"pi": list(settings.hidden), "vf": []},
-        activation_fn=nn.Tanh,
+        lambda _: 0.0,
+        net_arch={"pi": [], "vf": []},
     )
-    layers, _ = linear_layers(policy)
-    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    (layer,), _ = linear_layers(policy)
+    parameters = [layer.weight]
     with torch.no_grad():
-        layers[-1].weight.zero_()
-        layers[-1].bias.zero_()
-        # The position before is no input here: the reward pays for trades already, and a path that does not depend on
-        # itself is differentiated at once.
-        layers[0].weight[:, -action.width :].zero_()
+        # The bias stays zero: how much is held on average is the rule's answer, when to hold more the policy's.
+        # So does the column of the position before: the reward pays for trades already, and a path that does not
+        # depend on itself is differentiated at once.
+        layer.weight.zero_()
+        layer.bias.zero_()
     reward = KnownReward(tape, settings, action, segments)
-    optimizer = torch.optim.Adam(parameters, lr=settings.direct.learning_rate)
+    # A gain that is no larger than what noise shows is no gain: the universal threshold of Donoho and Johnstone (1994).
+    threshold = settings.direct.threshold / math.sqrt(reward.effective_sessions)
     rows: list[dict[str, float]] = []
     steps = settings.direct.steps
     shown = {round(row * steps / CURVE_ROWS) for row in range(1, CURVE_ROWS + 1)}
     for step in range(1, steps + 1):
-        hidden = inputs
-        for number, layer in enumerate(layers):
-            hidden = layer(torch.tanh(hidden) if number else hidden)
-        objective, described = reward(torch.clamp(hidden, -1.0, 1.0))
-        optimizer.zero_grad()
-        (-objective).backward()
-        optimizer.step()
+        objective, described = reward(layer(inputs))
+        gradients = torch.autograd.grad(objective, parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                moved = parameter + settings.direct.step * gradient
+                parameter.copy_(nn.functional.softshrink(moved, settings.direct.step * threshold))
         if step in shown:
-            kl, _ = distance(Member(as_networks(layers), None, None))
+            kl, _ = distance(Member(as_networks([layer]), None, None))
             rows.append(
                 described
                 | {
@@ -94,7 +94,7 @@ def train_directly(
                     "loss": -float(objective.detach()),
                 }
             )
-    return Member(as_networks(layers), None, None), rows
+    return Member(as_networks([layer]), None, None), rows
 
 
 class KnownReward:
@@ -116,22 +116,30 @@ class KnownReward:
         weight = tape.sample_weight[:count] / tape.sample_weight[:count].mean()
         weight = counted * ((1.0 - trading.past_share) * weight + trading.past_share)
         self._weight = _tensor(weight / weight.sum())
+        self.effective_sessions = float(weight.sum() ** 2 / (weight**2).sum())
         market = (tape.returns[FILL_DELAY:] @ tape.base_weights) ** 2
         self._volatility = float(np.sqrt((market * self._weight.numpy()).sum()))
 
     def __call__(self, actions: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """The objective of actions (T, P) in [-1, 1]: mean reward in units of the market's volatility; and the curve's
-        figures: reward, net, turnover, exposure."""
-        rewards, net, turnover, exposure = self.by_session(actions)
+        """The objective of actions (T, P): mean reward in units of the market's volatility, as if no limit bound them.
+
+        A limit hides what a session says of a tilt that it forbids: of a rule that is invested whole, all that speaks
+        for more. The limits bind when it is decided, and when what was learned is judged.
+
+        Returns:
+            The objective; and the curve's figures: reward, net, turnover, exposure.
+        """
+        rewards, net, turnover, exposure = self.by_session(actions, limited=False)
         mean = (self._weight * rewards).sum()
         shown = {"reward": mean * self._trading.reward_scale, "net": (self._weight * net).sum()}
         shown |= {"turnover": (self._weight * turnover).sum(), "exposure": (self._weight * exposure).sum()}
         return mean / self._volatility, {name: float(value.detach()) for name, value in shown.items()}
 
-    def by_session(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def by_session(self, actions: Tensor, *, limited: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Reward, net return, turnover and exposure (T - FILL_DELAY,) of actions (T, P), unscaled."""
         trading = self._trading
-        weights = self._weights(actions[: len(self._rule)])
+        actions = actions[: len(self._rule)]
+        weights = self._limited(torch.clamp(actions, -1.0, 1.0)) if limited else self._unlimited(actions)
         before = torch.cat([self._rule[:1], weights[:-1]])
         turnover = torch.abs(weights - before).sum(dim=1)
         net = (weights * self._earned).sum(dim=1) - trading.cost * turnover
@@ -143,7 +151,19 @@ class KnownReward:
             rewards = rewards - trading.tilt_penalty * (tilt**2).sum(dim=1)
         return rewards, net, turnover, weights.sum(dim=1)
 
-    def _weights(self, actions: Tensor) -> Tensor:
+    def _unlimited(self, actions: Tensor) -> Tensor:
+        """Weights as linear functions of the actions."""
+        action = self._action
+        if action.kind == "tilts":
+            return self._rule + action.tilt_bound * actions
+        if action.kind == "residual":
+            return self._rule + action.tilt_bound * actions * self._base
+        if action.kind == "exposure":
+            low, high = action.lowest_exposure, action.highest_exposure
+            return (low + (high - low) * 0.5 * (actions + 1.0)) * self._base
+        return self._base * (1.0 + actions)
+
+    def _limited(self, actions: Tensor) -> Tensor:
         """`ActionMap.weights(ActionMap.positions(...))`, differentiable."""
         action = self._action
         low, high = action.lowest_exposure, action.highest_exposure

@@ -97,7 +97,8 @@ class Policy:
         for t in range(len(observations)):
             inputs[t, len(self.centre) :] = position.astype(np.float32)
             action = self._combined(actor.forward(inputs[t : t + 1]))
-            position = self.action.positions(action, rule_exposure[t : t + 1])[0]
+            wanted = self.action.positions(action, rule_exposure[t : t + 1])
+            position = self.action.settled(position[None], wanted)[0]
             positions[t] = position
         return positions
 
@@ -164,6 +165,7 @@ class Policy:
             "tilt_bound": self.action.tilt_bound,
             "lowest_exposure": self.action.lowest_exposure,
             "highest_exposure": self.action.highest_exposure,
+            "no_trade_band": self.action.no_trade_band,
             "levels": list(self.levels),
             "tilt_kept": self.tilt_kept,
             "reads_features": self.reads_features,
@@ -182,6 +184,7 @@ class Policy:
                 document["tilt_bound"],
                 document["lowest_exposure"],
                 document["highest_exposure"],
+                document.get("no_trade_band", 0.0),  # not in policies stored before there was one
             ),
             arrays["centre"],
             arrays["scale"],

@@ -44,13 +44,14 @@ class DirectSettings:
     """Ascent of the known reward, over all sessions at once.
 
     Attributes:
-        steps: of Adam, from a tilt of zero. Few steps are the regularisation: what a feature is worth alone is learned
-            first, what only combinations are worth later.
-        learning_rate: Adam's.
+        steps: proximal gradient steps from a tilt of zero.
+        step: their size, for rewards in units of the market's volatility and standardised observations.
+        threshold: gradient below which a coefficient stays zero, in standard errors of the mean of pure noise.
     """
 
-    steps: int = 30
-    learning_rate: float = 0.05
+    steps: int = 60
+    step: float = 0.3
+    threshold: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -74,7 +75,7 @@ class PolicySettings:
             training: 65 k of them in large batches were 160 gradient steps and left policies at their start.
         fine_tune_gradient_steps: budget of a warm start per member.
         online: how a warm start learns from the newest session alone; None: it is a fine-tune over episodes.
-        hidden: widths of the hidden layers of actor and critic; none is a linear policy.
+        hidden: widths of the hidden layers of actor and critic; none is a linear policy, which `direct` always is.
         learning_rate, fine_tune_learning_rate: Adam's.
         rollout_sessions: sessions collected per environment between two updates.
         minibatches, epochs: per update; gradient steps per rollout are their product.
@@ -141,6 +142,8 @@ class PolicySettings:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
         if self.algorithm == "dqn" and self.trading.action in ("weights", "tilts"):
             raise ValueError("dqn chooses one of the levels of an exposure: give it the action residual or exposure")
+        if self.algorithm == "direct" and self.hidden:
+            raise ValueError(f"the algorithm direct fits a linear policy: hidden is {self.hidden}, must be empty")
         if self.algorithm == "direct" and self.online is not None:
             raise ValueError("online updates continue a sampled policy: they need the algorithm ppo or dqn")
 

@@ -19,6 +19,7 @@ from regime_assets.library.policies.settings import OnlineSettings, PolicySettin
 from regime_assets.library.policies.validation import (
     Fold,
     evidence,
+    foreseen,
     gain_over_rule,
     interquartile_mean,
     kept_share,
@@ -68,7 +69,8 @@ def train_policy(
     much of its tilt as the pooled evidence supports, possibly nothing: then it decides exactly as the rule does. The
     ancestors of a warm start of a sampled algorithm have seen sessions of its validation blocks, so its evidence
     flatters: such a warm start never keeps more tilt than its predecessor, it may only lose it. The algorithm
-    `direct` starts from the rule every time, so its evidence is out of sample and its tilt comes and goes with it.
+    `direct` starts from the rule every time, so its evidence is out of sample and its tilt comes and goes with it: what
+    the tilt earns by itself (`foreseen`), nothing where it gains nothing over the rule.
 
     With `settings.online` a warm start is an online update instead: every member learns from the newest session and
     replayed ones, within a bound on its divergence; an update that would not be accepted is refused.
@@ -184,7 +186,7 @@ def _train_one(
         from regime_assets.library.policies.direct import train_directly
 
         whole = [decidable(tape)] if segments is None else segments
-        member, rows = train_directly(tape, settings, seed, whole, distance)
+        member, rows = train_directly(tape, settings, whole, distance)
         return member, pd.DataFrame(rows)
 
     from regime_assets.library.policies.learner import train_member
@@ -249,14 +251,18 @@ def _validated(
     past, recency = settings.trading.past_share, tape.sample_weight / tape.sample_weight.mean()
     weights = [(1.0 - past) * recency[slice(*fold.validation)] + past for fold in folds]
     pooled = evidence(gains, weights)
+    z = pooled.z
+    if settings.algorithm == "direct" and policy.action.from_rule:
+        alone = [foreseen(policy.member(index), tape, fold.validation, settings) for index, fold in enumerate(folds)]
+        z = evidence(alone, weights).z if pooled.gain > 0 else min(z, 0.0)
     yearly = [float(gain.mean()) * settings.sessions_per_year for gain in gains]
     figures = {
         "validation_gain": pooled.gain * settings.sessions_per_year,
-        "validation_z": pooled.z,
+        "validation_z": z,
         "validation_gain_iqm": interquartile_mean(yearly),
         "validation_gain_spread": spread(yearly),
     }
-    return kept_share(pooled.z, settings.evidence_z), figures
+    return kept_share(z, settings.evidence_z), figures
 
 
 def _described(

@@ -81,6 +81,23 @@ def gain_over_rule(policy: Policy, tape: MarketTape, block: Segment, settings: P
     return own - rules
 
 
+def foreseen(policy: Policy, tape: MarketTape, block: Segment, settings: PolicySettings) -> NDArray[np.float64]:
+    """What the tilt of a policy earns by itself (M,), net of its own trades, per decision of `block`: both signs of it,
+    whatever the rule holds and the limits forbid.
+
+    A limit throws sessions away: a rule that is invested whole says nothing of a tilt that wants more. Whether the tilt
+    knows anything is asked of all sessions; whether that is worth anything, of `gain_over_rule`.
+    """
+    low, high = block
+    nothing = np.zeros((high - low, policy.action.width))
+    tilt = np.clip(policy.member_actions(tape.observations[low:high], nothing)[0], -1.0, 1.0)
+    returns = tape.returns[low + FILL_DELAY : high + FILL_DELAY]
+    earned = returns if policy.action.per_instrument else (returns @ tape.base_weights)[:, None]
+    traded = np.abs(np.diff(tilt, axis=0, prepend=tilt[:1])).sum(axis=1)
+    tilt = tilt - tilt.mean(axis=0)  # to be invested more on every session is no foresight
+    return (tilt * earned).sum(axis=1) - settings.trading.cost * traded
+
+
 def _utility(
     weights: NDArray[np.float64], start: NDArray[np.float64], earned: NDArray[np.float64], settings: PolicySettings
 ) -> NDArray[np.float64]:

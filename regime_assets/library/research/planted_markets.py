@@ -8,14 +8,14 @@ between 1 and 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.features.market_risk import FeatureSettings
+from regime_assets.library.design import Component
 from regime_assets.library.features.training_set import TrainingSet, build_training_set
 from regime_assets.library.market.window import Expanding, Window, window_weights
 from regime_assets.library.trading.scoring import FILL_DELAY
@@ -65,7 +65,7 @@ class _Draws:
 def _feature(draws: _Draws) -> tuple[Array, Array, dict[str, Array]]:
     """A fact that is published each session and foretells the returns from the first fill on."""
     fact = _persistent(draws.rng, len(draws.market), half_life=15.0)
-    expected = 0.0002 + 0.21 * draws.volatility * fact
+    expected = 0.0001 + 0.21 * draws.volatility * fact
     returns = _delayed(expected) + draws.market
     return returns[:, None], expected[:, None], {"planted": fact}
 
@@ -80,8 +80,8 @@ def _momentum(draws: _Draws) -> tuple[Array, Array, dict[str, Array]]:
 
 
 def _reversion(draws: _Draws) -> tuple[Array, Array, dict[str, Array]]:
-    """What the price moves beyond its value comes back, half of it within eight sessions."""
-    decay, push = 0.5 ** (1.0 / 8.0), 1.0
+    """What the price moves beyond its value comes back, half of it within ten sessions."""
+    decay, push = 0.5 ** (1.0 / 10.0), 1.0
     shocks = draws.volatility * draws.rng.normal(size=len(draws.market))
     gap, gaps = 0.0, np.empty(len(shocks))
     for t, shock in enumerate(shocks):
@@ -94,7 +94,7 @@ def _reversion(draws: _Draws) -> tuple[Array, Array, dict[str, Array]]:
 def _lead_lag(draws: _Draws) -> tuple[Array, Array, dict[str, Array]]:
     """What the first instrument did of its own in the last weeks, the second one does in the next."""
     own = draws.own[:, 0] * 0.8
-    recent, decay, sums = 0.0, 0.5 ** (1.0 / 20.0), np.empty(len(own))
+    recent, decay, sums = 0.0, 0.5 ** (1.0 / 30.0), np.empty(len(own))
     for t, shock in enumerate(own):
         sums[t] = recent = decay * recent + shock
     scaled = sums / (0.8 * draws.volatility) * np.sqrt(1.0 - decay**2)
@@ -123,9 +123,10 @@ PLANTED: dict[str, Callable[[_Draws], tuple[Array, Array, dict[str, Array]]]] = 
 """What can be planted: from the draws to returns (T, N), the oracle's expectation (T, N), and published facts."""
 
 
-def planted_market(name: str, seed: int, sessions: int, settings: FeatureSettings) -> PlantedMarket:
+def planted_market(name: str, seed: int, sessions: int, features: Sequence[Component]) -> PlantedMarket:
     """The market `name` of `PLANTED`, drawn by `seed`, with `sessions` after the features' warm-up."""
-    count = settings.memory_sessions + sessions
+    first = max(int(feature.load().memory_sessions(feature.settings)) for feature in features)
+    count = first + sessions
     rng = np.random.default_rng([seed, *name.encode()])
     turbulent = _states(rng, count)
     volatility = np.where(turbulent, TURBULENT, CALM)
@@ -138,11 +139,10 @@ def planted_market(name: str, seed: int, sessions: int, settings: FeatureSetting
     columns |= {f"W{n}": watched[:, n] for n in range(watched.shape[1])}
     days = pd.bdate_range("1990-01-01", periods=count, name="session")
     prices = pd.DataFrame(columns, days).add(1.0).cumprod() * 100.0
-    first = settings.memory_sessions
     weights = window_weights(Expanding(HALF_LIFE), sessions)
     window = Window("planted", "long", days[-1].date(), days[first:], prices, held, weights, f"{name} {seed}")
     published = pd.DataFrame({f"fact:{key}": value[first:] for key, value in facts.items()}, days[first:])
-    history = build_training_set(window, settings, published if facts else None)
+    history = build_training_set(window, features, published if facts else None)
     return PlantedMarket(name, history, _weights(expected[first:]))
 
 

@@ -85,7 +85,8 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
     comparisons = compare(history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
     settings, year = workspace.universe.gate, workspace.universe.sessions_per_year
-    serving = choose_serving_policy(comparisons[RULE].scored.net, comparisons[POLICY].scored.net, settings, year)
+    rule, policy = comparisons[RULE].scored.net, comparisons[POLICY].scored.net
+    serving = choose_serving_policy(rule, policy, settings, year, _validation_z(workspace, horizon, session))
     served = comparisons[served_name(serving)]
     _record_trial(workspace, horizon, session, served.summary)
     champion = champion_before(workspace, horizon, session)
@@ -107,6 +108,12 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     result = Backtest(comparisons, serving, verdict, judgement, live, path)
     write_report(compose(workspace, horizon, session, result, track, history, champion), path)
     return result
+
+
+def _validation_z(workspace: Workspace, horizon: Horizon, session: date) -> float:
+    """What the policy of the session earned over its rule on the blocks held out in training, in standard errors."""
+    record = workspace.lineage(horizon).find("rl_policy", session)
+    return 0.0 if record is None or not record.accepted else float(record.figures.get("validation_z", 0.0))
 
 
 def _record_trial(workspace: Workspace, horizon: Horizon, session: date, summary: PerformanceSummary) -> None:

@@ -28,7 +28,7 @@ class ActionMap:
     Attributes:
         kind: what the action is; `rule` ignores it.
         base_weights: (N,) weights at exposure 1.
-        tilt_bound, lowest_exposure, highest_exposure: see `TradingSettings`.
+        tilt_bound, lowest_exposure, highest_exposure, no_trade_band: see `TradingSettings`.
     """
 
     kind: ActionKind
@@ -36,6 +36,7 @@ class ActionMap:
     tilt_bound: float = 0.5
     lowest_exposure: float = 0.0
     highest_exposure: float = 1.0
+    no_trade_band: float = 0.0
 
     @classmethod
     def of(cls, settings: TradingSettings, base_weights: NDArray[np.float64]) -> ActionMap:
@@ -46,6 +47,7 @@ class ActionMap:
             settings.tilt_bound,
             settings.lowest_exposure,
             settings.highest_exposure,
+            settings.no_trade_band,
         )
 
     @property
@@ -87,6 +89,13 @@ class ActionMap:
         rule = rule_exposure.astype(np.float64)[:, None]
         tilt = self.tilt_bound * action if self.kind == "residual" else 0.0
         return np.clip(rule + tilt, low, high)
+
+    def settled(self, before: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is held (E, P) when `before` was held and `wanted` is wanted: the former within the no-trade band."""
+        if self.no_trade_band == 0.0:
+            return wanted
+        moved = np.abs(wanted - before).max(axis=1, keepdims=True) > self.no_trade_band
+        return np.where(moved, wanted, before)
 
     def at_rule(self, rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of the rule itself at exposure (E,)."""

@@ -156,7 +156,7 @@ class TradingVecEnv(VecEnv):
         if len(self._levels):
             actions = self._levels[np.asarray(actions, dtype=np.int64).reshape(-1, 1)]
         rule = self._rule[t]
-        positions = self._map.positions(actions, rule)
+        positions = self._map.settled(self.positions, self._map.positions(actions, rule))
         traded = np.zeros(self.num_envs)
         for column in np.abs(positions - self.positions).T:
             traded += column

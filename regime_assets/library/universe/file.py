@@ -15,6 +15,7 @@ from regime_assets.library.universe.design_section import ChallengerChoice, Desi
 from regime_assets.library.universe.exceptions import CLOSED, OPEN, Accepted, Renamed, Suspended
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
+from regime_assets.library.universe.order_settings import OrderChoice
 from regime_assets.library.universe.sections import (
     FundamentalsChoice,
     MacroChoice,
@@ -78,6 +79,7 @@ class Universe(Section):
     accept: tuple[Accepted, ...] = Field((), description="findings in the data that are right after all, dated")
     suspended: tuple[Suspended, ...] = Field((), description="sessions on which watched symbols were not traded")
     renamed: tuple[Renamed, ...] = Field((), description="listings that had another ticker")
+    orders: OrderChoice = OrderChoice()  # pyright: ignore[reportCallIssue]
     alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
 
     @model_validator(mode="after")

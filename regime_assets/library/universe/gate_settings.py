@@ -33,6 +33,8 @@ class GateSettings:
         alpha_per_year: error probability that all looks of a year may spend together; a bound on the expected
             false promotions a year, however many challengers there are.
         serving_boundary_z: as `boundary_z`, for the nightly choice between the learned policy and its rule.
+        serving_validation_z: gain over the rule on the policy's held-out blocks, over its standard error, from which
+            the policy serves without that boundary as long as it is not behind its rule out of sample.
     """
 
     label_agreement: float = 0.95
@@ -52,6 +54,7 @@ class GateSettings:
     boundary_z: float = 1.75
     alpha_per_year: float = 0.25
     serving_boundary_z: float = 2.5
+    serving_validation_z: float = 2.5
 
     @property
     def look_alpha(self) -> float:

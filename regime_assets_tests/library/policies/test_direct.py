@@ -39,7 +39,7 @@ def test_the_reward_is_the_environments(kind: str, instruments: int) -> None:
     tape = oracle_tape(60)
     if instruments == 2:
         tape = two_instruments(60)
-    trading = TradingSettings(action=kind, episode_sessions=60, relative_to_rule=False)  # pyright: ignore[reportArgumentType]
+    trading = TradingSettings(action=kind, no_trade_band=0.0, episode_sessions=60, relative_to_rule=False)  # pyright: ignore[reportArgumentType]
     env = TradingVecEnv(tape, trading, environments=1, seed=0)
     env.reset()
     count, width = tape.n_sessions - FILL_DELAY, ActionMap.of(trading, tape.base_weights).width

@@ -21,7 +21,7 @@ from regime_assets_tests.library.trading.trading_tapes import oracle_tape
 
 FITTED = PolicySettings(
     algorithm="ppo",
-    trading=TradingSettings(action="residual", environments=64, episode_sessions=40),
+    trading=TradingSettings(no_trade_band=0.0, action="residual", environments=64, episode_sessions=40),
     seeds=2,
     gradient_steps=100,
     hidden=(16, 16),

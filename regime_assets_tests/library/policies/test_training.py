@@ -28,7 +28,7 @@ from regime_assets_tests.library.trading.trading_tapes import noise_tape, oracle
 
 SMALL = PolicySettings(
     algorithm="ppo",
-    trading=TradingSettings(action="residual", environments=64, episode_sessions=40),
+    trading=TradingSettings(no_trade_band=0.0, action="residual", environments=64, episode_sessions=40),
     seeds=2,
     gradient_steps=60,
     fine_tune_gradient_steps=20,

@@ -18,7 +18,7 @@ from regime_assets_tests.library.trading.trading_tapes import noise_tape
 
 KINDS = ("residual", "exposure", "weights")
 Kind = Literal["residual", "exposure", "weights"]
-PLAIN = TradingSettings(action="residual", reward_scale=1.0, relative_to_rule=False)
+PLAIN = TradingSettings(no_trade_band=0.0, action="residual", reward_scale=1.0, relative_to_rule=False)
 
 
 def played(tape: MarketTape, trading: TradingSettings, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -42,7 +42,7 @@ def played(tape: MarketTape, trading: TradingSettings, actions: np.ndarray) -> t
 @settings(max_examples=8, deadline=None)
 def test_equity_is_what_the_scorer_says(kind: Kind, seed: int, cost: float) -> None:
     tape = noise_tape(60, seed=seed)
-    trading = TradingSettings(action=kind, cost=cost)
+    trading = TradingSettings(no_trade_band=0.0, action=kind, cost=cost)
     width = 3 if kind == "weights" else 1
     actions = np.random.default_rng(seed).uniform(-1, 1, (tape.n_sessions, width)).astype(np.float32)
     weights, net, equity = played(tape, trading, actions)
@@ -56,8 +56,8 @@ def test_equity_is_what_the_scorer_says(kind: Kind, seed: int, cost: float) -> N
 def test_higher_costs_never_raise_the_equity_of_the_same_decisions(seed: int, low: float, more: float) -> None:
     tape = noise_tape(40, seed=seed)
     actions = np.random.default_rng(seed).uniform(-1, 1, (tape.n_sessions, 1)).astype(np.float32)
-    cheap = played(tape, TradingSettings(action="residual", cost=low), actions)[2]
-    dear = played(tape, TradingSettings(action="residual", cost=low + more), actions)[2]
+    cheap = played(tape, TradingSettings(no_trade_band=0.0, action="residual", cost=low), actions)[2]
+    dear = played(tape, TradingSettings(no_trade_band=0.0, action="residual", cost=low + more), actions)[2]
     assert dear < cheap
 
 
@@ -69,7 +69,9 @@ def test_an_observation_contains_no_later_return(changed: int, seed: int) -> Non
     returns = tape.returns.copy()
     returns[changed:] += 0.01
     other = MarketTape(tape.observations, tape.rule_exposure, returns, tape.base_weights, tape.sample_weight)
-    trading = TradingSettings(action="residual", episode_sessions=50, start="cash", relative_to_rule=False)
+    trading = TradingSettings(
+        no_trade_band=0.0, action="residual", episode_sessions=50, start="cash", relative_to_rule=False
+    )
     envs = [TradingVecEnv(market, trading, environments=1) for market in (tape, other)]
     for env in envs:
         env.reset()
@@ -84,6 +86,7 @@ def test_an_observation_contains_no_later_return(changed: int, seed: int) -> Non
 def test_zero_action_holds_the_rule_and_the_reward_is_log_return_less_costs_and_risk() -> None:
     tape = noise_tape(30)
     trading = TradingSettings(
+        no_trade_band=0.0,
         action="residual",
         episode_sessions=30,
         start="cash",
@@ -105,7 +108,7 @@ def test_zero_action_holds_the_rule_and_the_reward_is_log_return_less_costs_and_
 def test_a_relative_reward_is_the_own_reward_less_the_rules(start: Literal["cash", "rule"]) -> None:
     """The difference is the same for every action; holding the rule is worth exactly nothing."""
     tape = noise_tape(60)
-    trading = TradingSettings(action="residual", episode_sessions=58, start=start, reward_scale=1.0)
+    trading = TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=58, start=start, reward_scale=1.0)
     relative, own = (TradingVecEnv(tape, replace(trading, relative_to_rule=on), environments=3) for on in (True, False))
     relative.reset()
     own.reset()
@@ -120,6 +123,7 @@ def test_a_relative_reward_is_the_own_reward_less_the_rules(start: Literal["cash
 def test_tilt_is_bounded_limited_and_penalised() -> None:
     tape = noise_tape(30)
     trading = TradingSettings(
+        no_trade_band=0.0,
         action="residual",
         tilt_bound=0.3,
         tilt_penalty=1.0,
@@ -139,7 +143,9 @@ def test_tilt_is_bounded_limited_and_penalised() -> None:
 
 def test_weights_stay_long_only_and_within_capital() -> None:
     tape = noise_tape(30)
-    mapping = ActionMap.of(TradingSettings(action="weights", highest_exposure=0.8), tape.base_weights)
+    mapping = ActionMap.of(
+        TradingSettings(no_trade_band=0.0, action="weights", highest_exposure=0.8), tape.base_weights
+    )
     actions = np.random.default_rng(1).uniform(-3, 3, (200, 3))
     weights = mapping.positions(actions, np.zeros(200))
     assert (weights >= 0).all()
@@ -152,7 +158,9 @@ def test_ruin_terminates_and_the_end_of_an_episode_truncates() -> None:
     returns = tape.returns.copy()
     returns[5] = -0.999
     crash = MarketTape(tape.observations, np.ones(30), returns, tape.base_weights, tape.sample_weight)
-    env = TradingVecEnv(crash, TradingSettings(action="residual", episode_sessions=28, start="cash"), environments=2)
+    env = TradingVecEnv(
+        crash, TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=28, start="cash"), environments=2
+    )
     env.reset()
     for t in range(28):
         before = env.equity.copy()
@@ -167,7 +175,7 @@ def test_ruin_terminates_and_the_end_of_an_episode_truncates() -> None:
 
 
 def test_environment_rows_do_not_depend_on_how_many_there_are() -> None:
-    tape, trading = noise_tape(80), TradingSettings(action="residual", episode_sessions=9)
+    tape, trading = noise_tape(80), TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=9)
     few, many = (TradingVecEnv(tape, trading, environments=count, seed=3) for count in (5, 64))
     np.testing.assert_array_equal(few.reset(), many.reset()[:5])
     rng = np.random.default_rng(0)
@@ -179,7 +187,7 @@ def test_environment_rows_do_not_depend_on_how_many_there_are() -> None:
 
 def test_episodes_stay_in_their_segments_and_follow_the_recency_weights() -> None:
     tape = noise_tape(200)
-    trading = TradingSettings(action="residual", episode_sessions=20, past_share=0.2)
+    trading = TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=20, past_share=0.2)
     weight = np.where(np.arange(200) >= 100, 3.0, 1.0)
     tape = MarketTape(tape.observations, tape.rule_exposure, tape.returns, tape.base_weights, weight)
     sampler = EpisodeSampler.of(tape, trading, [(0, 8), (30, 90), (120, 198)])
@@ -197,7 +205,9 @@ def test_episodes_stay_in_their_segments_and_follow_the_recency_weights() -> Non
 
 
 def test_episodes_of_one_seed_differ_from_each_other() -> None:
-    sampler = EpisodeSampler.of(noise_tape(200), TradingSettings(action="residual", episode_sessions=20))
+    sampler = EpisodeSampler.of(
+        noise_tape(200), TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=20)
+    )
     numbers = np.arange(500, dtype=np.uint64)
     starts, _ = sampler.sample(np.full(500, 7, np.uint64), numbers)
     assert len(np.unique(starts)) > 100

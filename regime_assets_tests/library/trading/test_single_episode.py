@@ -14,10 +14,10 @@ from regime_assets.library.trading.single_episode import SingleEpisode
 from regime_assets_tests.library.trading.trading_tapes import noise_tape
 
 VARIANTS = [
-    (TradingSettings(action="residual", episode_sessions=7), ()),
-    (TradingSettings(episode_sessions=7, action="exposure", start="cash"), ()),
-    (TradingSettings(episode_sessions=7, action="weights"), ()),
-    (TradingSettings(action="residual", episode_sessions=7), (0.0, -1.0, 1.0)),
+    (TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=7), ()),
+    (TradingSettings(no_trade_band=0.0, episode_sessions=7, action="exposure", start="cash"), ()),
+    (TradingSettings(no_trade_band=0.0, episode_sessions=7, action="weights"), ()),
+    (TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=7), (0.0, -1.0, 1.0)),
 ]
 NAMES = ["residual", "exposure", "weights", "levels"]
 
@@ -61,7 +61,7 @@ def test_views_in_a_dummy_vec_env_equal_the_vectorised_rows_to_the_bit(
 
 
 def test_reset_after_an_episode_begins_the_next_one_of_the_seed() -> None:
-    view = SingleEpisode(noise_tape(60), TradingSettings(action="residual", episode_sessions=3))
+    view = SingleEpisode(noise_tape(60), TradingSettings(no_trade_band=0.0, action="residual", episode_sessions=3))
     starts = []
     for seed in (4, None, None, 4, None):
         observed, _ = view.reset(seed=seed)

@@ -32,7 +32,7 @@ def main() -> None:
         rows.append(walk_planted(name, seed, chosen.refit_every).row)
         print(" | ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     noise = [walk_planted("noise", seed, chosen.refit_every) for seed in range(chosen.noise)]
-    print(pd.DataFrame(rows + [noise[0].row]).to_markdown(index=False))
+    print(pd.DataFrame([*rows, noise[0].row]).to_markdown(index=False))
     served = np.mean(["policy" in (one.serves_first, one.serves) for one in noise])
     tilted = np.mean([one.policy != one.rule for one in noise])
     print(f"noise: the policy differs from its rule in {tilted:.0%} of {len(noise)} markets and serves in {served:.0%}")

@@ -18,9 +18,12 @@ PAGES = "/regime-assets"  # where `web_server` puts the data folder's pages, on 
 
 
 def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataValue]:
-    """Finite numbers as metadata that the UI plots over partitions; what could not be measured is left out."""
+    """Finite numbers as metadata that the UI plots over partitions; what could not be measured is left out.
+
+    Six significant digits: the UI prints all that it is given, and no figure here is known to more.
+    """
     return {
-        name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+        name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(f"{value:.6g}"))
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
@@ -80,4 +83,9 @@ def _text_schema(names: Sequence[str]) -> dg.TableSchema:
 
 
 def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A cell: numbers to six digits, a day without a time of day, nothing for what is not there."""
+    if value is None or str(value) == "NaT":
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return str(value).removesuffix(" 00:00:00")

@@ -49,7 +49,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.report.figures import equity_and_drawdown
-        from regime_assets.library.report.figures_live import live_bands
+        from regime_assets.library.report.figures_live import FEWEST_DRAWN, live_bands
         from regime_assets.library.steps.live_performance import watch
         from regime_assets.library.steps.morning import publish_morning
 
@@ -68,9 +68,9 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
             for name, why in (("waiting", seen.waiting), ("waiting_for_shadow", seen.waiting_for_shadow)):
                 if why:
                     metadata[name] = dg.MetadataValue.text(why)
-            if len(seen.net) > 1:
+            if len(seen.net) >= FEWEST_DRAWN:
                 metadata["live"] = picture(equity_and_drawdown({"served": seen.net}), "equity and drawdown, live")
-            if seen.bands is not None:
+            if seen.bands is not None and len(seen.bands) >= FEWEST_DRAWN:
                 metadata["bands"] = picture(live_bands(seen.bands), "return, turnover and slippage in their bands")
             for kind in ("drift", "backtest"):
                 report = workspace.home.report(lane.universe.name, lane.horizon, kind, session)

@@ -30,6 +30,7 @@ COLUMNS = column_schema(
     }
 )
 REFITS_BETWEEN_LOGS = 20
+FEWEST_SESSIONS = 21  # a month; the figures of a few sessions are zeros and chance
 
 
 class WalkForwardConfig(dg.Config):
@@ -68,6 +69,12 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
                 context.log.info(f"refit {number} of {total}, as of {session}")
 
         keys = sorted(context.op_execution_context.partition_keys)
+        if len(keys) < FEWEST_SESSIONS:
+            raise dg.Failure(
+                f"{len(keys)} session{'s' if len(keys) > 1 else ''} cannot be scored: a walk-forward needs a range of "
+                f"{FEWEST_SESSIONS} or more. Choose one with Materialize, as one run.",
+                allow_retries=False,
+            )
         first, last = date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
         settings = HistorySettings(
             first,

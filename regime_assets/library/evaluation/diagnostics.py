@@ -101,7 +101,9 @@ def describe_signal(
         f"precision: risk-off before a {fall}": _percent(quality.precision),
         f"base rate of a {fall}": _percent(quality.base_rate),
         f"recall: sessions before a {fall} that were risk-off": _percent(quality.recall),
-        "sessions risk-off": _percent(quality.risk_off_share),
+        f"risk-off, of the {quality.sessions} sessions whose next {settings.horizon} are known": _percent(
+            quality.risk_off_share
+        ),
         f"drawdowns of {settings.drawdown:.0%} met risk-off": f"{quality.warned} of {quality.drawdowns}",
         f"median lead before {settings.drawdown:.0%} was crossed": (
             "none" if quality.lead_sessions is None else f"{quality.lead_sessions:+.0f} sessions"

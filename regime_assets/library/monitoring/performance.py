@@ -45,6 +45,10 @@ PAIRED_NULL_SHARE = 0.85
 """The paired test's: at 1 simulated champions alarm .15 to .19 times a year, and the upper 95 % bounds exceed .2."""
 
 
+FEWEST_SESSIONS_OF_A_RATIO = 21
+"""A month. The annualised ratio of a few days is a large number that says nothing."""
+
+
 class PerformanceError(Exception):
     """Performance cannot be judged on these returns; the message says why."""
 
@@ -90,15 +94,16 @@ class LivePerformance:
         bound: the CUSUM's, in standard deviations.
         first_breach: the first session at or over the bound; None when there was none.
         below_band: whether the last cumulative return is below the band.
-        live_sharpe, record_sharpe: annualised, without a risk-free rate; 0 for returns that never vary.
+        live_sharpe, record_sharpe: annualised, without a risk-free rate; None for returns that never vary, and for
+            fewer than `FEWEST_SESSIONS_OF_A_RATIO`.
     """
 
     path: pd.DataFrame
     bound: float
     first_breach: date | None
     below_band: bool
-    live_sharpe: float
-    record_sharpe: float
+    live_sharpe: float | None
+    record_sharpe: float | None
 
     @property
     def breached(self) -> bool:
@@ -252,6 +257,8 @@ def _first_breach(path: pd.DataFrame, bound: float) -> date | None:
     return pd.Timestamp(breached[0]).date() if len(breached) else None
 
 
-def _sharpe(returns: NDArray[np.float64], settings: PerformanceSettings) -> float:
+def _sharpe(returns: NDArray[np.float64], settings: PerformanceSettings) -> float | None:
     deviation = float(returns.std())
-    return float(returns.mean() / deviation * settings.sessions_per_year**0.5) if deviation > 1e-12 else 0.0
+    if len(returns) < FEWEST_SESSIONS_OF_A_RATIO or deviation <= 1e-12:
+        return None
+    return float(returns.mean() / deviation * settings.sessions_per_year**0.5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -143,6 +143,22 @@ def thinned(series: pd.Series, most: int = MOST_POINTS) -> pd.Series:
         else:
             kept.add(int(stretch[0]))  # a gap stays a gap
     return series.iloc[sorted(kept)]
+
+
+def single(line: pd.Series) -> dict[str, str]:
+    """How to draw a line of one point, of which matplotlib would show nothing: with a marker."""
+    return {"marker": "o"} if int(line.notna().sum()) == 1 else {}
+
+
+def drawn_over(lines: Mapping[str, pd.Series]) -> str:
+    """A sentence that says which lines lie exactly under an earlier one; empty when each can be seen."""
+    hidden: dict[str, list[str]] = {}
+    names = list(lines)
+    for place, name in enumerate(names):
+        first = next((other for other in names[:place] if lines[other].equals(lines[name])), None)
+        if first is not None:
+            hidden.setdefault(first, []).append(name)
+    return "; ".join(f"{' and '.join(under)} under {top}, the same line" for top, under in hidden.items())
 
 
 def rendered(figure: Figure, form: Form) -> bytes:

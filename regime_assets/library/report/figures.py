@@ -21,6 +21,7 @@ from regime_assets.library.report.figure_style import (
     Form,
     dated,
     days,
+    drawn_over,
     heading,
     legend,
     logarithmic,
@@ -91,7 +92,8 @@ def equity_and_drawdown(net: Mapping[str, pd.Series], *, form: Form = "png") -> 
             drawdown.fill_between(days(line.index), line, 0.0, color=colour, alpha=0.12, lw=0)
     logarithmic(growth, *extremes)
     drawdown.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    heading(growth, "growth of 1, net of costs, log scale")
+    under = drawn_over(net)
+    heading(growth, "growth of 1, net of costs, log scale" + (f"\n{under}" if under else ""))
     heading(drawdown, "drawdown")
     dated(drawdown)
     legend(figure, growth)

@@ -15,6 +15,8 @@ from regime_assets.library.report.figure_style import (
     thinned,
 )
 
+FEWEST_DRAWN = 5  # sessions: fewer are no line
+
 HEADINGS = {
     "cumulative": "return since it went live, net of costs, in the band of its own record",
     "turnover": "turnover, multiples of wealth",

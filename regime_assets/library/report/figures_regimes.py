@@ -48,12 +48,12 @@ def latent_map(
         held = states == state
         dots = axes.scatter(plane[held, 0], plane[held, 1], s=9, color=colour, alpha=0.55, lw=0)
         dots.set_rasterized(True)
-        axes.scatter([], [], s=24, color=colour, label=f"{plain(name)} ({held.mean():.0%})")
+        axes.scatter([], [], s=24, color=colour, label=f"{plain(name)} ({held.mean():.0%} of these)")
     axes.scatter(plane[-1, 0], plane[-1, 1], s=70, facecolors="none", edgecolors=INK, lw=1.4, label="newest")
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.margins(0.05)
     axes.set_xlabel(labels[0], fontsize=TEXT_POINTS, color=MUTED)
-    heading(axes, labels[1])
+    heading(axes, f"{labels[1]}; {len(states):,} sessions")
     legend(figure, axes, columns=4)
     return rendered(figure, form)
 

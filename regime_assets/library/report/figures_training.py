@@ -14,6 +14,7 @@ from regime_assets.library.report.figure_style import (
     legend,
     panels,
     rendered,
+    single,
     strategy_colour,
     thinned,
 )
@@ -21,17 +22,13 @@ from regime_assets.library.report.figure_style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LOSSES = {
-    "loss": "loss",
-    "reconstruction": "reconstruction",
-    "validation_reconstruction": "reconstruction, validation",
-}
+ERRORS = {"reconstruction": "reconstruction", "validation_reconstruction": "reconstruction, validation"}
 
 STEPS = ("gradient_step", "environment_step", "step")  # the first that is there is the x axis
 
 
 def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
-    """Loss and reconstruction (training and validation) over the KL divergence and the active units, by epoch.
+    """Loss, reconstruction (training and validation), and the KL divergence with the active units, by epoch.
 
     Args:
         curves: one row an epoch (index or column `epoch`) with the columns loss, reconstruction, kl,
@@ -41,16 +38,20 @@ def loss_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
     from matplotlib.ticker import MaxNLocator
 
     curves = curves.set_index("epoch") if "epoch" in curves else curves
-    figure, (losses, divergence) = panels(3.6, (1.8, 1.0))
-    for position, (column, label) in enumerate(LOSSES.items()):
+    figure, (whole, losses, divergence) = panels(4.6, (1.0, 1.3, 1.0))
+    # The loss and the error that is a part of it differ by orders of magnitude: on one axis both would be flat.
+    if "loss" in curves:
+        whole.plot(curves["loss"], color=strategy_colour(0), lw=1.5, **single(curves["loss"]))
+    for position, (column, label) in enumerate(ERRORS.items(), start=1):
         if column in curves:
-            losses.plot(curves[column], color=strategy_colour(position), lw=1.5, label=label)
+            losses.plot(curves[column], color=strategy_colour(position), lw=1.5, label=label, **single(curves[column]))
     if "validation_reconstruction" in curves and curves["validation_reconstruction"].notna().any():
         best = int(curves.index[int(curves["validation_reconstruction"].argmin())])
         losses.axvline(best, color=MUTED, lw=0.9, ls=(0, (3, 3)), label=f"lowest validation (epoch {best})")
     if "kl" in curves:
-        divergence.plot(curves["kl"], color=strategy_colour(3), lw=1.5)
-    heading(losses, "loss, and mean squared error of scaled features")
+        divergence.plot(curves["kl"], color=strategy_colour(3), lw=1.5, **single(curves["kl"]))
+    heading(whole, "loss")
+    heading(losses, "mean squared error of scaled features")
     heading(divergence, "KL divergence, nats (line) · active units (dotted, right)")
     if "active_units" in curves:
         units = divergence.twinx()
@@ -89,13 +90,15 @@ def reward_curves(curves: pd.DataFrame, *, form: Form = "png") -> bytes:
 def _by_seed(axes: Axes, curves: pd.DataFrame, column: str, colour: str) -> None:
     if "seed" not in curves or curves["seed"].nunique() == 1:
         line = thinned(curves[column].dropna())
-        axes.plot(line.index, line, color=colour, lw=1.7)
+        axes.plot(line.index, line, color=colour, lw=1.7, **single(line))
         return
     for position, (_, run) in enumerate(curves.groupby("seed", sort=True)):
         line = thinned(run[column].dropna())
-        axes.plot(line.index, line, color=colour, lw=0.8, alpha=0.45, label="" if position else "one seed")
+        label = "" if position else "one seed"
+        axes.plot(line.index, line, color=colour, lw=0.8, alpha=0.45, label=label, **single(line))
     median = curves[column].groupby(level=0).median().dropna()
-    axes.plot(median.index, median, color=colour, lw=2.0, label=f"median of {curves['seed'].nunique()} seeds")
+    label = f"median of {curves['seed'].nunique()} seeds"
+    axes.plot(median.index, median, color=colour, lw=2.0, label=label, **single(median))
 
 
 def _counted(axes: Axes, name: str) -> None:

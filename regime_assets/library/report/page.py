@@ -19,6 +19,7 @@ from regime_assets.library.report.content import (
     ReportError,
     StrategyRow,
 )
+from regime_assets.library.report.data_files import data_folder, report_tables, write_data_files
 from regime_assets.library.report.figure_style import strategy_colour
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ def monthly_table(net: pd.Series) -> pd.DataFrame:
     return table.rename_axis(index="year", columns="month")
 
 
-def render_report(content: ReportContent) -> str:
+def render_report(content: ReportContent, data: str = "") -> str:
     """The report as HTML.
+
+    Args:
+        content: what it says.
+        data: the folder of its figures, relative to it, which it then links to.
 
     Raises:
         ReportError: there are no notes, or a part is left out without a reason or given with one.
@@ -70,6 +75,8 @@ def render_report(content: ReportContent) -> str:
     subject = next(iter(content.net), "")
     return template.render(
         content=content,
+        data=data,
+        tables=list(report_tables(content)),
         tone=_verdict_tone(content),
         subject=subject,
         months=list(monthly_table(content.net[subject]).itertuples()) if subject else [],
@@ -80,12 +87,14 @@ def render_report(content: ReportContent) -> str:
 
 
 def write_report(content: ReportContent, path: Path) -> None:
-    """Write the report to `path`, which at any time holds the old file or the whole new one.
+    """Write the report to `path`, which at any time holds the old file or the whole new one, and its figures beside it.
 
     Raises:
         ReportError: as `render_report`.
     """
-    write_file_atomically(path, render_report(content).encode())
+    page = render_report(content, data_folder(path).name).encode()
+    write_data_files(content, path)
+    write_file_atomically(path, page)
 
 
 def _pictures(content: ReportContent) -> Mapping[str, bytes]:

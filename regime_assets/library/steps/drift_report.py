@@ -1,4 +1,4 @@
-"""Drift of one session: measured against the champion's reference, confirmed into episodes, reported by Evidently."""
+"""Drift of one session: measured against the champion's reference, confirmed into episodes, and reported."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from regime_assets.library.monitoring.drift_episodes import DriftState, advance
 from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
+from regime_assets.library.report.drift_page import DriftContent, write_drift_page
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -85,7 +86,8 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift
     retrained = workspace.lineage(horizon).latest_full_retrain("vae", session)
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
     path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
-    figures = write_evidently_report(reference, current, thresholds, path)
+    tables = workspace.home.report(workspace.universe.name, horizon, "drift_tables", session)
+    figures = write_evidently_report(reference, current, thresholds, tables)
     outcome = RuleOutcome(
         "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
         detail=f"{state.status}; largest: {measurement.leading}",
@@ -93,7 +95,46 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift
     workspace.lineage(horizon).record_outcomes("drift_report", session, [outcome])
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
-    return Drift(measurement, state, figures, path)
+    drift = Drift(measurement, state, figures, path)
+    write_drift_page(_content(workspace, horizon, drift, thresholds, settings, tables.name), path)
+    return drift
+
+
+def _content(
+    workspace: Workspace,
+    horizon: Horizon,
+    drift: Drift,
+    thresholds: DriftThresholds,
+    settings: DriftSettings,
+    tables: str,
+) -> DriftContent:
+    """What the report says."""
+    measured, state = drift.measurement, drift.state
+    sql = f"SELECT as_of AS session, largest FROM {TABLE} WHERE universe = ? AND horizon = ? AND as_of <= ? ORDER BY 1"
+    top = measured.scores.iloc[int(measured.scores["ratio"].argmax())]
+    is_open = state.status == "drifting"
+    return DriftContent(
+        universe=workspace.universe.name,
+        horizon=horizon,
+        session=measured.session,
+        status=state.status,
+        largest=measured.largest,
+        leading=str(top["feature"]),
+        leading_window=int(top["window"]),
+        opened=state.opened if is_open else None,
+        sessions_since=state.sessions_since if is_open else None,
+        refitted=state.refitted,
+        cool_down=state.cool_down,
+        confirm=settings.confirm_sessions,
+        scores=measured.scores,
+        history=workspace.database.query(sql, [workspace.universe.name, horizon, measured.session]),
+        reference=(measured.reference_first, measured.reference_last),
+        calibrated=(thresholds.first_session, thresholds.last_session),
+        alarms_per_year=thresholds.alarms_per_year,
+        notice=thresholds.notice,
+        default_share=drift.evidently.default_share,
+        tables=tables,
+    )
 
 
 def _watched(

@@ -164,3 +164,24 @@ def test_a_markdown_picture_holds_the_whole_png_and_no_markup_of_its_caption() -
 def _reddish(colour: tuple[int, int, int]) -> bool:
     red, green, blue = colour
     return red > 150 and red > 1.6 * max(green, blue)
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    one = REWARDS[:1].drop(columns=["seed", "entropy"])
+    marked, unmarked = (
+        figures.reward_curves(one, form="svg"),
+        figures.reward_curves(one.assign(reward=np.nan), form="svg"),
+    )
+    assert marked.count(b"<use") > unmarked.count(b"<use"), "a warm refit of one step has its marker"
+
+
+def test_the_loss_and_the_error_each_have_an_axis_of_their_own() -> None:
+    text = figures.loss_curves(LOSSES, form="svg").decode()
+    for title in (">loss<", "mean squared error of scaled features", "KL divergence"):
+        assert title in text, title
+
+
+def test_a_line_that_lies_under_another_is_named() -> None:
+    same = {"policy": NET["rule"], "rule": NET["rule"], "buy & hold": NET["buy & hold"]}
+    assert b"rule under policy, the same line" in figures.equity_and_drawdown(same, form="svg")
+    assert b"the same line" not in figures.equity_and_drawdown(NET, form="svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -186,7 +187,7 @@ def test_a_report_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path) -> No
     assert path.read_text() == before
     write_report(dataclasses.replace(BARE, title="Another title"), path)
     assert "Another title" in path.read_text()
-    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    assert {file.name for file in path.parent.iterdir()} == {"report.html", "report.data"}
 
 
 def test_the_same_content_gives_the_same_page(page: str) -> None:
@@ -218,3 +219,30 @@ def test_a_browser_shows_it_within_a_phones_width_and_fetches_nothing(page: str,
     assert int(measured[3]) == 10
     assert int(measured[4]) == 0
     assert "CONSOLE" not in done.stderr
+
+
+def test_every_figure_stands_beside_the_report_as_csv_and_json_and_the_report_links_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "2022-05-20-backtest.html"
+    write_report(FULL, path)
+    folder = tmp_path / "2022-05-20-backtest.data"
+    document = json.loads((folder / "figures.json").read_text())
+    assert set(document["tables"]) == {
+        "comparison", "net_returns", "weights", "regimes", "signal", "vae_curves", "policy_curves", "gate"
+    }  # fmt: skip
+    for name, table in document["tables"].items():
+        csv = pd.read_csv(folder / f"{name}.csv")
+        assert list(csv.columns) == list(table), name
+        assert len(csv) == len(next(iter(table.values()))), name
+        assert f'href="{folder.name}/{name}.csv"' in path.read_text()
+    written = pd.read_csv(folder / "net_returns.csv", index_col="session", parse_dates=True)
+    np.testing.assert_allclose(written["buy & hold"], NET["buy & hold"], rtol=1e-9)
+    assert document["tables"]["regimes"]["session"][0] == "2021-03-01"
+    assert document["tables"]["comparison"]["calmar"] == [None, None, None], "what could not be measured is null"
+    assert document["facts"]["Regime today"] == "calm"
+
+
+def test_what_a_report_leaves_out_has_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "2022-05-20-backtest.html"
+    absent = {"policy": "The policy was not trained."}
+    write_report(dataclasses.replace(FULL, policy_curves=None, absent=absent), path)
+    assert not (tmp_path / "2022-05-20-backtest.data" / "policy_curves.csv").exists()

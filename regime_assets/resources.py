@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -57,9 +57,13 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
     import mlflow
     from dagster_mlflow.resources import MlFlow
 
+    from regime_assets.library.production.code_version import code_version
+
     home: Home = context.resources.data.home()
     prepare_mlflow(home)
     tracker = MlFlow(_TrackingContext(context, home.mlflow_uri))
+    if context.run is not None:
+        mlflow.log_params({"sessions": _sessions(context.run), "job": context.run.job_name, "code": code_version()})
     try:
         yield tracker
     finally:
@@ -90,13 +94,34 @@ class _TrackingContext:
 
     def __init__(self, context: dg.InitResourceContext, tracking_uri: str) -> None:
         self.log = context.log
-        self.dagster_run = context.run
+        self.dagster_run = _NamedRun(_run_name(context))
         self.run_id = context.run.run_id if context.run else None
         self.resource_config = {
             "experiment_name": MLFLOW_EXPERIMENT,
             "mlflow_tracking_uri": tracking_uri,
-            "extra_tags": dict(context.run.tags) if context.run else {},
+            "extra_tags": {},
         }
+
+
+class _NamedRun(NamedTuple):
+    """What dagster-mlflow names a run by."""
+
+    job_name: str
+
+
+def _run_name(context: dg.InitResourceContext) -> str:
+    """A run by its universe and session, "us_large_cap 2022-12-28"; a range by both ends."""
+    run = context.run
+    if run is None:
+        return "without a run"
+    keys = sorted(run.asset_selection or ())
+    universe = keys[0].path[0] if keys else run.job_name.removesuffix("_daily").removesuffix("_signal")
+    return f"{universe} {_sessions(run)}".strip()
+
+
+def _sessions(run: dg.DagsterRun) -> str:
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    return run.tags.get("dagster/partition") or (f"{first} to {last}" if first else "")
 
 
 def _has_failed_step(context: dg.InitResourceContext) -> bool:

@@ -155,6 +155,11 @@ class Registry:
         """All promotions and roll-backs, oldest first."""
         return tuple(self._journal.moves(checked_name(model_name, "model name")))
 
+    def describe(self, model_name: str, version: int, text: str) -> None:
+        """Show a text, in Markdown, on the version's page. Nothing rests on it."""
+        with self._writing(model_name):
+            self._store.set_description(model_name, version, text)
+
     def set_challenger(self, model_name: str, version: int) -> None:
         """Let the challenger alias name `version`."""
         with self._writing(model_name):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regime_assets.library.file_lock import LockTimeoutError, file_lock
-from regime_assets.library.production.mlflow_client import RegistryError, open_client, registry_errors
+from regime_assets.library.production.mlflow_client import ARTIFACTS, RegistryError, open_client, registry_errors
 from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.promotion_journal import JournalledVersion
 
@@ -71,7 +71,7 @@ class RegistryStore:
     def create_version(self, model_name: str, sha256: str, run_id: str | None, tags: Mapping[str, str]) -> int:
         """Add a version, and the registered model itself when it is new; return its number."""
         # Not a file URI: a tracking server refuses local paths, and the data folder may move.
-        source = f"bundle:///{model_name}/{sha256}"
+        source = f"{ARTIFACTS}{model_name}/{sha256}"
         with self._speaking(model_name) as client:
             if not client.search_registered_models(f"name = '{model_name}'"):
                 client.create_registered_model(model_name)
@@ -120,6 +120,11 @@ class RegistryStore:
                 client.delete_registered_model_alias(model_name, alias)
             else:
                 client.set_registered_model_alias(model_name, alias, str(version))
+
+    def set_description(self, model_name: str, version: int, text: str) -> None:
+        """Set what MLflow shows above a version's tags."""
+        with self._speaking(f"{model_name} {version}") as client:
+            client.update_model_version(model_name, str(version), text)
 
     def set_tag(self, model_name: str, version: int, tag: str, value: str | None) -> None:
         """Set a tag of a version; None removes it."""

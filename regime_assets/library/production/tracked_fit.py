@@ -36,11 +36,13 @@ def track_fit(
     tags = {
         "session": record.session.isoformat(),
         "kind": record.kind,
-        "sha256": record.sha256,
-        "data_hash": record.data_hash,
-        "parent": record.parent or "",
-        "seed": str(record.seed),
         "accepted": str(record.accepted),
+    }
+    parameters = {
+        "seed": record.seed,
+        "start": f"warm, from {record.parent}" if record.parent else "from scratch",
+        "window": record.data_hash,
+        "model": record.sha256,
     }
     now = int(clock.system_now().timestamp() * 1000)
     metrics = [Metric(key, float(value), now, 0) for key, value in figures.items() if math.isfinite(value)]
@@ -49,6 +51,7 @@ def track_fit(
     place = mlflow.active_run().info.experiment_id  # MLflow would start it in its default experiment
     with mlflow.start_run(experiment_id=place, run_name=f"{name} {record.session}", nested=True, tags=tags) as run:
         client = mlflow.MlflowClient()
+        mlflow.log_params(parameters)
         for first in range(0, len(metrics), LARGEST_BATCH):
             client.log_batch(run.info.run_id, metrics[first : first + LARGEST_BATCH])
         if curves is not None:

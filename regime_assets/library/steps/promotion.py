@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +15,7 @@ from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_rules import NO_CHAMPION, PromotionRefusedError
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, read_judgement
 from regime_assets.library.steps.lineage_models import LineageModels
+from regime_assets.library.steps.model_card import publish_card
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -59,6 +59,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
     sha256 = save_bundle(bundle, folder)
     name = model_name(workspace.universe.name, horizon)
     version = workspace.registry.register(folder, name, sha256, version_tags(bundle.manifest, judgement), run_id)
+    publish_card(workspace, bundle.manifest, judgement, version)
     promoted, reason = False, judgement.reason
     if judgement.promote:
         try:
@@ -79,18 +80,13 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
 
 
 def version_tags(manifest: Manifest, judgement: Judgement) -> dict[str, str]:
-    """What the registry shows of a version: verdict and origin, as the manifest has them."""
+    """What the registry shows of a version at a glance: verdict and design. The model card and the manifest say all."""
     return {
         "verdict": judgement.outcome,
         "reason": judgement.reason,
         "lane": judgement.lane,
         "serves": judgement.serves,
-        "data_hash": manifest.data_hash,
         "settings_hash": manifest.settings_hash,
-        "code_version": manifest.code_version,
-        "environment": manifest.environment["lock"],
-        "seeds": json.dumps(dict(manifest.seeds), sort_keys=True),
-        "parents": json.dumps(dict(manifest.parents), sort_keys=True),
     }
 
 

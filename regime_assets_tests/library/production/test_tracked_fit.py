@@ -35,7 +35,8 @@ def test_a_fit_is_a_nested_run_with_its_origin_its_figures_and_a_curve_a_member(
     assert run.info.status == "FINISHED"
     assert run.info.experiment_id == experiment
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert (run.data.tags["seed"], run.data.tags["data_hash"]) == ("7", "d" * 64)
+    assert (run.data.params["seed"], run.data.params["window"]) == ("7", "d" * 64)
+    assert run.data.params["start"] == "from scratch"
     assert loss == [[(20, 3.0), (40, 2.0)], [(20, 5.0)]]
     assert run.data.metrics["tilt"] == 0.5
     assert "unmeasured" not in run.data.metrics

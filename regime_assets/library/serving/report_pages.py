@@ -18,7 +18,13 @@ from starlette.routing import Route
 
 REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)\.html")
 KINDS = {"backtest": "backtest", "drift": "drift", "drift_tables": "drift, Evidently's tables"}
-FILES = {".html": "text/html", ".csv": "text/csv", ".json": "application/json", ".js": "text/javascript", ".css": "text/css"}
+FILES = {
+    ".html": "text/html",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".js": "text/javascript",
+    ".css": "text/css",
+}
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 

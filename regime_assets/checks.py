@@ -6,7 +6,7 @@ acceptance is data: a refused model stays refused for later sessions too, not on
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import dagster as dg
 
@@ -15,6 +15,9 @@ from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.workspace import Workspace
 from regime_assets.metadata import figures, table
 from regime_assets.resources import DataHome
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Evaluate = Callable[[Workspace, Lane, date], Sequence[RuleOutcome]]
 Tables = Callable[[Workspace, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
@@ -181,6 +184,35 @@ def _result(
         metadata=metadata,
         description=None if found else "not measured for this session",
     )
+
+
+def report_refusal(instance: dg.DagsterInstance, lane: Lane, session: date, findings: "DataFrame") -> None:
+    """Let the checks of `raw_prices` say what they found in an answer that was refused.
+
+    The run fails before its checks, and Dagster would show each of them as failed. Every rule looked at the answer, so
+    each says its own: those that it broke with their findings, the others that they found nothing.
+    """
+    key = lane.key("raw_prices")
+    for name, rule in BAR_RULES.items():
+        broken = findings[findings["rule"] == name]
+        is_error = bool((broken["severity"] == "error").any())
+        metadata = {"findings": table(broken)} if len(broken) else {}
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=name,
+                passed=broken.empty,
+                metadata={**metadata, **figures({"value": len(broken)})},
+                severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+                description=(
+                    "; ".join(broken["message"].head(5))
+                    if len(broken)
+                    else "nothing found in an answer that was refused"
+                ),
+                blocking=rule.effect == "block",
+                partition=session.isoformat(),
+            )
+        )
 
 
 def _judge_bars(workspace: Workspace, _lane: Lane, session: date) -> Sequence[RuleOutcome]:

@@ -9,6 +9,7 @@ and names it, and what is stored stays as it was.
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.checks import report_refusal
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
@@ -47,6 +48,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
         try:
             ingested = ingest(workspace, sessions, log=context.log.info)
         except RejectedDataError as rejected:
+            report_refusal(context.instance, lane, max(sessions), rejected.findings)
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
         except PriceBasisError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

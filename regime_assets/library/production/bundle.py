@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from regime_assets.library.artifact import (
 from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
 from regime_assets.library.components import Slot, is_built_in, load_component
+from regime_assets.library.production import bundle_format_1
 from regime_assets.library.production.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 MANIFEST_FILE = "manifest.json"
 COMPONENTS = ("vae", "alignment", "regimes", "policy")
-BUNDLE_FILES = (MANIFEST_FILE, *(f"{name}/{file}" for name in COMPONENTS for file in (ARRAYS_FILE, DOCUMENT_FILE)))
 _FORMAT = 2
+_COMPONENTS_BY_FORMAT = {1: bundle_format_1.COMPONENTS, 2: COMPONENTS}
 
 
 class BundleError(ArtifactError):
@@ -52,12 +53,14 @@ class Bundle:
         features: the components that compute what it reads, each by class, version and settings.
         regimes: encoder with its scaler, alignment, and regimes.
         policy: what sets the weights from regimes; the rule stays available beside it (`manifest.serves`).
+        stored_sha256: the hash of the files it was read from, which an older format may have; empty when it was not.
     """
 
     manifest: Manifest
     features: tuple[Mapping[str, Any], ...]
     regimes: RegimeModel
     policy: Policy
+    stored_sha256: str = field(default="", compare=False)
 
     def parts(self) -> dict[str, Parts]:
         """The fitted components taken apart, by name."""
@@ -70,6 +73,8 @@ class Bundle:
 
     def sha256(self) -> str:
         """The hash that identifies the bundle wherever it is stored."""
+        if self.stored_sha256:
+            return self.stored_sha256
         return _content_hash(_content(self, {name: parts_hash(parts) for name, parts in self.parts().items()}))
 
 
@@ -130,6 +135,7 @@ def load_bundle(folder: Path, expected_sha256: str, allowed: Collection[str] = (
                 ),
             ),
             policy=Policy.from_parts(parts["policy"]),
+            stored_sha256=expected_sha256,
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BundleError(f"{folder}: of a format that this version does not read ({error!r})") from error
@@ -160,7 +166,7 @@ def copy_bundle(folder: Path, target: Path, expected_sha256: str) -> None:
     except BundleError:
         verify_bundle(folder, expected_sha256)
     with staging_folder(target) as staging:
-        for name in BUNDLE_FILES:
+        for name in _files(folder):
             write_file_atomically(staging / name, (folder / name).read_bytes())
         if target.exists():  # a damaged copy: a folder cannot be renamed over
             shutil.rmtree(target)
@@ -172,18 +178,29 @@ def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], 
     try:
         envelope = json.loads(path.read_bytes())
         written_format, recorded, content = envelope["format"], envelope["sha256"], envelope["content"]
-        hashes = {name: content["components"][name] for name in COMPONENTS}
+        names = _COMPONENTS_BY_FORMAT.get(written_format, ())
+        hashes = {name: content["components"][name] for name in names}
         actual = _content_hash(content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not a bundle's manifest ({error!r})") from error
-    if written_format != _FORMAT:
-        raise BundleError(f"{path}: format {written_format!r}, this version reads {_FORMAT}")
+    if written_format not in _COMPONENTS_BY_FORMAT:
+        raise BundleError(f"{path}: format {written_format!r}, this version reads 1 to {_FORMAT}")
     if actual != recorded or actual != expected_sha256:
         raise BundleError(f"{path}: content has hash {actual[:12]}…, expected {expected_sha256[:12]}…")
     try:
-        return content, {name: read_artifact(folder / name, expected) for name, expected in hashes.items()}
+        parts = {name: read_artifact(folder / name, expected) for name, expected in hashes.items()}
     except ArtifactError as error:
         raise BundleError(f"bundle {expected_sha256[:12]}…: {error}") from error
+    if written_format == 1:
+        features = bundle_format_1.features_today(content["features"])
+        return content | {"features": features}, bundle_format_1.parts_today(parts)
+    return content, parts
+
+
+def _files(folder: Path) -> list[str]:
+    """The files of a verified bundle."""
+    names = json.loads((folder / MANIFEST_FILE).read_bytes())["content"]["components"]
+    return [MANIFEST_FILE, *(f"{name}/{file}" for name in sorted(names) for file in (ARRAYS_FILE, DOCUMENT_FILE))]
 
 
 def _content(bundle: Bundle, component_hashes: Mapping[str, str]) -> dict[str, Any]:

@@ -29,10 +29,12 @@ LOCK_FILE = Path(__file__).parents[3] / "requirements.lock"
 
 
 def environment_versions() -> dict[str, str]:
-    """Python's version, the machine's architecture, the version of each package of `PACKAGES`, and `lock_hash`."""
+    """What the bits rest on: Python, machine, processor and its BLAS kernel, each of `PACKAGES`, and `lock_hash`."""
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "blas": _blas(),
         **{package: _installed(package) for package in PACKAGES},
         "lock": lock_hash(LOCK_FILE),
     }
@@ -50,6 +52,26 @@ def lock_hash(lock_file: Path) -> str:
         installed = sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
         return f"installed versions {hashlib.sha256(chr(10).join(installed).encode()).hexdigest()}"
     return f"{lock_file.name} {hashlib.sha256(content).hexdigest()}"
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+@cache
+def _blas() -> str:
+    """NumPy's BLAS and the kernel that it chose for this processor: another kernel sums in another order."""
+    import numpy
+    from threadpoolctl import threadpool_info
+
+    folder = str(Path(numpy.__file__).parent)
+    own = [found for found in threadpool_info() if found["user_api"] == "blas" and found["filepath"].startswith(folder)]
+    return " ".join(str(own[0].get(key)) for key in ("internal_api", "version", "architecture")) if own else "unknown"
 
 
 def _installed(package: str) -> str:

@@ -8,7 +8,10 @@ from datetime import date
 import pandas as pd
 
 from regime_assets.library.production.bundle import Bundle, load_bundle
+from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
+from regime_assets.library.production.environment import environment_versions
+from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.signal import score
 from regime_assets.library.universe import HORIZONS, Horizon
@@ -26,10 +29,12 @@ class Replay:
     Attributes:
         deployment: what was recorded.
         differences: what is not as recorded, one line each; none when the answer is the same to the bit.
+        causes: which of data, code and machine are not those of the fit, one line each.
     """
 
     deployment: Deployment
     differences: tuple[str, ...]
+    causes: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -53,7 +58,10 @@ def replay(workspace: Workspace, horizon: Horizon, session: date) -> Replay:
     if not folder.exists():
         raise ReplayError(f"{name}: the bundle of version {deployment.model_version} was deleted, {folder} is missing")
     bundle = load_bundle(folder, deployment.bundle_sha256, workspace.universe.own_components)
-    return Replay(deployment, compare(deployment, bundle, workspace.training_set(horizon, session).features))
+    features = workspace.training_set(horizon, session).features
+    differences = compare(deployment, bundle, features)
+    causes = differing_causes(deployment, bundle.manifest, features) if differences else ()
+    return Replay(deployment, differences, causes)
 
 
 def compare(deployment: Deployment, bundle: Bundle, features: pd.DataFrame) -> tuple[str, ...]:
@@ -75,6 +83,20 @@ def compare(deployment: Deployment, bundle: Bundle, features: pd.DataFrame) -> t
     lines += _changes("newest input ", deployment.features, newest)
     was, now = deployment.signal.to_document(), score(bundle, features).to_document()
     return (*lines, *_changes("answer ", was, now))
+
+
+def differing_causes(deployment: Deployment, manifest: Manifest, features: pd.DataFrame) -> tuple[str, ...]:
+    """Which of data, code and machine are not those that the answer came from."""
+    lines: list[str] = []
+    if inputs_hash(features) != deployment.inputs_hash:
+        lines.append("data: the stored inputs are not those that were answered")
+    if manifest.code_version != code_version():
+        lines.append(f"code: fitted by {manifest.code_version}, read by {code_version()}")
+    for name, now in environment_versions().items():
+        was = manifest.environment.get(name)
+        if was is not None and was != now:
+            lines.append(f"machine: {name} was {was}, is {now}")
+    return tuple(lines)
 
 
 def served(workspace: Workspace, session: date) -> dict[Horizon, tuple[Deployment, ...]]:

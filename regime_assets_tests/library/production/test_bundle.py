@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regime_assets.library.artifact import ArtifactError, parts_hash
+from regime_assets.library.artifact import ARRAYS_FILE, DOCUMENT_FILE, ArtifactError, parts_hash
 from regime_assets.library.production.bundle import (
-    BUNDLE_FILES,
+    COMPONENTS,
     MANIFEST_FILE,
     Bundle,
     BundleError,
@@ -125,7 +125,9 @@ def replace_by_objects(path: Path, marker: Path) -> None:
         np.savez(file, value=np.array([Exploit(marker)], dtype=object))
 
 
-@pytest.mark.parametrize("name", BUNDLE_FILES)
+@pytest.mark.parametrize(
+    "name", [MANIFEST_FILE, *(f"{name}/{file}" for name in COMPONENTS for file in (ARRAYS_FILE, DOCUMENT_FILE))]
+)
 @pytest.mark.parametrize("damage", [truncate, empty, flip, remove, replace_by_pickle, replace_by_objects])
 def test_a_damaged_file_is_refused_by_name_and_never_run(
     stored: tuple[Path, str], tmp_path: Path, name: str, damage: Callable[[Path, Path], None]

@@ -83,6 +83,9 @@ def _replay(options: argparse.Namespace) -> int:
         say("equal: the bundle gives the same answer to the stored inputs, to the bit")
         return 0
     say("\n  ".join(["different:", *done.differences]))
+    say(
+        "\n  ".join(["not as it was:", *(done.causes or ["neither data nor code nor machine: it was not recorded so"])])
+    )
     return 1
 
 

@@ -160,7 +160,7 @@ def test_a_component_of_another_bundle_is_refused(stored: tuple[Path, str], tmp_
 def test_a_newer_format_is_refused_by_number(stored: tuple[Path, str]) -> None:
     path = stored[0] / MANIFEST_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
-    with pytest.raises(BundleError, match="format 3, this version reads 2"):
+    with pytest.raises(BundleError, match="format 3, this version reads 1 to 2"):
         load_bundle(*stored)
 
 

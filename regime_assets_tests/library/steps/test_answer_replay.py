@@ -13,9 +13,11 @@ import pytest
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.production.bundle import Bundle, BundleError, save_bundle
+from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
+from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.signal import score
-from regime_assets.library.steps.answer_replay import ReplayError, compare, replay, served
+from regime_assets.library.steps.answer_replay import ReplayError, compare, differing_causes, replay, served
 from regime_assets_tests.library.production.bundles import SESSION, random_bundle, random_features
 
 MODEL = "us.short"
@@ -55,7 +57,7 @@ def workspace(tmp_path: Path, features: pd.DataFrame) -> Any:
         return SimpleNamespace(features=features)
 
     home = Home(tmp_path)
-    universe = SimpleNamespace(name="us")
+    universe = SimpleNamespace(name="us", own_components=())
     return SimpleNamespace(
         universe=universe, home=home, database=Database(home.database(universe.name)), training_set=training_set
     )
@@ -106,3 +108,14 @@ def test_each_broken_link_is_a_line(line: str, deployment: Deployment, bundle: B
     assert any(found.startswith(line) for found in lines), lines
     if "was 0.123" in line:
         assert lines[0].endswith(f"by {deployment.signal.exposure - 0.123:+.3g}")
+
+
+def test_the_cause_of_a_difference_is_named(deployment: Deployment, bundle: Bundle, features: pd.DataFrame) -> None:
+    environment = environment_versions()
+    manifest = replace(bundle.manifest, code_version=code_version(), environment=environment)
+    assert differing_causes(deployment, manifest, features) == ()
+    assert {"processor", "blas"} < set(environment)
+    elsewhere = replace(manifest, code_version="abc", environment=environment | {"blas": "openblas Haswell"})
+    causes = differing_causes(deployment, elsewhere, features * 1.1)
+    assert [line.partition(":")[0] for line in causes] == ["data", "code", "machine"]
+    assert "blas was openblas Haswell, is " in causes[2]

@@ -36,7 +36,7 @@ def at_least_one(text: str) -> int:
 def stated_reason(reason: str) -> str:
     """A reason that is not blank."""
     if not reason.strip():
-        raise argparse.ArgumentTypeError("say why: it is kept in the promotion journal")
+        raise argparse.ArgumentTypeError("say it in words: it is kept and shown with what was done")
     return reason.strip()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from regime_assets.cli.arguments import add_json, session
+from regime_assets.cli.arguments import add_json, session, stated_reason
 from regime_assets.cli.printing import say, say_json, say_table
 from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.clock import clock
@@ -13,10 +13,23 @@ from regime_assets.library.clock import clock
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """quarantine, reload."""
-    held = commands.add_parser("quarantine", help="print every refusal of data: what was held back, why, until when")
+    held = commands.add_parser(
+        "quarantine", help="print every refusal of data: what was held back, why, until when; or decide about one bar"
+    )
+    held.add_argument(
+        "decision",
+        nargs="?",
+        choices=("accept", "correct", "retract"),
+        help="accept a finding, correct a bar, or take a stored one back; prints the refusals when left out",
+    )
     held.add_argument("universe")
     held.add_argument("--symbol", help="one instrument; all of them when left out")
     held.add_argument("--session", type=session, help="one session; all of them when left out")
+    held.add_argument("--rule", help="accept: the rule that the bar breaks and that is right after all")
+    for name in ("open", "high", "low", "close", "volume"):
+        held.add_argument(f"--{name}", type=float, help=f"correct: the right {name}, as traded")
+    held.add_argument("--reason", type=stated_reason, help="why; kept with the decision and shown with it")
+    held.add_argument("--by", type=stated_reason, help="who decides")
     add_json(held)
     held.set_defaults(command=_quarantine)
     again = commands.add_parser(
@@ -30,6 +43,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _quarantine(options: argparse.Namespace) -> int:
     from regime_assets.library.market.quarantine import as_text
 
+    if options.decision is not None:
+        return _decide(options)
     sessions = None if options.session is None else [options.session]
     rows = as_text(open_workspace(options.universe).quarantine.history(options.symbol, sessions))
     if options.json:
@@ -38,6 +53,25 @@ def _quarantine(options: argparse.Namespace) -> int:
         say_table(rows, f"{options.universe}: 0 rows held back")
     else:
         say_table(rows, f"{options.universe}: {len(rows)} rows held back, times in UTC")
+    return 0
+
+
+def _decide(options: argparse.Namespace) -> int:
+    from regime_assets.library.steps import bar_decisions
+
+    needed = ["symbol", "session", "reason", "by", *(["rule"] if options.decision == "accept" else [])]
+    lacking = [f"--{name}" for name in needed if getattr(options, name) is None]
+    if lacking:
+        raise bar_decisions.DecisionError(f"quarantine {options.decision} needs {', '.join(lacking)}")
+    workspace, symbol, day = open_workspace(options.universe), options.symbol, options.session
+    if options.decision == "accept":
+        say(bar_decisions.accept(workspace, symbol, day, options.rule, options.reason, options.by))
+    elif options.decision == "correct":
+        stated = {name: getattr(options, name) for name in ("open", "high", "low", "close", "volume")}
+        bar = {name: value for name, value in stated.items() if value is not None}
+        say(bar_decisions.correct(workspace, symbol, day, bar, options.reason, options.by))
+    else:
+        say(bar_decisions.retract(workspace, symbol, day, options.reason, options.by))
     return 0
 
 

@@ -76,14 +76,18 @@ class DecisionStore:
     def standing(self) -> tuple[Decision, ...]:
         """The decisions that hold now: those after the last one that took a bar back."""
         with self._database.connect() as connection:
-            _create_table(connection)
-            rows = connection.execute(
-                "SELECT * EXCLUDE (universe, decided_at) FROM decisions d WHERE universe = ? AND kind <> 'retract' "
-                "AND decided_at > (SELECT coalesce(max(decided_at), TIMESTAMP '1900-01-01') FROM decisions r "
-                "WHERE r.kind = 'retract' AND r.universe = d.universe AND r.symbol = d.symbol "
-                "AND r.session = d.session) ORDER BY decided_at",
-                [self.universe],
-            ).fetchall()
+            return self.standing_in(connection)
+
+    def standing_in(self, connection: duckdb.DuckDBPyConnection) -> tuple[Decision, ...]:
+        """`standing` on a connection of the caller."""
+        _create_table(connection)
+        rows = connection.execute(
+            "SELECT * EXCLUDE (universe, decided_at) FROM decisions d WHERE universe = ? AND kind <> 'retract' "
+            "AND decided_at > (SELECT coalesce(max(decided_at), TIMESTAMP '1900-01-01') FROM decisions r "
+            "WHERE r.kind = 'retract' AND r.universe = d.universe AND r.symbol = d.symbol "
+            "AND r.session = d.session) ORDER BY decided_at",
+            [self.universe],
+        ).fetchall()
         newest = {(row[1], row[2], row[0], row[3]): _decision(row) for row in rows}
         return tuple(newest.values())
 

@@ -56,11 +56,14 @@ class HeldBackStore:
 
         Like a bar of history, a stretch of history counts as known since its first session's decision.
         """
-        _create_table(connection)
         for one in held:
-            known_at = min(fetched_at, calendar.decision_time(one.first)).astimezone(UTC).replace(tzinfo=None)
-            values = [self.universe, *one, known_at]
-            connection.execute("INSERT INTO held_back SELECT ?, ?, ?, ?, ?, ?, CAST(? AS TIMESTAMP)", values)
+            self.record_now(connection, one, min(fetched_at, calendar.decision_time(one.first)))
+
+    def record_now(self, connection: duckdb.DuckDBPyConnection, held: HeldBack, at: datetime) -> None:
+        """Append one stretch that is known from `at` on, such as a bar that was taken back."""
+        _create_table(connection)
+        values = [self.universe, *held, at.astimezone(UTC).replace(tzinfo=None)]
+        connection.execute("INSERT INTO held_back SELECT ?, ?, ?, ?, ?, ?, CAST(? AS TIMESTAMP)", values)
 
     def all(self, as_of: date | None = None, calendar: TradingCalendar | None = None) -> list[HeldBack]:
         """Everything that was ever held back, or what was known of it as of a session; oldest first."""

@@ -6,7 +6,7 @@ on different days must never meet in one series: adjustment happens at reading, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -129,6 +129,22 @@ class MarketStore:
     def retract_action(self, symbol: str, ex_session: date, kind: str, at: datetime, reason: str) -> None:
         """Declare a corporate action wrong from `at` on, as `retract` does for a bar."""
         self._retract(ACTIONS, (symbol, ex_session, kind), at, reason)
+
+    def keep_refused(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        symbol: str,
+        session: date,
+        refused: Mapping[str, float],
+        source: str,
+        reason: str,
+    ) -> None:
+        """Keep the vendor's values of a corrected bar as a version before its first one, which nothing reads."""
+        if refused:
+            create_tables(connection)
+            values = [refused.get(name) for name in BARS.values]
+            key = [self.universe, symbol, session]
+            connection.execute(_KEEP_REFUSED_SQL, [*values, source, reason, *key])
 
     def bars(
         self,
@@ -304,6 +320,15 @@ class MarketStore:
         with self._database.connect() as connection:
             create_tables(connection)
             yield connection
+
+
+_KEEP_REFUSED_SQL = (
+    "INSERT INTO bars BY NAME SELECT universe, symbol, session, "
+    + ", ".join(f"CAST(? AS DOUBLE) AS {name}" for name in BARS.values)
+    + ", min(known_at) - INTERVAL 1 MICROSECOND AS known_at, any_value(known_basis) AS known_basis, "
+    "CAST(? AS VARCHAR) AS source, true AS retracted, CAST(? AS VARCHAR) AS reason FROM bars "
+    "WHERE universe = ? AND symbol = ? AND session = ? GROUP BY ALL HAVING count(*) = 1 AND NOT bool_or(retracted)"
+)
 
 
 def _as_utc(moment: datetime) -> datetime:

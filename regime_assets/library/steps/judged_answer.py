@@ -28,6 +28,9 @@ FROM_HERE_ON = ("unit_jump", "largest_move", "unapplied_split", "unpaid_dividend
 WHOLE_ANSWER = ("rescaled", "currency")
 """Rules that doubt all bars of a symbol."""
 
+UNKNOWN = "known_symbol"
+"""A symbol that never had a bar is a mistake in the file, and nothing that a session could wait for."""
+
 LONGEST_DOUBT_SESSIONS = 20
 """A doubt about more sessions than these is one of history, and is settled before the symbol is used."""
 
@@ -78,7 +81,8 @@ def judge(workspace: Workspace, fetched: Fetched, request: Request, findings: Se
     off = [finding for finding in errors if finding.rule == "complete" and finding.session not in set(sessions)]
     warnings += [replace(finding, severity="warn") for finding in off]
     errors = [finding for finding in errors if finding not in off]
-    watched = [f for f in errors if f.symbol in universe.symbols and f.symbol not in universe.held]
+    can_wait = [f for f in errors if f.symbol in universe.symbols and f.rule != UNKNOWN]
+    watched = [f for f in can_wait if f.symbol not in universe.held]
     held = [one for symbol in sorted({f.symbol for f in watched}) for one in _held(symbol, watched, request, sessions)]
     refused = [f for f in watched if any(one.symbol == f.symbol for one in held)]
     asked = _asked_about(held, fetched, sessions)

@@ -208,6 +208,9 @@ def store_accepted(
     answered = workspace.held_back.all()
     with workspace.database.transaction() as connection:
         report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar, answered)
+        for one in workspace.decisions.standing_in(connection):
+            if one.kind == "correct":
+                workspace.market.keep_refused(connection, one.symbol, one.session, one.refused, source, one.told)
         workspace.quarantine.accept(connection, fetched.bars, source, fetched_at)
         workspace.held_back.record(connection, held, fetched_at, workspace.calendar)
         if asked is not None and asked != workspace.price_basis.newest_in(connection):

@@ -31,6 +31,20 @@ class PromoteConfig(dg.Config):
     reason: str = Field(min_length=1, description="kept in the promotion journal")
 
 
+class BarDecisionConfig(dg.Config):
+    """What to decide about one bar in quarantine, or about a stored one."""
+
+    decision: Literal["accept", "correct", "retract"] = Field(
+        description="accept a finding, correct the bar, or take a stored one back"
+    )
+    symbol: str = Field(min_length=1, description="whose bar")
+    session: str = Field(description="of which session, as in 2024-06-28")
+    reason: str = Field(min_length=1, description="why; kept with the decision and shown with it")
+    by: str = Field(min_length=1, description="who decides")
+    rule: str = Field("", description="accept: the rule that the bar breaks and that is right after all")
+    bar: dict[str, float] = Field({}, description="correct: the right values as traded, close at least")
+
+
 class RetentionConfig(dg.Config):
     """What to keep besides what serves and the first of each month."""
 
@@ -96,6 +110,22 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
 
         context.log.info(promote_by_hand(data.workspace(universe), config.horizon, config.version, config.reason))
 
+    @dg.op(name=f"{universe.name}_decide_about_bar")
+    def decide_about_bar(context: dg.OpExecutionContext, config: BarDecisionConfig, data: DataHome) -> None:
+        from datetime import date
+
+        from regime_assets.library.steps import bar_decisions
+
+        workspace, session = data.workspace(universe), date.fromisoformat(config.session)
+        said = (config.reason, config.by)
+        if config.decision == "accept":
+            told = bar_decisions.accept(workspace, config.symbol, session, config.rule, *said)
+        elif config.decision == "correct":
+            told = bar_decisions.correct(workspace, config.symbol, session, config.bar, *said)
+        else:
+            told = bar_decisions.retract(workspace, config.symbol, session, *said)
+        context.log.info(told)
+
     @dg.op(name=f"{universe.name}_delete_old_versions")
     def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
         from regime_assets.library.upkeep.retention import Keep, retain
@@ -116,6 +146,13 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
         promote_version()
 
     @dg.job(
+        name=f"{universe.name}_quarantine",
+        description="Accepts a finding about one bar, corrects the bar, or takes a stored one back.",
+    )
+    def quarantine_job() -> None:
+        decide_about_bar()
+
+    @dg.job(
         name=f"{universe.name}_retention",
         description="Deletes old versions, walk-forwards, reports, models, windows and runs, but what serves and the "
         "first of each month.",
@@ -123,4 +160,4 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     def retention_job() -> None:
         delete_old_versions()
 
-    return [roll_back_job, promote_job, retention_job]
+    return [roll_back_job, promote_job, quarantine_job, retention_job]

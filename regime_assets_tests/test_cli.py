@@ -53,11 +53,16 @@ def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
+BAR = ["--session", "2022-12-28"]
+ORDERED = ["--by", "ann", "--rule", "ordered"]
 REFUSED = {
     "there is no universe nowhere; there are us_large_cap": ["roll-back", "nowhere", "short", *REASON],
     "there is no universe nobody": ["status", "--universe", "nobody"],
     "us_large_cap.short 99: there is no such version": ["promote", UNIVERSE, "short", "99", *REASON],
     "no previous champion to roll back to": ["roll-back", UNIVERSE, "long", *REASON],
+    "quarantine accept needs --by, --rule": ["quarantine", "accept", UNIVERSE, *"--symbol KO".split(), *BAR, *REASON],
+    "holds no ordered of KO": ["quarantine", "accept", UNIVERSE, "--symbol", "KO", *BAR, *REASON, *ORDERED],
+    "state the close": ["quarantine", "correct", UNIVERSE, "--symbol", "KO", *BAR, *REASON, "--by", "ann"],
     "served 2021-03-01": ["served", UNIVERSE, "2021-03-01"],
     "short served 2021-03-01": ["replay", UNIVERSE, "short", "2021-03-01"],
 }

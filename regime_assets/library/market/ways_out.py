@@ -53,7 +53,10 @@ def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterab
     if finding.rule in ACCEPTABLE:
         line = f"- {{symbol: {symbol}, session: {session}, rule: {finding.rule}, {SIGNED}}}"
         accept = f"{command.format('accept')} --rule {finding.rule} --reason ... --by ..."
-        yield f"if it is right, add to the universe's file under accept: `{line}`, or `{accept}`"
+        yield (
+            f"if it is right, add to the universe's file under accept: `{line}`, or `{accept}`, or start the job "
+            f"{name}_quarantine in the UI"
+        )
     if finding.rule == "complete" and symbol not in universe.held:
         yield (
             f"if it has ended, write `{{symbol: {symbol}, to: <its last session>}}`; if it begins later, `from:`; if "
@@ -70,7 +73,7 @@ def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterab
 
 
 def with_ways_out(findings: Iterable[Finding], universe: Universe) -> str:
-    """The findings' messages with what to do about each."""
+    """The findings' messages with what to do about each. The UI's job takes the same decisions as the command."""
     return "\n".join(f"{finding.message}. Way out: {way_out(finding, universe)}." for finding in findings)
 
 

@@ -60,7 +60,7 @@ REFUSED = {
     "there is no universe nobody": ["status", "--universe", "nobody"],
     "us_large_cap.short 99: there is no such version": ["promote", UNIVERSE, "short", "99", *REASON],
     "no previous champion to roll back to": ["roll-back", UNIVERSE, "long", *REASON],
-    "quarantine accept needs --by, --rule": ["quarantine", "accept", UNIVERSE, *"--symbol KO".split(), *BAR, *REASON],
+    "quarantine accept needs --by, --rule": ["quarantine", "accept", UNIVERSE, "--symbol", "KO", *BAR, *REASON],
     "holds no ordered of KO": ["quarantine", "accept", UNIVERSE, "--symbol", "KO", *BAR, *REASON, *ORDERED],
     "state the close": ["quarantine", "correct", UNIVERSE, "--symbol", "KO", *BAR, *REASON, "--by", "ann"],
     "served 2021-03-01": ["served", UNIVERSE, "2021-03-01"],

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 
 from regime_assets.definitions import build_definitions
+from regime_assets.library import tables
+from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.production.names import model_name
@@ -110,6 +112,14 @@ def fingerprint(workspace: Workspace) -> dict[str, object]:
         rows = workspace.database.query(f"SELECT * FROM {table} ORDER BY ALL")
         found[table] = rows.to_json(double_precision=15)
     return found
+
+
+def test_every_stored_table_and_column_is_described(folders: tuple[Folder, Folder]) -> None:
+    home = folders[0].home
+    for path in (home.database("tiny"), home.ledger):
+        stored = Database(path).query("SELECT table_name, column_name FROM information_schema.columns")
+        for name, rows in stored[stored["table_name"] != "schema_version"].groupby("table_name"):
+            assert tables.undescribed(str(name), rows["column_name"]) == []
 
 
 def test_a_different_future_changes_nothing_that_was_decided_before(folders: tuple[Folder, Folder]) -> None:

@@ -10,24 +10,11 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link, rules, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "horizon": ("VARCHAR", "short or long"),
-        "as_of": ("DATE", "the partition that decided"),
-        "session": ("DATE", "session decided on"),
-        "model_session": ("DATE", "newest session that the deciding model had seen"),
-        "regime": ("BIGINT", "0 is the calmest"),
-        "risk_off": ("DOUBLE", "filtered posterior of the most turbulent regime"),
-        "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
-        "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
-        "rule_weights": ("VARCHAR", "the rule's weights by instrument, a JSON object"),
-        "policy_weights": ("VARCHAR", "the policy's weights by instrument, a JSON object"),
-    }
-)
+COLUMNS = column_schema(tables.DECISIONS.shown)
 
 
 def backtest_report(lane: Lane) -> dg.AssetsDefinition:

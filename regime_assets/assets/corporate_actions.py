@@ -8,17 +8,11 @@ closes has none.
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "symbol": ("VARCHAR", "instrument"),
-        "ex_session": ("DATE", "the first session that trades without it"),
-        "kind": ("VARCHAR", "split or dividend"),
-        "value": ("DOUBLE", "new shares for an old one, or cash a share as paid then"),
-    }
-)
+COLUMNS = column_schema(tables.ACTIONS.shown)
 
 
 def corporate_actions(lane: Lane) -> dg.AssetsDefinition:

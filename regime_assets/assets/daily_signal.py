@@ -9,19 +9,11 @@ from datetime import timedelta
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "as_of": ("DATE", "the partition: weights decided on this session's close"),
-        "symbol": ("VARCHAR", "instrument"),
-        "weight": ("DOUBLE", "share of wealth, to be filled a session later"),
-        "regime": ("VARCHAR", "the combined regime"),
-        "exposure": ("DOUBLE", "sum of the weights"),
-    }
-)
+COLUMNS = column_schema(tables.DAILY_SIGNAL.shown)
 
 
 def daily_signal(lane: Lane, deps: list[dg.AssetKey], longest_break: timedelta) -> dg.AssetsDefinition:

@@ -10,22 +10,14 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
 
 EPISODE_METADATA = "episode"
 REFRESH_METADATA = "refresh_requested"
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "horizon": ("VARCHAR", "short or long"),
-        "as_of": ("DATE", "the partition"),
-        "status": ("VARCHAR", "calm, suspected or drifting"),
-        "episode_id": ("VARCHAR", "the session on which the drift episode began; empty while calm"),
-        "largest": ("DOUBLE", "largest statistic over features and windows, as a multiple of its threshold"),
-    }
-)
+COLUMNS = column_schema(tables.DRIFT_REPORT.shown)
 
 
 def drift_report(lane: Lane) -> dg.AssetsDefinition:

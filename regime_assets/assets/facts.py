@@ -4,23 +4,12 @@ import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.assets.raw_prices import SOURCE_RETRIES
+from regime_assets.library import tables
 from regime_assets.library.universe import FundamentalsChoice, MacroChoice
 from regime_assets.metadata import column_schema, figures, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "source": ("VARCHAR", "who delivered it"),
-        "subject": ("VARCHAR", "series or company"),
-        "fact": ("VARCHAR", "what is stated: the level of a series; concept and unit of a report"),
-        "period": ("VARCHAR", "what it is stated about: a day, or first/last of a flow"),
-        "value": ("DOUBLE", "as published then"),
-        "published_at": ("TIMESTAMP", "UTC, the end of its day of publication in New York"),
-        "known_at": ("TIMESTAMP", "UTC, from when on it counts"),
-        "known_basis": ("VARCHAR", "archive, or observed where answers had been given without it"),
-    }
-)
+COLUMNS = column_schema(tables.FACTS.shown)
 
 
 def facts_asset(lane: Lane, name: str, choice: MacroChoice | FundamentalsChoice, about: str) -> dg.AssetsDefinition:

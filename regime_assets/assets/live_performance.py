@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link
 from regime_assets.resources import DataHome
 
@@ -20,19 +21,7 @@ REASON_METADATA = "reason"
 ALERT_METADATA = "alert"
 ROLL_BACK_METADATA = "roll_back_to"
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "horizon": ("VARCHAR", "short or long"),
-        "as_of": ("DATE", "the partition"),
-        "action": ("VARCHAR", "nothing, watch, full retrain, roll back and alert"),
-        "reason": ("VARCHAR", "why"),
-        "cusum_over_bound": ("DOUBLE", "the test's sum as a multiple of its bound; a breach from 1 on"),
-        "paired_cusum_over_bound": ("DOUBLE", "the same of the test against the shadow"),
-        "turnover_per_year": ("DOUBLE", "notional traded one way, multiples of wealth"),
-        "slippage_per_year": ("DOUBLE", "return lost against the plan"),
-    }
-)
+COLUMNS = column_schema(tables.LIVE_PERFORMANCE.shown)
 
 
 def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:

@@ -10,26 +10,13 @@ import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.checks import report_refusal
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "symbol": ("VARCHAR", "instrument"),
-        "session": ("DATE", "exchange session"),
-        "open": ("DOUBLE", "as traded"),
-        "high": ("DOUBLE", "as traded"),
-        "low": ("DOUBLE", "as traded"),
-        "close": ("DOUBLE", "as traded"),
-        "volume": ("DOUBLE", "instruments traded"),
-        "known_at": ("TIMESTAMP", "UTC, when this version of the bar reached us"),
-        "known_basis": ("VARCHAR", "observed, or assumed for history that was loaded later"),
-        "source": ("VARCHAR", "who delivered it"),
-    }
-)
+COLUMNS = column_schema(tables.BARS.shown)
 
 
 def raw_prices(lane: Lane) -> dg.AssetsDefinition:

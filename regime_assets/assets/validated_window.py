@@ -9,21 +9,11 @@ that was known then.
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "horizon": ("VARCHAR", "short (rolling) or long (expanding)"),
-        "as_of": ("DATE", "the partition"),
-        "session": ("DATE", "row of the window"),
-        "feature:*": ("DOUBLE", "one column a feature, known on the session's close"),
-        "return:*": ("DOUBLE", "simple return of a traded instrument"),
-        "sample_weight": ("DOUBLE", "recency weight, mean 1"),
-        "data_hash": ("VARCHAR", "hash of the window's prices"),
-    }
-)
+COLUMNS = column_schema(tables.VALIDATED_WINDOW.shown)
 
 
 def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:

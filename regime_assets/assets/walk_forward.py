@@ -11,24 +11,11 @@ import dagster as dg
 from pydantic import Field
 
 from regime_assets.assets.lane import Lane
+from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
 
-COLUMNS = column_schema(
-    {
-        "universe": ("VARCHAR", "name of the universe"),
-        "horizon": ("VARCHAR", "short or long"),
-        "run": ("VARCHAR", "hash of design, settings, window, prices and code"),
-        "refit_session": ("DATE", "session of the refit that decided"),
-        "session": ("TIMESTAMP", "session decided on"),
-        "model_session": ("TIMESTAMP", "newest session that the deciding model had seen"),
-        "regime": ("BIGINT", "0 is the calmest"),
-        "rule_exposure": ("DOUBLE", "exposure that the regime rule decided"),
-        "policy_exposure": ("DOUBLE", "exposure that the policy decided"),
-        "rule_weights": ("VARCHAR", "the rule's weights by instrument, a JSON object"),
-        "policy_weights": ("VARCHAR", "the policy's weights by instrument, a JSON object"),
-    }
-)
+COLUMNS = column_schema(tables.WALK_FORWARD.shown)
 REFITS_BETWEEN_LOGS = 20
 FEWEST_SESSIONS = 21  # a month; the figures of a few sessions are zeros and chance
 

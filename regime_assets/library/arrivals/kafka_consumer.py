@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+from regime_assets.library import tables
 from regime_assets.library.arrivals.kafka_bars import MOST_BYTES, StreamedBar, as_bar, as_frame, settle
 from regime_assets.library.arrivals.kafka_topic import Position, Record, Topic, open_topic
 from regime_assets.library.arrivals.micro_batches import StreamError, as_answer, supplied_fields
@@ -172,10 +173,7 @@ def _tell(topic: Topic, reached: Mapping[int, int], log: Log) -> None:
 
 
 def _offsets(connection: duckdb.DuckDBPyConnection, universe: str, topic: str) -> dict[int, int]:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS stream_offsets (universe VARCHAR, topic VARCHAR, partition_number INTEGER, "
-        "next_offset BIGINT, stored_at TIMESTAMP, PRIMARY KEY (universe, topic, partition_number))"
-    )
+    connection.execute(tables.STREAM_OFFSETS.ddl)
     sql = "SELECT partition_number, next_offset FROM stream_offsets WHERE universe = ? AND topic = ?"
     return {int(number): int(offset) for number, offset in connection.execute(sql, [universe, topic]).fetchall()}
 

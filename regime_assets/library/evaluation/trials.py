@@ -17,6 +17,8 @@ from datetime import UTC, date, datetime, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from regime_assets.library import tables
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -25,24 +27,6 @@ if TYPE_CHECKING:
 Kind = Literal["daily", "walk_forward", "try", "search"]
 """What tried a design: the daily graph, a walk-forward, a try, or a trial of a search."""
 
-_STARTED = """
-    CREATE TABLE IF NOT EXISTS tried_designs (
-        design VARCHAR NOT NULL, universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, kind VARCHAR NOT NULL,
-        traded VARCHAR[] NOT NULL, started TIMESTAMP NOT NULL,
-        PRIMARY KEY (design, universe, horizon, kind))
-"""
-_TRIALS = """
-    CREATE TABLE IF NOT EXISTS trials (
-        universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL, design VARCHAR NOT NULL,
-        sharpe DOUBLE NOT NULL, n_sessions INTEGER NOT NULL,
-        PRIMARY KEY (universe, horizon, session, design))
-"""
-_LOOKS = """
-    CREATE TABLE IF NOT EXISTS looks (
-        universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL, design VARCHAR NOT NULL,
-        alpha DOUBLE NOT NULL,
-        PRIMARY KEY (universe, horizon, session, design))
-"""
 _SHARED = "(universe = ? OR list_has_any(traded, ?))"
 
 
@@ -183,5 +167,5 @@ class TrialLedger:
 
 
 def _create(connection: DuckDBPyConnection) -> None:
-    for table in (_STARTED, _TRIALS, _LOOKS):
-        connection.execute(table)
+    for table in (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS):
+        connection.execute(table.ddl)

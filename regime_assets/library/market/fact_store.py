@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from regime_assets.library import tables
 from regime_assets.library.market.sources.base import FACT_COLUMNS
 from regime_assets.library.market.versions import SAME_VALUE_TOLERANCE, StoreError
 
@@ -219,18 +220,8 @@ _FRESH_SQL = (
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS facts (universe VARCHAR, source VARCHAR, subject VARCHAR, fact VARCHAR, "
-        "period VARCHAR, value DOUBLE, published_at TIMESTAMP, known_at TIMESTAMP, known_basis VARCHAR)"
-    )
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS facts_answered (universe VARCHAR, source VARCHAR, subject VARCHAR, "
-        "answered_until TIMESTAMP, PRIMARY KEY (universe, source, subject))"
-    )
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS facts_asked (universe VARCHAR, source VARCHAR, subject VARCHAR, request VARCHAR, "
-        "asked_at TIMESTAMP, whole_at TIMESTAMP, PRIMARY KEY (universe, source, subject))"
-    )
+    for table in (tables.FACTS, tables.FACTS_ANSWERED, tables.FACTS_ASKED):
+        connection.execute(table.ddl)
 
 
 def _as_incoming(facts: pd.DataFrame) -> pd.DataFrame:

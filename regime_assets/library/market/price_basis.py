@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from regime_assets.library import tables
 from regime_assets.library.market.findings import Finding, found
 
 if TYPE_CHECKING:
@@ -113,6 +114,4 @@ def changed_currencies(before: Mapping[str, str], now: Mapping[str, str], sessio
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS price_basis (universe VARCHAR, known_at TIMESTAMP, settings VARCHAR)"
-    )
+    connection.execute(tables.PRICE_BASIS.ddl)

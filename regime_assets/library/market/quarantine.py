@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
+from regime_assets.library import tables
 from regime_assets.library.market.sources.base import PRICE_FIELDS
 
 if TYPE_CHECKING:
@@ -154,18 +155,8 @@ _HISTORY_SQL = (
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    identity = "universe VARCHAR, refusal VARCHAR"
-    prices = ", ".join(f"{name} DOUBLE" for name in PRICE_FIELDS)
-    for table, columns in (
-        (
-            "quarantine_findings",
-            "origin VARCHAR, as_of DATE, known_at TIMESTAMP, rule VARCHAR, severity VARCHAR, symbol VARCHAR, "
-            "session DATE, field VARCHAR, value DOUBLE, bound VARCHAR, message VARCHAR",
-        ),
-        ("quarantine_bars", f"symbol VARCHAR, session DATE, {prices}, payload VARCHAR"),
-        ("quarantine_accepted", "symbol VARCHAR, session DATE, accepted_at TIMESTAMP, source VARCHAR"),
-    ):
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({identity}, {columns})")
+    for table in (tables.QUARANTINE_FINDINGS, tables.QUARANTINE_BARS, tables.QUARANTINE_ACCEPTED):
+        connection.execute(table.ddl)
 
 
 def _held_back(refusal: Refusal) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from regime_assets.library import tables
+
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
@@ -65,13 +67,8 @@ class Written(NamedTuple):
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables that are not there yet."""
-    for table in (BARS, ACTIONS):
-        types = {table.session: "DATE"} | dict.fromkeys(table.values, "DOUBLE")
-        columns = ", ".join(f"{name} {types.get(name, 'VARCHAR')}" for name in (*table.key, *table.values))
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table.name} (universe VARCHAR, {columns}, known_at TIMESTAMP, "
-            "known_basis VARCHAR, source VARCHAR, retracted BOOLEAN, reason VARCHAR)"
-        )
+    for table in (tables.BARS, tables.ACTIONS):
+        connection.execute(table.ddl)
 
 
 def as_incoming(

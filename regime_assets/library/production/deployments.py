@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from regime_assets.library import tables
 from regime_assets.library.database import Database
 from regime_assets.library.production.signal import Signal
 
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 DEPLOYMENTS_TABLE = "deployments"
 
-_CREATE = f"""
-CREATE TABLE IF NOT EXISTS {DEPLOYMENTS_TABLE} (
-    universe VARCHAR NOT NULL, horizon VARCHAR NOT NULL, session DATE NOT NULL,
-    model_version INTEGER NOT NULL, bundle_sha256 VARCHAR NOT NULL, inputs_hash VARCHAR NOT NULL,
-    features VARCHAR NOT NULL, regime VARCHAR NOT NULL, posteriors VARCHAR NOT NULL,
-    exposure DOUBLE NOT NULL, weights VARCHAR NOT NULL, latents VARCHAR NOT NULL, reconstruction_error DOUBLE NOT NULL,
-    decided_at TIMESTAMP NOT NULL, reason VARCHAR NOT NULL
-)"""
 _COLUMNS = (
     "universe, horizon, session, model_version, bundle_sha256, inputs_hash, features, regime, posteriors, exposure, "
     "weights, latents, reconstruction_error, decided_at, reason"
@@ -88,7 +81,7 @@ class DeploymentLog:
             raise ValueError(f"decided_at {deployment.decided_at} has no time zone")
         row = _row(deployment)
         with self._database.transaction() as connection:
-            connection.execute(_CREATE)
+            connection.execute(tables.DEPLOYMENTS.ddl)
             newest = _select(connection, deployment.universe, deployment.horizon, deployment.signal.session, None)
             if newest is not None and _answer(newest) == _answer(deployment):
                 return False

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from regime_assets.library import tables
 from regime_assets.library.clock import clock
 from regime_assets.library.database import Database
 
@@ -25,16 +26,7 @@ Kind = Literal["promotion", "roll_back"]
 
 PROMOTIONS_TABLE, VERSIONS_TABLE = "promotions", "bundle_versions"
 
-_CREATE = f"""
-CREATE TABLE IF NOT EXISTS {PROMOTIONS_TABLE} (
-    model_name VARCHAR NOT NULL, number INTEGER NOT NULL, kind VARCHAR NOT NULL, session DATE NOT NULL,
-    champion INTEGER NOT NULL, previous INTEGER, champion_before INTEGER, previous_before INTEGER,
-    reason VARCHAR NOT NULL, verdict VARCHAR NOT NULL, author VARCHAR NOT NULL, identifier VARCHAR NOT NULL,
-    made_at TIMESTAMP NOT NULL, PRIMARY KEY (model_name, number));
-CREATE TABLE IF NOT EXISTS {VERSIONS_TABLE} (
-    model_name VARCHAR NOT NULL, version INTEGER NOT NULL, sha256 VARCHAR NOT NULL, session DATE NOT NULL,
-    run_id VARCHAR, tags VARCHAR NOT NULL, PRIMARY KEY (model_name, version))
-"""
+_CREATE = f"{tables.PROMOTIONS.ddl}; {tables.BUNDLE_VERSIONS.ddl}"
 _COLUMNS = (
     "kind, session, champion, previous, champion_before, previous_before, reason, verdict, author, identifier, made_at"
 )

@@ -21,7 +21,7 @@ class FeatureInputs:
     Attributes:
         prices: (M + T, S) adjusted closes by ascending session, one column a watched symbol; NaN where a symbol is no
             member of the universe.
-        market_returns: (M + T,) simple returns of the traded instruments held in equal parts; the first is NaN.
+        market_returns: (M + T - 1,) simple returns of the traded instruments in equal parts, from the second row on.
         sessions: the last T of the rows, for which features are wanted; M is at least the feature's memory.
     """
 

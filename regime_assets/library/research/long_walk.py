@@ -16,9 +16,11 @@ from regime_assets.library.clock import clock
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
+from regime_assets.library.evaluation.trials import Kind
 from regime_assets.library.report.page import write_report
 from regime_assets.library.research.walk_report import compose_walk, table_row
 from regime_assets.library.research.walk_store import ARTIFACTS, StoredRun
+from regime_assets.library.steps.admission import require_admitted
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import WalkForwardError, WalkForwardSettings, replay
 from regime_assets.library.walk import schedule as schedule_of
@@ -120,6 +122,7 @@ def walk_history(
 def open_run(workspace: Workspace, horizon: Horizon, settings: HistorySettings) -> StoredRun:
     """The run that `settings` mean on the prices that are stored now."""
     last = settings.last or newest_complete_session(workspace)
+    require_admitted(workspace, last)
     history = workspace.history(horizon, last)
     least = settings.minimum_training + settings.embargo
     earliest = history.sessions[min(least, len(history.sessions) - 1)]
@@ -142,14 +145,16 @@ def open_run(workspace: Workspace, horizon: Horizon, settings: HistorySettings) 
     return StoredRun(workspace, horizon, history, chosen)
 
 
-def carry_out(run: StoredRun, on_refit: Progress) -> pd.DataFrame:
-    """Carry out the refits of a run that are not stored yet; return its whole track."""
+def carry_out(run: StoredRun, on_refit: Progress, kind: Kind = "walk_forward") -> pd.DataFrame:
+    """Carry out the refits of a run that are not stored yet; return its whole track.
+
+    Args:
+        kind: as what the ledger counts the design.
+    """
     workspace = run.workspace
     run.begin(clock.now())
     universe = workspace.universe
-    workspace.ledger.start(
-        universe.name, run.horizon, workspace.design.hash, universe.held, "walk_forward", clock.now()
-    )
+    workspace.ledger.start(universe.name, run.horizon, workspace.design.hash, universe.held, kind, clock.now())
     stored = run.segments()
     steps = schedule_of(len(run.history.sessions), run.settings)
     if not stored.empty:

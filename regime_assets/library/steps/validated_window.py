@@ -7,6 +7,7 @@ from datetime import date
 
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Window
+from regime_assets.library.steps.admission import require_admitted
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
 
@@ -23,9 +24,11 @@ def validate_window(workspace: Workspace, horizon: Horizon, session: date) -> Va
     """Read, feature and store the window of one session.
 
     Raises:
+        NotAdmittedError: a feature or an encoder of the user's own breaks a promise.
         WindowError: the stored prices do not make a whole window.
         FactFeatureError: a fact that is a feature is not known from the window's start on.
     """
+    require_admitted(workspace, session)
     window = workspace.read_window(horizon, session)
     training = workspace.featured(window)
     workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(horizon, session), training.to_frame())

@@ -106,6 +106,16 @@ def validated_settings(slot: Slot, choice: ComponentChoice) -> Any:
     return TypeAdapter(settings_class(slot, choice.use)).validate_python(choice.settings)
 
 
+def _component(field: str) -> BeforeValidator:
+    """The settings of a component that is not named are the shipped one's."""
+
+    def named(value: object) -> object:
+        collected = _collected(value)
+        return {"use": SHIPPED[field], **collected} if isinstance(collected, dict) else collected
+
+    return BeforeValidator(named)
+
+
 def _of(field: str) -> ComponentChoice:
     return ComponentChoice(use=SHIPPED[field])  # pyright: ignore[reportCallIssue]
 
@@ -116,13 +126,13 @@ class DesignChoice(Section):
     features: tuple[Annotated[ComponentChoice, BeforeValidator(_collected)], ...] = Field(
         (_of("features"),), min_length=1, description="what is computed of the prices, in the order of its columns"
     )
-    encoder: Annotated[ComponentChoice, BeforeValidator(_collected)] = Field(
+    encoder: Annotated[ComponentChoice, _component("encoder")] = Field(
         _of("encoder"), description="mlp_vae, conv_vae, gru_vae, or package.module:Class"
     )
-    regimes: Annotated[ComponentChoice, BeforeValidator(_collected)] = Field(
+    regimes: Annotated[ComponentChoice, _component("regimes")] = Field(
         _of("regimes"), description="jump, mixture, online, buffer, or package.module:Class"
     )
-    policy: Annotated[ComponentChoice, BeforeValidator(_collected)] = Field(
+    policy: Annotated[ComponentChoice, _component("policy")] = Field(
         _of("policy"), description="tilts, residual, exposure, weights, or package.module:Class"
     )
 

@@ -1,0 +1,168 @@
+"""Two models over the same sessions: registered versions as they stand, or designs walked forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import pandas as pd
+
+from regime_assets.library.design import design_of
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.evaluation.comparison import Comparison, compare
+from regime_assets.library.evaluation.contenders import POLICY, RULE
+from regime_assets.library.evaluation.paired_test import paired_test
+from regime_assets.library.features.training_set import TrainingSet
+from regime_assets.library.production.bundle import Bundle, load_bundle
+from regime_assets.library.production.names import model_name
+from regime_assets.library.recipe import FittedModels, decide
+from regime_assets.library.research.long_walk import (
+    HistorySettings,
+    carry_out,
+    newest_complete_session,
+    open_run,
+)
+from regime_assets.library.research.tries import Pair, Progress, TryError
+from regime_assets.library.research.walk_report import table_row
+from regime_assets.library.universe import Horizon
+from regime_assets.library.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FrozenBacktest:
+    """A registered version on a range of sessions.
+
+    Attributes:
+        comparisons: rule, policy and baselines.
+        notes: what the reader must know of them, such as sessions that the version was fitted on.
+    """
+
+    comparisons: dict[str, Comparison]
+    notes: tuple[str, ...]
+
+    @property
+    def sessions(self) -> list[str]:
+        """ISO days."""
+        return [f"{session:%Y-%m-%d}" for session in self.comparisons[RULE].net.index]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a strategy, formatted."""
+        return pd.DataFrame([table_row(one) for one in self.comparisons.values()])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What one of two decided on every session that it can decide, with the returns behind it."""
+
+    name: str
+    history: TrainingSet
+    decided: pd.DataFrame
+    seen: date | None
+
+
+def backtest_version(
+    workspace: Workspace, horizon: Horizon, version: int, first: date | None, last: date | None
+) -> FrozenBacktest:
+    """Score a version, never refitted, on the sessions of a range; after its own session when none is given.
+
+    Raises:
+        TryError: there is no such version, or no session in the range.
+    """
+    side = _frozen(workspace, horizon, version, last)
+    chosen = _range((side,), first)
+    return FrozenBacktest(_compared(workspace, horizon, side, chosen), _notes((side,), chosen))
+
+
+def compare_sides(
+    workspace: Workspace,
+    horizon: Horizon,
+    names: tuple[str, str],
+    settings: HistorySettings,
+    on_refit: Progress,
+) -> tuple[Pair, tuple[str, ...]]:
+    """Two versions or designs on the sessions that both decide, and what must be known of them.
+
+    Raises:
+        TryError: a name that is neither a version nor a design of the universe, or no session in common.
+    """
+    sides = (
+        _side(workspace, horizon, names[0], settings, on_refit),
+        _side(workspace, horizon, names[1], settings, on_refit),
+    )
+    chosen = _range(sides, settings.first)
+    first, second = (_compared(workspace, horizon, side, chosen) for side in sides)
+    per_year = workspace.universe.sessions_per_year
+    tests = {name: paired_test(first[name].net, second[name].net, per_year) for name in (RULE, POLICY)}
+    trials = workspace.ledger.statistics(workspace.universe.name, workspace.universe.held).count
+    return Pair((sides[0].name, sides[1].name), (first, second), tests, max(1, trials)), _notes(sides, chosen)
+
+
+def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySettings, on_refit: Progress) -> _Side:
+    if name.isdecimal():
+        return _frozen(workspace, horizon, int(name), settings.last)
+    universe = workspace.universe
+    if name != "design" and name not in universe.challengers:
+        known = ", ".join(("design", *universe.challengers))
+        raise TryError(f"{name} is neither a version's number nor a design of {universe.name}: there are {known}")
+    chosen = workspace
+    if name != "design":
+        chosen = workspace.under(design_of(universe, universe.challenger(name), ("challengers", name)))
+    run = open_run(chosen, horizon, replace(settings, first=None))
+    if settings.first is not None:
+        earliest = run.history.sessions[len(run.history.sessions) - run.settings.sessions].date()
+        run = open_run(chosen, horizon, replace(settings, first=max(settings.first, earliest)))
+    track = carry_out(run, lambda *at: on_refit(name, *at))
+    return _Side(name, run.history, track, None)
+
+
+def _frozen(workspace: Workspace, horizon: Horizon, version: int, last: date | None) -> _Side:
+    name = model_name(workspace.universe.name, horizon)
+    found = [one for one in workspace.registry.versions(name) if one.version == version]
+    if not found:
+        known = ", ".join(str(one.version) for one in workspace.registry.versions(name)) or "none"
+        raise TryError(f"{name} has no version {version}; there are {known}")
+    bundle = load_bundle(found[0].path, found[0].sha256, workspace.universe.own_components)
+    history = workspace.history(horizon, last or newest_complete_session(workspace))
+    return _Side(f"version {version}", history, _decided(bundle, history), bundle.manifest.session)
+
+
+def _decided(bundle: Bundle, history: TrainingSet) -> pd.DataFrame:
+    models = FittedModels(bundle.regimes, bundle.policy)
+    return decide(models, history.features, 0, bundle.manifest.traded).rename_axis("session")
+
+
+def _range(sides: Sequence[_Side], first: date | None) -> pd.DatetimeIndex:
+    """The sessions that all sides decide, from `first` on; by default from the newest version's session on."""
+    common = pd.DatetimeIndex(sides[0].decided.index)
+    for side in sides[1:]:
+        common = common.intersection(pd.DatetimeIndex(side.decided.index))
+    seen = [side.seen for side in sides if side.seen is not None]
+    begin = first or (max(seen) if seen else common[0].date())
+    chosen = common[common >= pd.Timestamp(begin)]
+    if len(chosen) < 2:
+        raise TryError(f"no two sessions from {begin} on are decided: choose an earlier --first or a later --last")
+    return chosen
+
+
+def _compared(workspace: Workspace, horizon: Horizon, side: _Side, sessions: pd.DatetimeIndex) -> dict[str, Comparison]:
+    seed = derive_seed(workspace.universe.name, horizon, side.name, "side by side")
+    universe = workspace.universe
+    return compare(side.history, side.decided.loc[sessions], seed, universe.cost, universe.sessions_per_year)
+
+
+def _notes(sides: Sequence[_Side], sessions: pd.DatetimeIndex) -> tuple[str, ...]:
+    notes: list[str] = []
+    for side in sides:
+        if side.seen is None:
+            continue
+        known = int((sessions < pd.Timestamp(side.seen)).sum())
+        if known:
+            notes.append(
+                f"{side.name} was fitted on sessions up to {side.seen}: {known} of the {len(sessions)} sessions shown "
+                "are not out of sample, and its figures flatter it"
+            )
+        else:
+            notes.append(f"{side.name} was fitted on sessions up to {side.seen}: every session shown is out of sample")
+    return tuple(notes)

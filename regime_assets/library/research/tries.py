@@ -1,0 +1,202 @@
+"""Another design walked forward beside the universe's own, over the same sessions, and what the pair is evidence of.
+
+The ledger hears of a try before anything is known of its outcome, so that one that was stopped counts as well. Both
+walks go on where they were stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from regime_assets.library.clock import clock
+from regime_assets.library.components import ComponentError
+from regime_assets.library.design import Design, design_of
+from regime_assets.library.determinism import derive_seed
+from regime_assets.library.evaluation.comparison import Comparison, compare
+from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
+from regime_assets.library.evaluation.paired_test import PairedTest, paired_test
+from regime_assets.library.evaluation.tiers import deflated_score
+from regime_assets.library.evaluation.trials import Kind
+from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run
+from regime_assets.library.research.walk_report import table_row
+from regime_assets.library.research.walk_store import StoredRun
+from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.universe.design_section import ChallengerChoice
+from regime_assets.library.workspace import Workspace
+
+Progress = Callable[[str, int, int, date], None]
+"""Called with (whose walk, number, total, refit session) before each refit."""
+
+CONFIDENCE = 0.95
+
+
+class TryError(Exception):
+    """A try that cannot be made; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two walks over the same sessions.
+
+    Attributes:
+        names: of the design that is tried and of the one that it is held against.
+        comparisons: of each, by contender (`compare`).
+        tests: paired, of the first against the second, by contender; None where it cannot be had.
+        trials: designs that were ever tried on this history, this one included.
+    """
+
+    names: tuple[str, str]
+    comparisons: tuple[dict[str, Comparison], dict[str, Comparison]]
+    tests: dict[str, PairedTest | None]
+    trials: int
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The sessions of both."""
+        return pd.DatetimeIndex(self.comparisons[0][RULE].net.index)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a strategy of either, and buy & hold, formatted."""
+        rows = [
+            table_row(one[contender]) | {"strategy": f"{name}: {contender}"}
+            for contender in (RULE, POLICY)
+            for name, one in zip(self.names, self.comparisons, strict=True)
+        ]
+        return pd.DataFrame([*rows, table_row(self.comparisons[0][BUY_AND_HOLD])])
+
+    def verdict(self) -> list[str]:
+        """What the pair is evidence of, one sentence a strategy."""
+        return [_sentence(contender, test, self.trials) for contender, test in self.tests.items()]
+
+
+def _sentence(contender: str, test: PairedTest | None, trials: int) -> str:
+    if test is None:
+        return f"{contender}: no evidence, one of the two has no variance or the sessions are too few"
+    if test.standard_error == 0.0:
+        return f"{contender}: both decide the same on every session"
+    low, high = test.lower_bound((1 + CONFIDENCE) / 2), 2 * test.estimate - test.lower_bound((1 + CONFIDENCE) / 2)
+    deflated = float(deflated_score(test.z, trials))
+    found = "evidence of a gain" if deflated >= 1.645 else "no evidence of a gain"
+    return (
+        f"{contender}: Sharpe {test.estimate:+.2f} (95 % interval {low:+.2f} to {high:+.2f}), z {test.z:+.2f}; "
+        f"z {deflated:+.2f} as the best of {trials} designs tried on this history: {found}"
+    )
+
+
+def patched_design(universe: Universe, patch: Mapping[str, Any]) -> Design:
+    """The universe's design with what differs, written as a challenger is in the universe file.
+
+    Raises:
+        TryError: a word or a value that a design does not take.
+        UniverseError: a component of the user's own does not.
+    """
+    try:
+        choice = ChallengerChoice.model_validate(dict(patch)).on(universe.design)
+        choice = type(choice).model_validate(choice.model_dump())
+        return design_of(universe, choice, ("design",))
+    except (ValidationError, ComponentError) as error:
+        lines = error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
+        text = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'design'}: {line['msg']}" for line in lines)
+        raise TryError(text) from error
+
+
+def assigned(assignments: list[str]) -> dict[str, Any]:
+    """`encoder.n_latents=4` and the like as one nested mapping; values are YAML.
+
+    Raises:
+        TryError: an assignment without a name or a value.
+    """
+    import yaml
+
+    patch: dict[str, Any] = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign or not name:
+            raise TryError(f"{assignment!r} is no setting: write it as encoder.n_latents=4")
+        *path, last = name.strip().split(".")
+        place = patch
+        for step in path:
+            place = place.setdefault(step, {})
+            if not isinstance(place, dict):
+                raise TryError(f"{assignment!r}: {step} was given a value before")
+        place[last] = yaml.safe_load(text)
+    return patch
+
+
+def try_design(
+    workspace: Workspace,
+    horizon: Horizon,
+    design: Design,
+    settings: HistorySettings,
+    on_refit: Progress,
+    kind: Kind = "try",
+    name: str = "try",
+) -> Pair:
+    """Walk a design forward beside the universe's own, and record it.
+
+    Raises:
+        TryError: it is the universe's own design.
+        NotAdmittedError: a component of it breaks a promise.
+        WalkForwardError: history does not hold the sessions that are asked for.
+    """
+    if design.hash == workspace.design.hash:
+        raise TryError("this is the universe's own design: nothing differs, so there is nothing to try")
+    other = workspace.under(design)
+    universe = workspace.universe
+    workspace.ledger.start(universe.name, horizon, design.hash, universe.held, kind, clock.now())
+    run = open_run(other, horizon, settings)
+    reference = open_run(workspace, horizon, replace(settings, first=_first(run), last=run.history.sessions[-1].date()))
+    if _first(reference) != _first(run):
+        run = open_run(other, horizon, replace(settings, first=_first(reference)))
+    held = carry_out(reference, lambda *at: on_refit("design", *at))
+    track = carry_out(run, lambda *at: on_refit(name, *at), kind)
+    pair = paired(workspace, (name, "design"), (run, reference), (track, held))
+    record(workspace, horizon, design, pair)
+    return pair
+
+
+def _first(run: StoredRun) -> date:
+    """The first session that a run decides."""
+    return run.history.sessions[len(run.history.sessions) - run.settings.sessions].date()
+
+
+def paired(
+    workspace: Workspace,
+    names: tuple[str, str],
+    runs: tuple[StoredRun, StoredRun],
+    tracks: tuple[pd.DataFrame, pd.DataFrame],
+) -> Pair:
+    """Both walks scored, and tested in pairs."""
+    universe, horizon = workspace.universe, runs[0].horizon
+    seed = derive_seed(universe.name, horizon, str(runs[0].key["run"]), "try")
+    first, second = (
+        compare(run.history, track, seed, universe.cost, universe.sessions_per_year)
+        for run, track in zip(runs, tracks, strict=True)
+    )
+    tests = {
+        contender: paired_test(first[contender].net, second[contender].net, universe.sessions_per_year)
+        for contender in (RULE, POLICY)
+    }
+    trials = workspace.ledger.statistics(universe.name, universe.held).count
+    return Pair(names, (first, second), tests, trials)
+
+
+def record(workspace: Workspace, horizon: Horizon, design: Design, pair: Pair) -> None:
+    """Note in the ledger what a design showed; a track without variance shows nothing."""
+    summary = pair.comparisons[0][RULE].summary
+    if summary.sharpe is not None:
+        workspace.ledger.record(
+            workspace.universe.name,
+            horizon,
+            pair.sessions[-1].date(),
+            design.hash,
+            sharpe=summary.sharpe,
+            n_sessions=summary.sessions,
+        )

@@ -1,0 +1,86 @@
+"""What is computed twice to see whether it comes out the same: here, and in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regime_assets.library.artifact import parts_hash
+from regime_assets.library.components import settings_class
+from regime_assets.library.design import Component
+from regime_assets.library.encoders.fitted_encoder import FittedEncoder
+from regime_assets.library.encoders.training import fit_encoder
+from regime_assets.library.features.protocol import FeatureInputs, compute_feature
+
+SEED = 11
+
+
+def feature_hash(component: Component, inputs: FeatureInputs) -> str:
+    """SHA-256 of a feature's numbers."""
+    answer = compute_feature(component.load(), component.use, inputs, component.settings)
+    return hashlib.sha256(answer.to_numpy().tobytes()).hexdigest()
+
+
+def quick_fit(component: Component, features: pd.DataFrame) -> FittedEncoder:
+    """An encoder after a few steps of training, which is enough to see what it depends on."""
+    settings = replace(component.settings, warm_up_epochs=1, epochs=3, steps_per_epoch=4)
+    weights = np.ones(len(features))
+    return fit_encoder(features, weights, component.use, settings, SEED, None, full_retrain=True).model
+
+
+def weights_hash(encoder: FittedEncoder | Component, features: pd.DataFrame | None = None) -> str:
+    """The hash of a fitted encoder, or of one that is fitted here."""
+    if isinstance(encoder, Component):
+        assert features is not None
+        encoder = quick_fit(encoder, features)
+    return parts_hash(encoder.to_parts())
+
+
+def in_another_process(probe: Callable[..., str], component: Component, given: FeatureInputs | pd.DataFrame) -> str:
+    """The answer of `probe` in a fresh interpreter, which has another hash seed and has imported nothing else.
+
+    Raises:
+        subprocess.CalledProcessError: it failed there though it did not here; its own message was printed.
+    """
+    question: dict[str, Any] = {"probe": probe.__name__, "slot": component.slot, "use": component.use}
+    if isinstance(given, pd.DataFrame):
+        frames = {"features": given}
+    else:
+        frames = {"prices": given.prices, "returns": given.market_returns.to_frame("returns")}
+        question["sessions"] = len(given.sessions)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, frame in frames.items():
+            frame.to_parquet(Path(folder) / f"{name}.parquet")
+        text = json.dumps(question | {"settings": asdict(component.settings)})
+        (Path(folder) / "question.json").write_text(text)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", __name__, folder]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.split()[-1]
+
+
+def _answer(folder: Path) -> str:
+    question: dict[str, Any] = json.loads((folder / "question.json").read_text())
+    slot, use = question["slot"], question["use"]
+    component = Component(slot, use, settings_class(slot, use)(**question["settings"]))
+    if question["probe"] == feature_hash.__name__:
+        prices = pd.read_parquet(folder / "prices.parquet")
+        returns = pd.read_parquet(folder / "returns.parquet")["returns"]
+        sessions = pd.DatetimeIndex(prices.index[-int(question["sessions"]) :])
+        return feature_hash(component, FeatureInputs(prices, returns, sessions))
+    return weights_hash(component, pd.read_parquet(folder / "features.parquet"))
+
+
+if __name__ == "__main__":
+    print(_answer(Path(sys.argv[1])))

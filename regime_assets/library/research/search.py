@@ -89,8 +89,9 @@ def search(
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True),
     )
+    # A search that goes on must not draw what it drew before.
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), constant_liar=True)
     carry_out(open_run(workspace, horizon, settings), lambda *_: None)  # once, before the processes need it
     _let_go_on(study)
     task = _Task(workspace.universe, workspace.home, horizon, settings)

@@ -53,6 +53,7 @@ EFFECTS: Mapping[str, Effect] = {
     "accept": "record",
     "suspended": "record",
     "renamed": "record",
+    "orders": "neither",
     "alerts": "neither",
 }
 """Setting, or section → its effect. The longest name that a setting begins with is the one that counts."""

@@ -1,4 +1,4 @@
-"""Commands that keep the data folder: doctor, backup, restore, retention."""
+"""Commands that keep the data folder: heartbeat, doctor, backup, restore, retention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from regime_assets.library.home import Home
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """doctor, backup, restore, retention."""
+    """heartbeat, doctor, backup, restore, retention."""
+    beat = commands.add_parser("heartbeat", help="code 1 when a universe has no signal of its newest session; for cron")
+    beat.add_argument("universe", nargs="?", help="one universe; all of them when left out")
+    beat.add_argument("--patience", type=float, default=6.0, metavar="HOURS", help="after schedule.at (default: 6)")
+    beat.set_defaults(command=_heartbeat)
+
     doctor = commands.add_parser(
         "doctor", help="look at environment, stores, models, runs and daemons; code 1 when something is wrong"
     )
@@ -31,6 +36,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     old.add_argument("universe", help="the universe")
     old.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
     old.set_defaults(command=_retention)
+
+
+def _heartbeat(options: argparse.Namespace) -> int:
+    from datetime import timedelta
+
+    from regime_assets.definitions import universes_folder
+    from regime_assets.library.clock import clock
+    from regime_assets.library.universe import load_universes
+    from regime_assets.library.upkeep.heartbeat import heartbeat
+
+    files = load_universes([universes_folder()])
+    chosen = [files.named(options.universe)] if options.universe else list(files.loaded)
+    home, patience = Home.from_environment(), timedelta(hours=options.patience)
+    beats = [heartbeat(home, universe, clock.now(), patience) for universe in chosen]
+    print("\n".join(map(str, beats)))
+    return 0 if all(beat.beats for beat in beats) else 1
 
 
 def _retention(options: argparse.Namespace) -> int:

@@ -43,12 +43,14 @@ from regime_assets.library.serving.onnx_networks import OnnxMissingError, requir
 from regime_assets.library.serving.published_signal import FollowedSignal, PublishedSignal, PublishedSignalError
 from regime_assets.library.serving.report_pages import report_routes
 from regime_assets.library.serving.served_champion import LoadedChampion, PointedChampion, ServedChampion
-from regime_assets.library.serving.service_guard import ServiceGuard
+from regime_assets.library.serving.service_guard import LARGEST_HEADERS, ServiceGuard
 from regime_assets.library.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
 
 TOKEN_VARIABLE = "REGIME_ASSETS_TOKEN"
 FEWEST_TOKEN_CHARACTERS = 16
 MOST_ROWS = 1000
+MOST_CONNECTIONS = 64
+KEEP_ALIVE_SECONDS = 5
 ROUTES = frozenset({"/", "/signal", "/regime", "/health", "/metrics", "/login", "/reports/"})
 
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -183,7 +185,11 @@ def create_service(
 
     @service.get("/metrics")
     async def figures() -> PlainTextResponse:
-        return PlainTextResponse(metrics.text(champion), media_type=CONTENT_TYPE)
+        try:
+            newest_signal = published()
+        except PublishedSignalError:
+            newest_signal = None  # its figures are absent, which is what an alert on their age asks for
+        return PlainTextResponse(metrics.text(champion, newest_signal), media_type=CONTENT_TYPE)
 
     @service.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -230,7 +236,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ServiceError, NameRefusedError, OnnxMissingError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.
-    uvicorn.run(service, host=chosen.host, port=chosen.port, access_log=False, server_header=False)
+    uvicorn.run(
+        service,
+        host=chosen.host,
+        port=chosen.port,
+        access_log=False,
+        server_header=False,
+        http="h11",  # httptools has no bound on headers that never end
+        h11_max_incomplete_event_size=LARGEST_HEADERS,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
 
 
 if __name__ == "__main__":

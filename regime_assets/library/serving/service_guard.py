@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from regime_assets.library.serving.service_metrics import ServiceMetrics
 
 LARGEST_BODY = 64 * 1024
+LARGEST_HEADERS = 16 * 1024
 BODY_TIMEOUT_SECONDS = 10.0
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+"""Added where a page has not set its own."""
+
 OPEN_PATHS = frozenset({"/health", "/login"})
 PAGES = ("/", "/reports/")
 
@@ -36,7 +45,7 @@ class _RefusedError(Exception):
 
 
 class ServiceGuard:
-    """Admits a request or answers it itself: 401 without the token, 408 too slow, 413 too large.
+    """Admits a request or answers it itself: 401 without the token, 408 too slow, 413 and 431 too large.
 
     A browser that asks for a page without a cookie is sent to the form that gives it one.
     """
@@ -59,9 +68,14 @@ class ServiceGuard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                named = {name.lower() for name, _ in message.get("headers", [])}
+                added = [pair for pair in SECURITY_HEADERS if pair[0] not in named]
+                message = {**message, "headers": [*message.get("headers", []), *added]}
             await send(message)
 
         try:
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
+                raise _RefusedError(431, f"the headers are larger than {LARGEST_HEADERS} bytes")
             self._check_token(scope)
             body = await _read_body(scope, receive)
             await self._app(scope, _replaying(body, receive), send_observed)

@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, time
 
+from regime_assets.library.clock import clock
+from regime_assets.library.serving.published_signal import PublishedSignal
 from regime_assets.library.serving.served_champion import ServedChampion
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,8 +41,13 @@ class ServiceMetrics:
                 if seconds <= bound:
                     self._buckets[bound] += 1
 
-    def text(self, champion: ServedChampion) -> str:
-        """All figures as text."""
+    def text(self, champion: ServedChampion, signal: PublishedSignal | None = None) -> str:
+        """All figures as text.
+
+        Args:
+            champion: the one that serves.
+            signal: the newest published one; None when there is none, or none that can be read.
+        """
         lines = ["# TYPE regime_assets_requests_total counter"]
         with self._lock:
             for (method, path, status), count in sorted(self._requests.items()):
@@ -68,5 +75,14 @@ class ServiceMetrics:
                 f"regime_assets_champion_info{{{labels}}} 1",
                 "# TYPE regime_assets_champion_session_timestamp_seconds gauge",
                 f"regime_assets_champion_session_timestamp_seconds {fitted:.0f}",
+            ]
+        if signal is not None:
+            of = datetime.combine(signal.signal.session, time(), UTC).timestamp()
+            age = (clock.now() - signal.decided_at).total_seconds()
+            lines += [
+                "# TYPE regime_assets_signal_session_timestamp_seconds gauge",
+                f"regime_assets_signal_session_timestamp_seconds {of:.0f}",
+                "# TYPE regime_assets_signal_age_seconds gauge",
+                f"regime_assets_signal_age_seconds {age:.0f}",
             ]
         return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -239,7 +240,11 @@ def test_the_published_signal_is_the_newest_sessions(root: Path, client: TestCli
     regime = client.get("/regime", headers=HEADERS).json()
     assert regime["regime"] == published(SESSION).signal.regime
     assert set(regime["posteriors"]) == {"short", "long"}
+    figures = client.get("/metrics", headers=HEADERS).text
+    age = float(re.findall(r"^regime_assets_signal_age_seconds (.*)$", figures, re.MULTILINE)[0])
+    assert age == pytest.approx((datetime.now(UTC) - published(SESSION).decided_at).total_seconds(), abs=60)
     (root / "us.signal.json").write_text("{}")
+    assert "regime_assets_signal_age_seconds" not in client.get("/metrics", headers=HEADERS).text
     with pytest.raises(PublishedSignalError, match=r"us\.signal\.json"):
         read_published_signal(root, "us")
     assert client.get("/signal", headers=HEADERS).status_code == 503
@@ -255,6 +260,14 @@ def test_metrics_count_requests_without_a_label_per_path(client: TestClient, bun
     assert f'version="1",sha256="{bundle.sha256()}"' in text
     for line in text.splitlines():
         assert line.startswith("# TYPE ") or float(line.rsplit(" ", 1)[1]) >= 0
+
+
+def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
+    for path in ("/signal", "/health", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["cache-control"] == "no-store"
 
 
 def test_logs_hold_neither_token_nor_query_nor_body(
@@ -304,6 +317,7 @@ def test_the_program_serves_on_loopback_without_torch_mlflow_or_the_database(
             assert Signal.from_document(answer.json()["signal"]) == score(bundle, features)
             with contextlib.suppress(httpx.TransportError):  # the connection may close before all is sent
                 assert client.post("/signal", content=b"[" * 10_000_000).status_code == 413
+            assert client.get("/health", headers={"x-long": "x" * 20_000}).status_code == 431
             serve(tmp_path / "mlflow_artifacts", random_bundle(seed=5), version=2)
             deadline = time.monotonic() + 30
             while client.post("/regime", json=window(features)).json()["model_version"] != 2:

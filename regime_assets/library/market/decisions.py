@@ -71,7 +71,7 @@ class DecisionStore:
         values += [decision.reason, decision.by, at.astimezone(UTC).replace(tzinfo=None)]
         with self._database.transaction() as connection:
             _create_table(connection)
-            connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(values))})", values)
+            connection.execute(f"INSERT INTO bar_decisions VALUES ({', '.join('?' * len(values))})", values)
 
     def standing(self) -> tuple[Decision, ...]:
         """The decisions that hold now: those after the last one that took a bar back."""
@@ -82,8 +82,8 @@ class DecisionStore:
         """`standing` on a connection of the caller."""
         _create_table(connection)
         rows = connection.execute(
-            "SELECT * EXCLUDE (universe, decided_at) FROM decisions d WHERE universe = ? AND kind <> 'retract' "
-            "AND decided_at > (SELECT coalesce(max(decided_at), TIMESTAMP '1900-01-01') FROM decisions r "
+            "SELECT * EXCLUDE (universe, decided_at) FROM bar_decisions d WHERE universe = ? AND kind <> 'retract' "
+            "AND decided_at > (SELECT coalesce(max(decided_at), TIMESTAMP '1900-01-01') FROM bar_decisions r "
             "WHERE r.kind = 'retract' AND r.universe = d.universe AND r.symbol = d.symbol "
             "AND r.session = d.session) ORDER BY decided_at",
             [self.universe],
@@ -134,6 +134,6 @@ def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
     prices = ", ".join(f"{name} DOUBLE" for name in PRICE_FIELDS)
     refused = ", ".join(f"refused_{name} DOUBLE" for name in PRICE_FIELDS)
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS decisions (universe VARCHAR, kind VARCHAR, symbol VARCHAR, session DATE, "
+        f"CREATE TABLE IF NOT EXISTS bar_decisions (universe VARCHAR, kind VARCHAR, symbol VARCHAR, session DATE, "
         f"rule VARCHAR, {prices}, {refused}, reason VARCHAR, decided_by VARCHAR, decided_at TIMESTAMP)"
     )

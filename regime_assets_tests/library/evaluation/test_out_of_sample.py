@@ -9,6 +9,7 @@ import pytest
 
 from regime_assets.library.database import Database
 from regime_assets.library.evaluation.out_of_sample import TrackError, read_track, store_stretch
+from regime_assets.library.market.decisions import DecisionStore
 from regime_assets.library.trading.decided import weights_of
 
 DESIGN = "shipped"
@@ -71,3 +72,11 @@ def test_a_decision_of_everything_in_one_instrument_is_not_read_back_as_equal_pa
     store_stretch(database, key("2020-01-03"), DESIGN, decided)
     track = read_track(database, "u", "short", date(2020, 1, 3), DESIGN)
     np.testing.assert_array_equal(weights_of(track, "policy", ["A", "B"]), [[0.0, 1.0], [0.0, 0.25]])
+
+
+def test_it_shares_no_table_with_the_decisions_about_bars(database: Database) -> None:
+    assert DecisionStore(database, "u").standing() == ()
+    assert read_track(database, "u", "short", date(2020, 1, 3), DESIGN).empty
+    store_stretch(database, key("2020-01-02"), DESIGN, stretch("2020-01-02", "2020-01-02"))
+    assert len(read_track(database, "u", "short", date(2020, 1, 3), DESIGN)) == 1
+    assert DecisionStore(database, "u").standing() == ()

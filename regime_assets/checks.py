@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 Evaluate = Callable[[Workspace, Lane, date], Sequence[RuleOutcome]]
 Tables = Callable[[Workspace, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
 """(chain, sessions) → by rule, the tables that its check shows besides the outcome, by their names."""
-Effect = Literal["block", "error", "warn"]
+Effect = Literal["block", "refuse", "error", "warn"]
 
 
 class Rule(NamedTuple):
-    """A rule as the UI shows it: what it demands, and what a failure does to the run."""
+    """A rule as the UI shows it: what it demands, and what a failure does.
+
+    Data that is refused blocks the run. A model that is refused does not: it goes no further, and the champion answers.
+    """
 
     description: str
     effect: Effect
@@ -74,17 +77,17 @@ WINDOW_RULES = {
 }
 MODEL_RULES = {
     "vae": {
-        "active_units": Rule("latents that carry information; fewer than two is posterior collapse", "block"),
-        "finite_reconstruction": Rule("reconstruction and losses are numbers", "block"),
-        "validation_error_ratio": Rule("held-out reconstruction error relative to the previous model's", "block"),
+        "active_units": Rule("latents that carry information; fewer than two is posterior collapse", "refuse"),
+        "finite_reconstruction": Rule("reconstruction and losses are numbers", "refuse"),
+        "validation_error_ratio": Rule("held-out reconstruction error relative to the previous model's", "refuse"),
     },
     "latents": {
-        "alignment_residual": Rule("variance of the previous latents that the alignment leaves unexplained", "block"),
-        "finite_latents": Rule("latents are numbers", "block"),
+        "alignment_residual": Rule("variance of the previous latents that the alignment leaves unexplained", "refuse"),
+        "finite_latents": Rule("latents are numbers", "refuse"),
     },
     "gmm": {
-        "smallest_weight": Rule("no regime has collapsed", "block"),
-        "agreement_floor": Rule("last year's regimes agree with the previous partition's at least this much", "block"),
+        "smallest_weight": Rule("no regime has collapsed", "refuse"),
+        "agreement_floor": Rule("last year's regimes agree with the previous partition's at least this much", "refuse"),
         "agreement": Rule("last year's regimes agree with the previous partition's", "warn"),
         "update_step": Rule("the refit was not held back to keep last year's regimes", "warn"),
         "occupancy_change": Rule("no regime's share of the last year changed much", "warn"),
@@ -93,17 +96,17 @@ MODEL_RULES = {
         "ordered_by_risk": Rule("the regimes' names follow their downside risk", "warn"),
     },
     "rl_policy": {
-        "finite_weights": Rule("the networks' weights are numbers", "block"),
-        "exposure_within_limits": Rule("no exposure leaves its limits", "block"),
-        "turnover_per_year": Rule("turnover on the training window", "block"),
-        "turnover_collapse": Rule("the learned action still changes from session to session", "block"),
-        "entropy": Rule("exploration has not collapsed", "block"),
-        "not_stuck_at_a_limit": Rule("the exposure is not stuck at a limit where the rule's is not", "block"),
+        "finite_weights": Rule("the networks' weights are numbers", "refuse"),
+        "exposure_within_limits": Rule("no exposure leaves its limits", "refuse"),
+        "turnover_per_year": Rule("turnover on the training window", "refuse"),
+        "turnover_collapse": Rule("the learned action still changes from session to session", "refuse"),
+        "entropy": Rule("exploration has not collapsed", "refuse"),
+        "not_stuck_at_a_limit": Rule("the exposure is not stuck at a limit where the rule's is not", "refuse"),
         "validation_z": Rule("the learned tilt is not harmful on held-out sessions", "warn"),
         "kl_to_previous": Rule("the policy has not moved far from its predecessor", "warn"),
         "online_update": Rule("an online update was kept; a refused one leaves the previous policy as it was", "warn"),
     },
-    "backtest_report": {
+    "promotion": {
         "drawdown_limit": Rule(
             "deepest drawdown of the out-of-sample track over three years; beyond it, and beyond that of buy & hold, "
             "nothing is promoted",
@@ -115,7 +118,6 @@ MODEL_RULES = {
     },
     "drift_report": {"no_drift": Rule("no drift episode is open", "warn")},
 }
-RECORDED_UNDER = {"backtest_report": "promotion"}
 
 
 def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
@@ -248,6 +250,6 @@ def _judge_window(workspace: Workspace, lane: Lane, session: date) -> Sequence[R
 
 def _recorded(kind: str) -> Evaluate:
     def evaluate(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-        return workspace.lineage(lane.horizon).outcomes(RECORDED_UNDER.get(kind, kind), session)
+        return workspace.lineage(lane.horizon).outcomes(kind, session)
 
     return evaluate

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from regime_assets.dead_runs import hold_run
 from regime_assets.library.home import Home
@@ -21,6 +22,7 @@ class DataHome(dg.ConfigurableResource):
     """The data folder. Left empty, it is `$REGIME_ASSETS_HOME` or `./data` of the process that runs."""
 
     root: str = ""
+    _opened: dict[str, "Workspace"] = PrivateAttr(default_factory=dict)
 
     def home(self) -> Home:
         """The folder's layout."""
@@ -34,10 +36,13 @@ class DataHome(dg.ConfigurableResource):
             hold_run(self.home(), context.run_id)
 
     def workspace(self, universe: "Universe") -> "Workspace":
-        """The stores of one universe."""
+        """The stores of one universe, opened once a run: what one of its assets has read, the next need not."""
+        from regime_assets.library.window_reads import WindowReads
         from regime_assets.library.workspace import Workspace
 
-        return Workspace(universe, self.home())
+        if universe.name not in self._opened:
+            self._opened[universe.name] = Workspace(universe, self.home(), WindowReads())
+        return self._opened[universe.name]
 
 
 @dg.resource(

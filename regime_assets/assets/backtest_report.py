@@ -2,7 +2,7 @@
 
 The out-of-sample track is what the newest model that existed at each session decided on it. The first
 materialization fills the track by a walk-forward through the preceding two years; every later one adds the sessions
-since. The gate's verdict on promotion is reached here and acted upon by `promotion`.
+since. `promotion` judges the session's models and writes the gate's verdict into the report.
 """
 
 from typing import Any
@@ -11,20 +11,20 @@ import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.library import tables
-from regime_assets.metadata import column_schema, figures, picture, report_link, rules, table
+from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
 
 COLUMNS = column_schema(tables.DECISIONS.shown)
 
 
 def backtest_report(lane: Lane) -> dg.AssetsDefinition:
-    """The asset that extends the out-of-sample track, judges and reports."""
+    """The asset that extends the out-of-sample track and reports."""
 
     @dg.asset(
         **lane.declare(
             "backtest_report",
             kinds={"duckdb", "html"},
-            deps=[lane.key("rl_policy"), lane.after_itself("backtest_report")],
+            deps=[lane.key("rl_policy")],
             description=__doc__,
             metadata=COLUMNS,
         )
@@ -41,8 +41,6 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
             metadata = figures(done.figures) | {
                 "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),
                 "comparison": table(done.comparison),
-                "verdict": dg.MetadataValue.text(f"{done.verdict.lane}: {done.verdict.outcome}"),
-                "rules": rules(done.verdict.rules),
                 "report": report_link(done.report),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

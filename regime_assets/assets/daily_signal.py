@@ -1,7 +1,7 @@
 """What to hold after this session: the champions of both horizons, scored and combined.
 
 The champion as of the session answers, whether or not the session's own bundle was promoted. What served, on which
-inputs and with which answer goes into the deployment log.
+inputs and with which answer goes into the deployment log. A session that nothing served is skipped, with the reason.
 """
 
 from datetime import timedelta
@@ -12,6 +12,8 @@ from regime_assets.assets.lane import Lane, sessions_of
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, table
 from regime_assets.resources import DataHome
+
+SKIPPED = "skipped"
 
 COLUMNS = column_schema(tables.DAILY_SIGNAL.shown)
 
@@ -41,8 +43,11 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey], longest_break: timedelta) 
         for session in sessions_of(context):
             try:
                 served = serve(workspace, session)
-            except NoChampionError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+            except NoChampionError as nothing:
+                context.log.warning(str(nothing))
+                metadata = {SKIPPED: dg.MetadataValue.text(str(nothing))}
+                context.add_asset_metadata(metadata, partition_key=session.isoformat())
+                continue
             metadata = figures(served.figures) | {
                 "regime": dg.MetadataValue.text(served.regime),
                 "weights": table(served.weights),

@@ -16,7 +16,9 @@ def facts_asset(lane: Lane, name: str, choice: MacroChoice | FundamentalsChoice,
     """The asset `name`, which keeps the facts of `choice`."""
 
     @dg.asset(
-        **lane.declare(name, kinds={"python", "duckdb"}, deps=[], description=about, metadata=COLUMNS),
+        **lane.declare(
+            name, kinds={"python", "duckdb"}, deps=[lane.after_itself(name)], description=about, metadata=COLUMNS
+        ),
         retry_policy=SOURCE_RETRIES,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:

@@ -34,9 +34,7 @@ def fitting_asset(
         pictures: what the UI shows of a fit.
     """
 
-    declared = lane.declare(
-        kind, kinds=labels, deps=[lane.key(after), lane.after_itself(kind)], description=description
-    )
+    declared = lane.declare(kind, kinds=labels, deps=[lane.key(after)], description=description)
 
     def run(context: dg.AssetExecutionContext, data: DataHome, mlflow: Any, *, full_retrain: bool = False) -> None:
         from regime_assets.library.steps.fits import Unfitted, fit

@@ -83,7 +83,11 @@ class Lane:
         }
 
     def after_itself(self, name: str) -> dg.AssetDep:
-        """The edge from a partition to the one of the session before: where a warm start comes from."""
+        """The edge from a partition to the one of the session before, which keeps a backfill's runs in order.
+
+        Only what begins a run has it, prices and facts: Dagster gives each asset that depends on itself a run of its
+        own, and all that follows them goes through a run's sessions in order anyway.
+        """
         mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
         return dg.AssetDep(self.key(name), partition_mapping=mapping)
 

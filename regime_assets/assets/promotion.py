@@ -1,7 +1,8 @@
-"""The session's bundle, registered as a version, and promoted to champion where the gate said so.
+"""The session's bundle: judged against the champion, registered as a version, and promoted where the gate says so.
 
 Every bundle becomes a version; the aliases `champion`, `previous` and `challenger` say which one serves. Moving the
-champion alias is the last step, so a crash anywhere leaves the old champion in place.
+champion alias is the last step, so a crash anywhere leaves the old champion in place. A session of which a model was
+refused has no bundle, and the champion goes on; an older session than the champion's takes no alias.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
         **lane.declare(
             "promotion",
             kinds={"mlflow"},
-            deps=[lane.key("backtest_report"), lane.after_itself("promotion")],
+            deps=[lane.key("backtest_report")],
             description=__doc__,
         )
     )
@@ -35,9 +36,10 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
                 **figures(done.figures),
                 "outcome": dg.MetadataValue.text(done.summary),
                 "champion": dg.MetadataValue.text(done.champion),
-                "sha256": dg.MetadataValue.text(done.sha256),
-                "serves": dg.MetadataValue.text(done.serves),
-                "rules": rules(done.rules),
+                "sha256": dg.MetadataValue.text(done.sha256 or "no bundle"),
+                "serves": dg.MetadataValue.text(done.judgement.serves),
+                "verdict": dg.MetadataValue.text(f"{done.judgement.lane}: {done.judgement.outcome}"),
+                "rules": rules(done.judgement.rules),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

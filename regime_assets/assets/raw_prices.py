@@ -23,7 +23,13 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fetches and stores bars."""
 
     @dg.asset(
-        **lane.declare("raw_prices", kinds={"python", "duckdb"}, deps=[], description=__doc__, metadata=COLUMNS),
+        **lane.declare(
+            "raw_prices",
+            kinds={"python", "duckdb"},
+            deps=[lane.after_itself("raw_prices")],
+            description=__doc__,
+            metadata=COLUMNS,
+        ),
         retry_policy=SOURCE_RETRIES,
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.production.lineage import Lineage
     from regime_assets.library.production.registry import Registry
+    from regime_assets.library.window_reads import WindowReads
 
 WINDOWS_TABLE = "validated_window"
 
@@ -40,6 +41,8 @@ class Workspace:
 
     universe: Universe
     home: Home
+    reads: WindowReads | None = None
+    """What was read in a run, for its next reader; without it every reader reads for itself."""
 
     @cached_property
     def calendar(self) -> TradingCalendar:
@@ -137,19 +140,24 @@ class Workspace:
         """The window of one session from what was known as of it."""
         from regime_assets.library.market.window import read_window
 
-        return read_window(
-            self.market,
-            self.calendar,
-            horizon_name=horizon,
-            shape=shape or self.window_shape(horizon),
-            as_of=as_of,
-            symbols=self.universe.symbols,
-            traded=self.universe.held,
-            history_start=self.universe.history_start,
-            lookback=self.design.memory_sessions,
-            membership=self.membership(as_of),
-            accepted=self.universe.accept,
-        )
+        wanted, lookback = shape or self.window_shape(horizon), self.design.memory_sessions
+
+        def read() -> Window:
+            return read_window(
+                self.market,
+                self.calendar,
+                horizon_name=horizon,
+                shape=wanted,
+                as_of=as_of,
+                symbols=self.universe.symbols,
+                traded=self.universe.held,
+                history_start=self.universe.history_start,
+                lookback=lookback,
+                membership=self.membership(as_of),
+                accepted=self.universe.accept,
+            )
+
+        return self.reads.once(("window", as_of, wanted, lookback), read) if self.reads else read()
 
     def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:
         """The validated window of one session, as it was stored.
@@ -191,8 +199,12 @@ class Workspace:
         from regime_assets.library.features.training_set import build_training_set
         from regime_assets.library.market.fact_features import read_fact_features
 
-        facts = read_fact_features(self.universe, self.database, self.calendar, window)
-        return build_training_set(window, self.design.features, facts)
+        def build() -> TrainingSet:
+            facts = read_fact_features(self.universe, self.database, self.calendar, window)
+            return build_training_set(window, self.design.features, facts)
+
+        key = ("features", window.as_of, len(window.sessions), window.data_hash, repr(self.design.features))
+        return self.reads.once(key, build) if self.reads else build()
 
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""

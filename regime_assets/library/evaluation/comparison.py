@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.bootstrap import Interval, sharpe_difference, sharpe_interval
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, contenders
 from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
@@ -38,15 +42,15 @@ class Comparison:
         return pd.Series(self.scored.net, index=self.weights.index)
 
 
-def compare(
-    history: TrainingSet, track: pd.DataFrame, seed: int, cost: float, sessions_per_year: float
-) -> dict[str, Comparison]:
+def compare(history: TrainingSet, track: pd.DataFrame, cost: float, sessions_per_year: float) -> dict[str, Comparison]:
     """Every contender on the sessions of the track, by the one scorer, under the same costs and delay.
+
+    The bootstrap's seed derives from the series themselves, so that the same record has the same interval in every
+    report.
 
     Args:
         history: returns from the universe's start on.
         track: the out-of-sample decisions; index `session`.
-        seed: of the bootstrap.
         cost: one way, a fraction of what is traded.
         sessions_per_year: what figures are annualised by.
     """
@@ -58,8 +62,17 @@ def compare(
     for name, result in scored.items():
         paired = None
         if name != BUY_AND_HOLD:
-            paired = sharpe_difference(result.net, reference, seed, periods_per_year=sessions_per_year)
-        interval = sharpe_interval(result.net, seed, periods_per_year=sessions_per_year)
+            paired = sharpe_difference(
+                result.net, reference, _seed(result.net, reference), periods_per_year=sessions_per_year
+            )
+        interval = sharpe_interval(result.net, _seed(result.net), periods_per_year=sessions_per_year)
         summary = summarise(result, sessions_per_year)
         comparisons[name] = Comparison(name, weights[name], result, summary, interval, paired)
     return comparisons
+
+
+def _seed(*series: NDArray[np.float64]) -> int:
+    """A seed that depends on the numbers alone."""
+    return derive_seed(
+        "bootstrap", *(hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest() for one in series)
+    )

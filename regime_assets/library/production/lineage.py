@@ -77,6 +77,9 @@ class Lineage:
 
     def record_outcomes(self, subject: str, session: date, outcomes: Sequence[RuleOutcome]) -> None:
         """Store the outcome of every rule that `subject` of `session` was held against."""
+        if not outcomes:
+            self._database.delete_partition(OUTCOMES_TABLE, self._key(subject, session))
+            return
         rows = pd.DataFrame([asdict(outcome) for outcome in outcomes]).astype({"value": "float64"})
         self._database.replace_partition(OUTCOMES_TABLE, self._key(subject, session), rows)
 
@@ -171,19 +174,36 @@ class Lineage:
         """The model of one session, accepted or not; None when it was not fitted."""
         return self._first("session = ?", kind, session)
 
+    def of_session(self, session: date) -> dict[str, ModelRecord]:
+        """All models of one session by kind, accepted or not."""
+        if not self._database.has_table(MODELS_TABLE):
+            return {}
+        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND session = ?"
+        rows = self._database.query(sql, [self.universe, self.horizon, session]).to_dict("records")
+        return {str(row["kind"]): _record({str(name): value for name, value in row.items()}) for row in rows}
+
     def require(self, kind: str, session: date) -> ModelRecord:
         """The accepted model of one session.
 
         Raises:
             LineageError: it was not fitted, or it was not accepted (the reason is named).
         """
-        record = self.find(kind, session)
-        name = f"{kind} of {self.universe}/{self.horizon}, {session}"
-        if record is None:
-            raise LineageError(f"{name} was not materialized")
-        if not record.accepted:
-            raise LineageError(f"{name} was not accepted: {record.refusal}")
-        return record
+        return self.required([kind], session)[kind]
+
+    def required(self, kinds: Sequence[str], session: date) -> dict[str, ModelRecord]:
+        """The accepted models of one session by kind.
+
+        Raises:
+            LineageError: one was not fitted, or was not accepted (the reason is named).
+        """
+        records = self.of_session(session)
+        for kind in kinds:
+            name = f"{kind} of {self.universe}/{self.horizon}, {session}"
+            if kind not in records:
+                raise LineageError(f"{name} was not materialized")
+            if not records[kind].accepted:
+                raise LineageError(f"{name} was not accepted: {records[kind].refusal}")
+        return {kind: records[kind] for kind in kinds}
 
     def load(self, record: ModelRecord) -> Parts:
         """The model itself, its hash checked against the record."""
@@ -203,17 +223,20 @@ class Lineage:
         rows = self._database.query(sql, [self.universe, self.horizon, kind, session])
         if rows.empty:
             return None
-        row = {str(name): value for name, value in rows.iloc[0].to_dict().items()}
-        return ModelRecord(
-            kind=kind,
-            session=pd.Timestamp(row["session"]).date(),
-            sha256=str(row["sha256"]),
-            parent=str(row["parent"]),
-            warm_started=bool(row["warm_started"]),
-            seed=int(row["seed"]),
-            data_hash=str(row["data_hash"]),
-            code_version=str(row["code_version"]),
-            figures=json.loads(row["figures"]),
-            accepted=bool(row["accepted"]),
-            refusal=str(row["refusal"]),
-        )
+        return _record({str(name): value for name, value in rows.iloc[0].to_dict().items()})
+
+
+def _record(row: dict[str, Any]) -> ModelRecord:
+    return ModelRecord(
+        kind=str(row["kind"]),
+        session=pd.Timestamp(row["session"]).date(),
+        sha256=str(row["sha256"]),
+        parent=str(row["parent"]),
+        warm_started=bool(row["warm_started"]),
+        seed=int(row["seed"]),
+        data_hash=str(row["data_hash"]),
+        code_version=str(row["code_version"]),
+        figures=json.loads(row["figures"]),
+        accepted=bool(row["accepted"]),
+        refusal=str(row["refusal"]),
+    )

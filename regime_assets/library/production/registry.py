@@ -124,9 +124,13 @@ class Registry:
         Raises:
             RegistryError: retention has deleted it.
         """
-        moves = self.history(model_name)
-        version = next((m.after.champion for m in reversed(moves) if m.session <= session), None)
-        return None if version is None else self._version(model_name, version)
+        move = self._move_as_of(model_name, session)
+        return None if move is None else self._version(model_name, move.after.champion)
+
+    def previous_as_of(self, model_name: str, session: date) -> int | None:
+        """The version that a roll-back on `session` would have served; None when there was none."""
+        move = self._move_as_of(model_name, session)
+        return None if move is None else move.after.previous
 
     def previous(self, model_name: str) -> RegisteredBundle | None:
         """What a roll-back would serve."""
@@ -135,6 +139,14 @@ class Registry:
     def challenger(self, model_name: str) -> RegisteredBundle | None:
         """What is being tried beside the champion."""
         return self._known(model_name, self._store.aliases(model_name).get(CHALLENGER))
+
+    def version(self, model_name: str, version: int) -> RegisteredBundle:
+        """One version.
+
+        Raises:
+            RegistryError: there is none of that number.
+        """
+        return self._version(model_name, version)
 
     def versions(self, model_name: str) -> tuple[RegisteredBundle, ...]:
         """All versions, oldest first."""
@@ -276,6 +288,10 @@ class Registry:
                 if entry.is_dir() and entry.name not in known:
                     shutil.rmtree(entry)
             return tuple(stored.version for stored in doomed)
+
+    def _move_as_of(self, model_name: str, session: date) -> Move | None:
+        """The last move of `session` or earlier."""
+        return next((move for move in reversed(self.history(model_name)) if move.session <= session), None)
 
     @contextmanager
     def _writing(self, model_name: str) -> Generator[None]:

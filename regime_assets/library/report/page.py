@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.acceptance import accepted
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report import figures
 from regime_assets.library.report.content import (
@@ -21,6 +20,7 @@ from regime_assets.library.report.content import (
 )
 from regime_assets.library.report.data_files import data_folder, report_tables, write_data_files
 from regime_assets.library.report.figure_style import strategy_colour
+from regime_assets.library.report.gate_section import GateSection, render_badge, render_gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,14 +70,16 @@ def render_report(content: ReportContent, data: str = "") -> str:
     content.check()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     filters: dict[str, Any] = environment.filters
-    filters |= {"number": _number, "percent": _percent, "strength": _strength, "measured": _measured}
+    filters |= {"number": _number, "percent": _percent, "strength": _strength}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     subject = next(iter(content.net), "")
+    gate = GateSection(content.verdict, rules=content.rules, absent=content.absent.get("gate", ""))
     return template.render(
         content=content,
         data=data,
         tables=list(report_tables(content)),
-        tone=_verdict_tone(content),
+        badge=Markup(render_badge(gate)),
+        gate=Markup(render_gate(gate)),
         subject=subject,
         months=list(monthly_table(content.net[subject]).itertuples()) if subject else [],
         swatches=_swatches(content),
@@ -147,13 +149,6 @@ def _estimates(
     return levels, {row.name: row.difference for row in content.rows if row.difference is not None}
 
 
-def _verdict_tone(content: ReportContent) -> str:
-    """The class of the verdict's badge: good when every rule passed, bad when one blocks, else neutral."""
-    if not accepted(content.rules):
-        return "bad"
-    return "good" if content.rules and all(rule.passed for rule in content.rules) else "neutral"
-
-
 def _number(value: float | None, digits: int = 2, sign: bool = False) -> str:
     """A number with a true minus sign, none on a rounded zero; an en dash where there is no number."""
     if value is None or not np.isfinite(value):
@@ -170,8 +165,3 @@ def _percent(value: float | None, digits: int = 1) -> str:
 def _strength(value: float, full: float) -> str:
     """The strength of a cell's colour, 0 to 0.7."""
     return f"{0.7 * min(abs(value) / full, 1.0):.2f}"
-
-
-def _measured(value: float | None) -> str:
-    """A number of unknown scale to four significant digits."""
-    return "–" if value is None or not np.isfinite(value) else f"{value:.4g}".replace("-", "−")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 
 from regime_assets.library.clock import clock
-from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.evaluation.trials import Kind
@@ -101,8 +100,7 @@ def walk_history(
     """
     run = open_run(workspace, horizon, settings)
     track = carry_out(run, on_refit)
-    seed = derive_seed(workspace.universe.name, horizon, str(run.key["run"]), "walk_forward")
-    comparisons = compare(run.history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
+    comparisons = compare(run.history, track, workspace.universe.cost, workspace.universe.sessions_per_year)
     last = track.index[-1].date()
     shown = comparisons[RULE].summary
     if shown.sharpe is not None:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
 from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
-from regime_assets.library.evaluation.live_interval import AHEAD
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.environment import environment_versions
@@ -22,7 +21,6 @@ from regime_assets.library.workspace import Workspace
 if TYPE_CHECKING:
     from regime_assets.library.evaluation.comparison import Comparison
     from regime_assets.library.steps.backtest_report import Backtest
-    from regime_assets.library.steps.gate_evidence import Champion
 
 ROLLING_SESSIONS = 126
 
@@ -34,37 +32,40 @@ def compose(
     result: Backtest,
     track: pd.DataFrame,
     history: TrainingSet,
-    champion: Champion | None,
 ) -> ReportContent:
     """The content of one report."""
     names = list(result.net)
     rows = tuple(strategy_row(result.comparisons[name]) for name in names)
     lineage = workspace.lineage(horizon)
     policy_curves = lineage.curves("rl_policy", session).rename(columns={"gradient_step": "step"})
-    absent: dict[Part, str] = {}
+    absent: dict[Part, str] = {"gate": "The verdict is reached when the session is promoted, which has not run yet."}
     signal = _signal(track, history)
     if not signal:
         absent["signal"] = "The track holds no risk-off session yet, so that its signal cannot be judged."
+    refused = {kind: one.refusal for kind, one in lineage.of_session(session).items() if not one.accepted}
     if policy_curves.empty:
-        absent["policy"] = "The policy was not trained: it is the regime rule."
+        absent["policy"] = refused.get("rl_policy") or "The policy was not trained: it is the regime rule."
+    vae_curves, regimes = lineage.curves("vae", session), _regimes(workspace, horizon, session, history, track)
+    if vae_curves.empty:
+        absent["vae"] = refused.get("vae") or "The VAE of this session was not fitted."
+    if regimes is None:
+        absent["regimes"] = absent["latents"] = "No models of this session or of an earlier one were accepted."
     return ReportContent(
         title=f"{workspace.universe.name}, {horizon} horizon",
         universe=workspace.universe.name,
         horizon=horizon,
         as_of=session,
-        facts=_facts(result, track, champion),
+        facts=_facts(result, track),
         notes=(*_notes(workspace, track), *_experience(result)),
         provenance=_provenance(workspace, horizon, session),
-        verdict=f"{result.verdict.lane}: {result.verdict.outcome}",
         reference=BUY_AND_HOLD,
         rows=rows,
         net=result.net,
         weights=result.comparisons[names[0]].weights,
-        regimes=_regimes(workspace, horizon, session, history, track),
+        regimes=regimes,
         signal=signal,
-        vae_curves=lineage.curves("vae", session),
+        vae_curves=None if vae_curves.empty else vae_curves,
         policy_curves=None if policy_curves.empty else policy_curves,
-        rules=result.judgement.rules,
         absent=absent,
         rolling_window=ROLLING_SESSIONS,
         sessions_per_year=round(workspace.universe.sessions_per_year),
@@ -82,7 +83,7 @@ def strategy_row(comparison: Comparison) -> StrategyRow:
     )
 
 
-def _facts(result: Backtest, track: pd.DataFrame, champion: Champion | None) -> tuple[Fact, ...]:
+def _facts(result: Backtest, track: pd.DataFrame) -> tuple[Fact, ...]:
     newest = track.iloc[-1]
     served = result.comparisons[next(iter(result.net))]
     weights = served.weights.iloc[-1]
@@ -90,12 +91,6 @@ def _facts(result: Backtest, track: pd.DataFrame, champion: Champion | None) -> 
         Fact("Risk-off probability", f"{newest['risk_off']:.0%}", "filtered, most turbulent regime"),
         Fact("Decided weights", ", ".join(f"{symbol} {weight:.0%}" for symbol, weight in weights.items())),
         Fact("Serves", f"the {'learned policy' if result.serving.serves == 'policy' else 'regime rule'}"),
-        Fact(
-            "A year's Sharpe ratio lies between",
-            f"{result.live.low:.2f} and {result.live.high:.2f}" if result.live else "not known",
-            f"no forecast: in 95 of 100 stretches of {AHEAD} sessions like the record, without what selection explains",
-        ),
-        Fact("Champion before", f"version {champion.version} of {champion.session}" if champion else "none"),
     )
 
 
@@ -116,7 +111,7 @@ def _experience(result: Backtest) -> tuple[str, ...]:
     """What the history has not held, where that is something."""
     return tuple(
         f"Read this with care: {rule.detail}. A model does not recognise what it has never seen."
-        for rule in result.judgement.rules
+        for rule in result.record.rules
         if rule.rule == EXPERIENCE and not rule.passed
     )
 
@@ -124,8 +119,12 @@ def _experience(result: Backtest) -> tuple[str, ...]:
 def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[str, str]:
     lineage = workspace.lineage(horizon)
     values: dict[str, str] = {"source": workspace.universe.source.kind, "design": workspace.design.hash}
+    records = lineage.of_session(session)
     for kind in KINDS:
-        record = lineage.require(kind, session)
+        record = records.get(kind)
+        if record is None or not record.accepted:
+            values[kind] = f"none of this session: {record.refusal if record else 'not materialized'}"
+            continue
         values["window"] = record.data_hash
         values["code"] = record.code_version
         origin = f"warm start from {record.parent[:12]}" if record.parent else "trained from scratch"
@@ -135,10 +134,12 @@ def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[s
 
 def _regimes(
     workspace: Workspace, horizon: Horizon, session: date, history: TrainingSet, track: pd.DataFrame
-) -> RegimeHistory:
+) -> RegimeHistory | None:
     """The regimes as they were named on each session of the track, over the traded instruments' level."""
-    model = LineageModels(workspace.lineage(horizon)).accepted("gmm", session)
-    path = model.infer(history.features)
+    newest = LineageModels(workspace.lineage(horizon)).complete(session)
+    if newest is None:
+        return None
+    path = newest[1].regimes.infer(history.features)
     inside = path.sessions.isin(track.index)
     level = (1.0 + history.market_returns.loc[track.index]).cumprod()
     return RegimeHistory(

@@ -1,26 +1,22 @@
-"""A session's backtest: the out-of-sample track scored beside the baselines, judged, and reported."""
+"""A session's backtest: the out-of-sample track scored beside the baselines, and reported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
-from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.clock import clock
-from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.experience import experience_rule
-from regime_assets.library.evaluation.gate import ServingChoice, Verdict, choose_serving_policy
-from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
+from regime_assets.library.evaluation.gate import ServingChoice, choose_serving_policy
 from regime_assets.library.evaluation.metrics import PerformanceSummary
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
-from regime_assets.library.steps.gate_evidence import champion_before, judge
-from regime_assets.library.steps.judgement import Judgement, store_judgement
+from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.steps.track import extend_track
 from regime_assets.library.universe import Horizon
@@ -31,23 +27,24 @@ SHOWN_FIGURES = ("sharpe", "max_drawdown", "cagr", "volatility", "turnover", "ex
 
 @dataclass(frozen=True)
 class Backtest:
-    """The outcome of one session's backtest.
+    """The outcome of one session's backtest. Whether its models may serve is judged by `promotion`.
 
     Attributes:
         comparisons: every contender by name.
         serving: whether the learned policy or the regime rule would serve, and why.
-        verdict: the gate's answer.
-        judgement: the same as it was stored.
-        live: what the record promises of the next year, were it promoted; None where it has no ratio.
+        record: what is stored for the promotion.
         report: the HTML file.
     """
 
     comparisons: dict[str, Comparison]
     serving: ServingChoice
-    verdict: Verdict
-    judgement: Judgement
-    live: LiveInterval | None
+    record: BacktestRecord
     report: Path
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """What plots over partitions."""
+        return self.record.figures
 
     @property
     def net(self) -> dict[str, pd.Series]:
@@ -55,11 +52,6 @@ class Backtest:
         served = served_name(self.serving)
         ordered = [served, *(name for name in self.comparisons if name != served)]
         return {name: self.comparisons[name].net for name in ordered}
-
-    @property
-    def figures(self) -> dict[str, float | int | None]:
-        """What plots over partitions."""
-        return {**self.judgement.figures, "promote": int(self.verdict.promote)}
 
     @property
     def comparison(self) -> pd.DataFrame:
@@ -77,36 +69,24 @@ def served_name(serving: ServingChoice) -> str:
 
 
 def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
-    """Carry the out-of-sample track on to `session`, score it, judge the session's models and write the report."""
+    """Carry the out-of-sample track on to `session`, score it beside the baselines, and write the report."""
     universe = workspace.universe
     workspace.ledger.start(universe.name, horizon, workspace.design.hash, universe.held, "daily", clock.now())
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
-    seed = derive_seed(workspace.universe.name, horizon, session.isoformat(), "backtest_report")
-    comparisons = compare(history, track, seed, workspace.universe.cost, workspace.universe.sessions_per_year)
-    settings, year = workspace.universe.gate, workspace.universe.sessions_per_year
+    comparisons = compare(history, track, universe.cost, universe.sessions_per_year)
     rule, policy = comparisons[RULE].scored.net, comparisons[POLICY].scored.net
-    serving = choose_serving_policy(rule, policy, settings, year, _validation_z(workspace, horizon, session))
+    evidence = _validation_z(workspace, horizon, session)
+    serving = choose_serving_policy(rule, policy, universe.gate, universe.sessions_per_year, evidence)
     served = comparisons[served_name(serving)]
     _record_trial(workspace, horizon, session, served.summary)
-    champion = champion_before(workspace, horizon, session)
-    sessions = pd.DatetimeIndex(track.index)
-    market = comparisons[BUY_AND_HOLD].scored.net
-    verdict = judge(workspace, horizon, session, history, served.scored, market, sessions, champion, settings)
-    live = _promise(served, serving, verdict)
-    judgement = Judgement(
-        lane=verdict.lane,
-        outcome=verdict.outcome,
-        reason="; ".join(verdict.reasons) or f"every rule of the {verdict.lane} lane is met",
-        serves=serving.serves,
-        champion_version=champion.version if champion else None,
-        figures=_figures(comparisons, served) | _live_figures(live),
-        rules=(*verdict.rules, *_policy_rules(serving), experience_rule(history.market_returns, year)),
-    )
-    store_judgement(workspace, horizon, session, judgement)
+    figures = _figures(comparisons, served)
+    seen = experience_rule(history.market_returns, universe.sessions_per_year)
+    record = BacktestRecord.of(serving, served.interval, figures, seen)
+    store_record(workspace, horizon, session, record)
     path = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
-    result = Backtest(comparisons, serving, verdict, judgement, live, path)
-    write_report(compose(workspace, horizon, session, result, track, history, champion), path)
+    result = Backtest(comparisons, serving, record, path)
+    write_report(compose(workspace, horizon, session, result, track, history), path)
     return result
 
 
@@ -139,19 +119,6 @@ def _figures(comparisons: dict[str, Comparison], served: Comparison) -> dict[str
     return figures
 
 
-def _promise(served: Comparison, serving: ServingChoice, verdict: Verdict) -> LiveInterval | None:
-    """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
-    if served.interval is None:
-        return None
-    selected_by = verdict.gain or (serving.gain if serving.serves == "policy" else None)
-    return live_sharpe_interval(served.interval, selected_by)
-
-
-def _live_figures(live: LiveInterval | None) -> dict[str, float | None]:
-    values = (None, None, None) if live is None else (live.expected, live.low, live.high)
-    return dict(zip(("live_sharpe_expected", "live_sharpe_low", "live_sharpe_high"), values, strict=True))
-
-
 def _row(name: str, item: Comparison) -> dict[str, object]:
     summary = item.summary
     return {
@@ -165,8 +132,3 @@ def _row(name: str, item: Comparison) -> dict[str, object]:
         "exposure": summary.exposure,
         "switches a year": summary.switches_per_year,
     }
-
-
-def _policy_rules(serving: ServingChoice) -> tuple[RuleOutcome, ...]:
-    """The rules by which the policy may serve; failing them keeps the rule in place and blocks nothing."""
-    return tuple(replace(rule, rule=f"policy_{rule.rule}", blocking=False) for rule in serving.rules)

@@ -12,6 +12,7 @@ from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
+from regime_assets.library.production.registry_store import RegisteredBundle
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.steps.judgement import SUBJECT
@@ -22,7 +23,7 @@ TABLE = "daily_signal"
 
 
 class NoChampionError(Exception):
-    """Nothing serves yet: no bundle was ever promoted."""
+    """Nothing served a session: no bundle had been promoted by then."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,11 @@ def serve(workspace: Workspace, session: date) -> Served:
     Raises:
         NoChampionError: a horizon has no champion as of the session.
     """
-    signals: dict[str, Signal] = {}
-    versions: dict[Horizon, int] = {}
-    for horizon in HORIZONS:
-        signals[horizon], versions[horizon] = _answer(workspace, horizon, session)
+    champions = {horizon: _champion(workspace, horizon, session) for horizon in HORIZONS}
+    signals: dict[str, Signal] = {
+        horizon: _answer(workspace, horizon, session, champion) for horizon, champion in champions.items()
+    }
+    versions = {horizon: champion.version for horizon, champion in champions.items()}
     combined = combine(signals)
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
@@ -95,14 +97,17 @@ def _warnings(workspace: Workspace, session: date) -> tuple[str, ...]:
     )
 
 
-def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Signal, int]:
+def _champion(workspace: Workspace, horizon: Horizon, session: date) -> RegisteredBundle:
     name = model_name(workspace.universe.name, horizon)
     champion = workspace.registry.champion_as_of(name, session)
     if champion is None:
         raise NoChampionError(
-            f"{name} has no champion as of {session}: nothing served that session, because no version was promoted "
-            "for it or for an earlier one"
+            f"nothing served {session}: no version of {name} was promoted for it or for an earlier session"
         )
+    return champion
+
+
+def _answer(workspace: Workspace, horizon: Horizon, session: date, champion: RegisteredBundle) -> Signal:
     features = workspace.training_set(horizon, session).features
     signal = score(load_bundle(champion.path, champion.sha256, workspace.universe.own_components), features)
     DeploymentLog(workspace.database).record(
@@ -118,7 +123,7 @@ def _answer(workspace: Workspace, horizon: Horizon, session: date) -> tuple[Sign
             reason=f"champion as of {session}",
         )
     )
-    return signal, champion.version
+    return signal
 
 
 def _horizon(name: str) -> Horizon:

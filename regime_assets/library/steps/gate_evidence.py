@@ -37,17 +37,16 @@ COMPARED_SESSIONS = 252
 
 @dataclass(frozen=True)
 class Champion:
-    """What served before a session was judged: its version and its bundle."""
+    """What serves while a session is judged: its version and its bundle."""
 
     version: int
     session: date
     bundle: Bundle
 
 
-def champion_before(workspace: Workspace, horizon: Horizon, session: date) -> Champion | None:
-    """The champion as of the session before; None when nothing served yet."""
-    name = model_name(workspace.universe.name, horizon)
-    registered = workspace.registry.champion_as_of(name, workspace.calendar.previous(session))
+def load_champion(workspace: Workspace, horizon: Horizon) -> Champion | None:
+    """What serves at this moment; None when nothing does yet."""
+    registered = workspace.registry.champion(model_name(workspace.universe.name, horizon))
     if registered is None:
         return None
     bundle = load_bundle(registered.path, registered.sha256, workspace.universe.own_components)
@@ -197,7 +196,7 @@ def _served(champion: Champion) -> str:
 
 def _integrity(workspace: Workspace, horizon: Horizon, session: date) -> Integrity:
     lineage = workspace.lineage(horizon)
-    records = {kind: lineage.require(kind, session) for kind in KINDS}
+    records = lineage.required(KINDS, session)
     return Integrity(
         accepted={kind: record.accepted for kind, record in records.items()},
         hashes={kind: record.sha256 for kind, record in records.items()},

@@ -1,4 +1,4 @@
-"""The gate's answer for one session, stored beside its report, so that promotion acts on exactly what was shown."""
+"""The gate's answer for one session, stored with every rule that it was reached by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.universe import Horizon
-from regime_assets.library.workspace import NotMaterializedError, Workspace
+from regime_assets.library.workspace import Workspace
 
 TABLE = "judgements"
 SUBJECT = "promotion"
@@ -21,7 +21,7 @@ class Judgement:
     """What the gate said of one session's models.
 
     Attributes:
-        lane: first, refresh or challenge.
+        lane: first, refresh or challenge; none where there was nothing to judge.
         outcome: promote, hold or insufficient evidence.
         reason: why, in one line.
         serves: whether the learned policy or the regime rule decides.
@@ -58,17 +58,11 @@ def store_judgement(workspace: Workspace, horizon: Horizon, session: date, judge
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
 
 
-def read_judgement(workspace: Workspace, horizon: Horizon, session: date) -> Judgement:
-    """The stored answer.
-
-    Raises:
-        NotMaterializedError: the session's backtest report was not materialized.
-    """
+def find_judgement(workspace: Workspace, horizon: Horizon, session: date) -> Judgement | None:
+    """The stored answer; None while there is none."""
     rows = workspace.database.read_partition(TABLE, workspace.key(horizon, session))
     if rows.empty:
-        raise NotMaterializedError(
-            f"backtest_report of {workspace.universe.name}/{horizon}, {session} was not materialized"
-        )
+        return None
     row = {str(name): value for name, value in rows.iloc[0].to_dict().items()}
     version = int(row["champion_version"])
     return Judgement(

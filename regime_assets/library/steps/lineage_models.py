@@ -68,9 +68,11 @@ class LineageModels:
             NotAcceptedError: one of the session's models was not accepted.
             ArtifactError: one cannot be read.
         """
-        for kind in KINDS:
-            self._require(kind, session)
-        return FittedModels(self.accepted("gmm", session), self.accepted("rl_policy", session))
+        try:
+            records = self._lineage.required(KINDS, session)
+        except LineageError as error:
+            raise NotAcceptedError(str(error)) from error
+        return FittedModels(self._load("gmm", records["gmm"]), self._load("rl_policy", records["rl_policy"]))
 
     def keep(self, fitted: Fitted[Any]) -> None:
         """Store a model with its record, the outcomes of its rules and its curves."""

@@ -158,14 +158,14 @@ def watch(workspace: Workspace, horizon: Horizon, session: date) -> Watch:
         executed = execution(book.traded(book.served, cost), book.traded(book.record, cost), settings, seed)
     shadow = follow_shadow(workspace, horizon, session, book.history, settings.shortest_record)
     paired, waiting_for_shadow = _paired(workspace, horizon, book, shadow, settings)
-    previous = workspace.registry.previous(model_name(workspace.universe.name, horizon))
+    previous = workspace.registry.previous_as_of(model_name(workspace.universe.name, horizon), session)
     decision = decide(
         MonitoringFigures(
             drift=drift,
             live_breach=performance.first_breach if performance else None,
             below_band=performance.below_band if performance else False,
             paired_breach=paired.first_breach if paired else None,
-            roll_back_to=shadow.version if shadow else previous.version if previous else None,
+            roll_back_to=shadow.version if shadow else previous,
         )
     )
     seen = Watch(net, performance, executed, waiting, shadow, paired, waiting_for_shadow, decision)

@@ -1,11 +1,23 @@
-"""The session's bundle: assembled from its accepted models, registered, and promoted where the gate said so."""
+"""The session's bundle: judged against what serves, registered, and promoted where the gate says so.
+
+The verdict is reached here, against the champion of this moment: in a backfill the session before has been promoted
+by then, and a session that is fitted again is judged against what its first fit had promoted.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from dataclasses import dataclass
 from datetime import date
 
-from regime_assets.library.acceptance import RuleOutcome
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from regime_assets.library.evaluation.bootstrap import Interval
+from regime_assets.library.evaluation.live_interval import AHEAD, LiveInterval, live_sharpe_interval
+from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
@@ -13,11 +25,21 @@ from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_rules import NO_CHAMPION, PromotionRefusedError
-from regime_assets.library.steps.judgement import SUBJECT, Judgement, read_judgement
+from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLED_BACK_TAG, RegisteredBundle
+from regime_assets.library.report.content import Fact
+from regime_assets.library.report.gate_section import GateSection, write_gate
+from regime_assets.library.steps.backtest_record import BacktestRecord, read_record
+from regime_assets.library.steps.gate_evidence import Champion, judge, load_champion
+from regime_assets.library.steps.judgement import SUBJECT, Judgement, find_judgement, store_judgement
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.model_card import publish_card
+from regime_assets.library.trading.decided import weights_of
+from regime_assets.library.trading.scoring import Scored, score
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
+
+IDENTITY_TAG = "models"
+"""Of a version: the hash of the models, the window, the design and the code that it was made of."""
 
 
 @dataclass(frozen=True)
@@ -25,58 +47,199 @@ class Promotion:
     """What happened to a session's bundle.
 
     Attributes:
-        version: its version in the registry.
-        sha256: its hash.
+        version: its version in the registry; None where the session has no bundle.
+        sha256: its hash; empty where there is none.
         promoted: whether it serves now.
         champion: the version that serves after this, with its session.
-        serves: whether the bundle decides by the learned policy or by the rule.
+        judgement: the gate's answer.
         summary: the outcome in one line.
-        rules: what the gate held it against.
     """
 
-    version: int
+    version: int | None
     sha256: str
     promoted: bool
     champion: str
-    serves: str
+    judgement: Judgement
     summary: str
-    rules: tuple[RuleOutcome, ...]
 
     @property
-    def figures(self) -> dict[str, float | int]:
+    def figures(self) -> dict[str, float | int | None]:
         """What plots over partitions."""
         return {"version": self.version, "promoted": int(self.promoted)}
 
 
 def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, run_id: str | None) -> Promotion:
-    """Register the session's bundle and move the aliases as the stored judgement says.
+    """Judge the session's models, register their bundle, and move the aliases as the verdict says.
 
-    A champion of a later session is never replaced by an earlier one: then the version is registered only.
+    A session whose models were refused has no bundle: the champion answers for it. An older session than the
+    champion's is registered and takes no alias. The same models a second time keep the verdict that they have.
+
+    Raises:
+        NotMaterializedError: the session's backtest report was not materialized.
     """
-    judgement = read_judgement(workspace, horizon, session)
-    folder = workspace.home.bundle(workspace.universe.name, horizon, session)
-    bundle = assemble(workspace, horizon, session, judgement)
-    sha256 = save_bundle(bundle, folder)
     name = model_name(workspace.universe.name, horizon)
-    version = workspace.registry.register(folder, name, sha256, version_tags(bundle.manifest, judgement), run_id)
+    record = read_record(workspace, horizon, session)
+    refused = _refused(workspace, horizon, session)
+    if refused:
+        judgement = _unjudged(workspace, name, record, refused)
+        return _shown(workspace, horizon, session, judgement, None, "")
+    identity = _identity(workspace, horizon, session, record)
+    known, before = _registered(workspace, name, session, identity), find_judgement(workspace, horizon, session)
+    if known is not None and before is not None and _is_settled(known, before):
+        return _shown(workspace, horizon, session, before, known, known.sha256)
+    champion = load_champion(workspace, horizon)
+    judgement = (
+        _judged(workspace, horizon, session, record, champion)
+        if champion is None or champion.session <= session
+        else _unjudged(
+            workspace, name, record, f"version {champion.version} of {champion.session} serves, a later session"
+        )
+    )
+    store_judgement(workspace, horizon, session, judgement)
+    bundle = assemble(workspace, horizon, session, judgement)
+    folder = workspace.home.bundle(workspace.universe.name, horizon, session)
+    sha256 = save_bundle(bundle, folder)
+    tags = version_tags(bundle.manifest, judgement) | {IDENTITY_TAG: identity}
+    version = workspace.registry.register(folder, name, sha256, tags, run_id)
     publish_card(workspace, bundle.manifest, judgement, version)
-    promoted, reason = False, judgement.reason
+    shutil.rmtree(folder)  # the registry has a copy of its own
     if judgement.promote:
+        against = NO_CHAMPION if champion is None else champion.version
         try:
-            judged_against = NO_CHAMPION if judgement.champion_version is None else judgement.champion_version
-            workspace.registry.promote(name, version, reason, judgement.outcome, judged_against=judged_against)
-            promoted = True
-        except PromotionRefusedError as refused:
-            reason = str(refused)
-    if not promoted:
-        champion = workspace.registry.champion(name)
-        if champion is None or champion.version != version:
-            workspace.registry.set_challenger(name, version)
+            workspace.registry.promote(name, version, judgement.reason, judgement.outcome, judged_against=against)
+        except PromotionRefusedError as error:
+            judgement = _unjudged(workspace, name, record, str(error))
+    registered = workspace.registry.version(name, version)
+    if not judgement.promote and PROMOTION_TAG not in registered.tags and _is_newest(champion, session):
+        workspace.registry.set_challenger(name, version)
+    return _shown(workspace, horizon, session, judgement, registered, sha256)
+
+
+def _refused(workspace: Workspace, horizon: Horizon, session: date) -> str:
+    """Which of the session's models was refused, and why; empty when all were accepted.
+
+    Raises:
+        LineageError: one was not materialized.
+    """
+    lineage = workspace.lineage(horizon)
+    records = lineage.of_session(session)
+    refused = next((kind for kind in KINDS if kind in records and not records[kind].accepted), None)
+    if refused is not None:
+        return f"{refused} was not accepted: {records[refused].refusal}"
+    lineage.required(KINDS, session)
+    return ""
+
+
+def _judged(
+    workspace: Workspace, horizon: Horizon, session: date, record: BacktestRecord, champion: Champion | None
+) -> Judgement:
+    """The gate's answer to the session's models, beside the champion of this moment."""
+    history = workspace.history(horizon, session)
+    track = read_track(workspace.database, workspace.universe.name, horizon, session, workspace.design.hash)
+    scored = _scored(workspace, history.traded_returns, track, record)
+    sessions = pd.DatetimeIndex(track.index)
+    market = _held(workspace, history.traded_returns, track)
+    verdict = judge(workspace, horizon, session, history, scored, market, sessions, champion, workspace.universe.gate)
+    live = _promise(record, verdict.gain)
+    return Judgement(
+        lane=verdict.lane,
+        outcome=verdict.outcome,
+        reason="; ".join(verdict.reasons) or f"every rule of the {verdict.lane} lane is met",
+        serves=record.serves,
+        champion_version=champion.version if champion else None,
+        figures=record.figures | _live_figures(live),
+        rules=(*verdict.rules, *record.rules),
+    )
+
+
+def _unjudged(workspace: Workspace, name: str, record: BacktestRecord, reason: str) -> Judgement:
+    """The answer without a question: the session's models cannot serve, whatever their record."""
     champion = workspace.registry.champion(name)
+    return Judgement(
+        lane="none",
+        outcome="hold",
+        reason=reason,
+        serves=record.serves,
+        champion_version=champion.version if champion else None,
+        figures=record.figures | _live_figures(None),
+        rules=record.rules,
+    )
+
+
+def _scored(workspace: Workspace, returns: pd.DataFrame, track: pd.DataFrame, record: BacktestRecord) -> Scored:
+    """What would serve, over the sessions of the track."""
+    weights = weights_of(track, record.serves, workspace.universe.held)
+    return score(weights.to_numpy(), returns.loc[track.index].to_numpy(), workspace.universe.cost)
+
+
+def _held(workspace: Workspace, returns: pd.DataFrame, track: pd.DataFrame) -> NDArray[np.float64]:
+    """Net returns of buy & hold over the sessions of the track."""
+    earned = returns.loc[track.index].to_numpy()
+    return score(np.full(earned.shape, 1.0 / earned.shape[1]), earned, workspace.universe.cost).net
+
+
+def _identity(workspace: Workspace, horizon: Horizon, session: date, record: BacktestRecord) -> str:
+    """What tells the session's models from another fit of the same session."""
+    lineage = workspace.lineage(horizon)
+    records = lineage.required(KINDS, session).values()
+    parts = [*(f"{one.sha256} {one.data_hash} {one.code_version}" for one in records), workspace.design.hash]
+    return hashlib.sha256("|".join([*parts, record.serves]).encode()).hexdigest()[:16]
+
+
+def _registered(workspace: Workspace, name: str, session: date, identity: str) -> RegisteredBundle | None:
+    """The version that holds these models already."""
+    versions = workspace.registry.versions(name)
+    return next((v for v in versions if v.session == session and v.tags.get(IDENTITY_TAG) == identity), None)
+
+
+def _is_settled(known: RegisteredBundle, judgement: Judgement) -> bool:
+    """Whether nothing is left to do for a version: it was promoted, rolled back since, or held."""
+    return not judgement.promote or PROMOTION_TAG in known.tags or ROLLED_BACK_TAG in known.tags
+
+
+def _is_newest(champion: Champion | None, session: date) -> bool:
+    return champion is None or champion.session <= session
+
+
+def _shown(
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    judgement: Judgement,
+    registered: RegisteredBundle | None,
+    sha256: str,
+) -> Promotion:
+    """Store the verdict, write it into the report, and say in one line what happened."""
+    store_judgement(workspace, horizon, session, judgement)
+    champion = workspace.registry.champion(model_name(workspace.universe.name, horizon))
     serving = f"version {champion.version} of {champion.session}" if champion else "none"
-    verb = "promoted" if promoted else "not promoted"
-    summary = f"version {version} {verb}: {reason}; champion: {serving}"
-    return Promotion(version, sha256, promoted, serving, judgement.serves, summary, judgement.rules)
+    promoted = registered is not None and champion is not None and champion.version == registered.version
+    version = registered.version if registered else None
+    what = f"version {version} {'serves' if promoted else 'not promoted'}" if version else "no bundle of this session"
+    live = {name: judgement.figures.get(f"live_sharpe_{name}") for name in ("expected", "low", "high")}
+    facts = [Fact("Champion after it", serving)]
+    if live["expected"] is not None:
+        note = f"no forecast: in 95 of 100 stretches of {AHEAD} sessions like the record, less what selection explains"
+        between = f"{live['low']:.2f} and {live['high']:.2f}"
+        facts.append(Fact("A year's Sharpe ratio lies between", between, note))
+    verdict = f"{judgement.lane}: {judgement.outcome}" if judgement.lane != "none" else judgement.outcome
+    report = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
+    write_gate(GateSection(verdict, judgement.reason, tuple(facts), judgement.rules), report)
+    summary = f"{what}: {judgement.reason}; champion: {serving}"
+    return Promotion(version, sha256, promoted, serving, judgement, summary)
+
+
+def _promise(record: BacktestRecord, gain: Interval | None) -> LiveInterval | None:
+    """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
+    if record.interval is None:
+        return None
+    selected_by = gain or (record.gain if record.serves == "policy" else None)
+    return live_sharpe_interval(record.interval, selected_by)
+
+
+def _live_figures(live: LiveInterval | None) -> dict[str, float | None]:
+    values = (None, None, None) if live is None else (live.expected, live.low, live.high)
+    return dict(zip(("live_sharpe_expected", "live_sharpe_low", "live_sharpe_high"), values, strict=True))
 
 
 def version_tags(manifest: Manifest, judgement: Judgement) -> dict[str, str]:
@@ -93,7 +256,7 @@ def version_tags(manifest: Manifest, judgement: Judgement) -> dict[str, str]:
 def assemble(workspace: Workspace, horizon: Horizon, session: date, judgement: Judgement) -> Bundle:
     """The bundle of a session's accepted models."""
     lineage = workspace.lineage(horizon)
-    records = {kind: lineage.require(kind, session) for kind in KINDS}
+    records = lineage.required(KINDS, session)
     manifest = Manifest(
         universe=workspace.universe.name,
         horizon=horizon,

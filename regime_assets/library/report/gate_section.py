@@ -1,0 +1,85 @@
+"""The gate's part of a report: its badge and its section, which promotion fills in once the verdict is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regime_assets.library.acceptance import RuleOutcome, accepted
+from regime_assets.library.atomic_files import write_file_atomically
+from regime_assets.library.report.content import Fact
+
+TEMPLATE = Path(__file__).with_name("gate_section.html")
+
+
+@dataclass(frozen=True)
+class GateSection:
+    """What a report says of the gate.
+
+    Attributes:
+        verdict: the answer in words; empty when there is none yet.
+        reason: why, in one line.
+        facts: what it was judged against, and what it promises.
+        rules: every rule.
+        absent: why there is no verdict; empty when there is one.
+    """
+
+    verdict: str = ""
+    reason: str = ""
+    facts: tuple[Fact, ...] = ()
+    rules: tuple[RuleOutcome, ...] = ()
+    absent: str = ""
+
+
+def render_badge(section: GateSection) -> str:
+    """The verdict beside the title."""
+    from markupsafe import Markup
+
+    if not section.verdict:
+        return ""
+    return str(Markup('&nbsp;<span class="badge {}">{}</span>').format(_tone(section.rules), section.verdict))
+
+
+def render_gate(section: GateSection) -> str:
+    """The section's HTML."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    filters: dict[str, Any] = environment.filters
+    filters["measured"] = _measured
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        badge=Markup(render_badge(section)),
+        absent=section.absent,
+        reason=section.reason,
+        facts=section.facts,
+        rules=section.rules,
+    )
+
+
+def write_gate(section: GateSection, report: Path) -> None:
+    """Put the verdict into a report that was written before it was reached; a report that is gone stays gone."""
+    if not report.exists():
+        return
+    page = report.read_text(encoding="utf-8")
+    for name, text in (("badge", render_badge(section)), ("gate", render_gate(section))):
+        before, _, rest = page.partition(f"<!--{name}-->")
+        _, _, after = rest.partition(f"<!--/{name}-->")
+        page = f"{before}<!--{name}-->{text}<!--/{name}-->{after}"
+    write_file_atomically(report, page.encode())
+
+
+def _tone(rules: tuple[RuleOutcome, ...]) -> str:
+    """The class of the badge: good when every rule passed, bad when one blocks, else neutral."""
+    if not accepted(rules):
+        return "bad"
+    return "good" if rules and all(rule.passed for rule in rules) else "neutral"
+
+
+def _measured(value: float | None) -> str:
+    """A number of unknown scale to four significant digits."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.4g}".replace("-", "−")

@@ -27,6 +27,7 @@ PLACES = {
     "compose.yaml": "compose.yaml",
     "ci.yml": ".github/workflows/ci.yml",
     "definitions.py": "{name}/definitions.py",
+    "features.py": "{name}/features.py",
     "universe.yaml": "universes/{name}.yaml",
 }
 """File of the template → where it goes in the project."""
@@ -34,6 +35,13 @@ PLACES = {
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 SHORTEST_HISTORY = 600
 """Sessions of prices that a first fit needs: 300 that features look back at, and a window of a year behind them."""
+
+
+MOST_EXCEPTIONS = 10
+"""Days on which the files and their calendar may differ; more of them are another calendar."""
+
+LIKELY_CALENDARS = ("XNYS", "XLON", "XETR", "XTKS", "XHKG", "XSES", "XTSE", "24/7")
+"""Calendars that are tried when the named one does not fit."""
 
 
 class ProjectError(Exception):
@@ -154,6 +162,7 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
             f"{prices}: {0 if days is None else len(days)} sessions are in all {len(paths)} files, and a first fit "
             f"needs {SHORTEST_HISTORY}: a year's window and the 300 sessions that its features look back at"
         )
+    _held_against(calendar, days, prices)
     first, last = days[0].date(), days[-1].date()
     start = days[SHORTEST_HISTORY - 1].date()
     some = "" if len(fields) == len(PRICE_FIELDS) else f", fields: [{', '.join(fields)}]"
@@ -168,6 +177,43 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
         last if ended else None,
         tuple(path.stem for path in paths),
     )
+
+
+def _held_against(name: str, days: DatetimeIndex, prices: Path) -> None:
+    """Refuse a calendar that is not the files'.
+
+    Raises:
+        ProjectError: files and calendar differ on more sessions than exceptions are written for.
+    """
+    differing = _differing(name, days)
+    if len(differing) <= MOST_EXCEPTIONS:
+        return
+    others = {other: len(_differing(other, days)) for other in LIKELY_CALENDARS if other != name}
+    best = min(others, key=lambda other: others[other])
+    shown = ", ".join(str(day) for day in differing[:3])
+    advice = (
+        f"{best} fits: try --calendar {best}"
+        if others[best] <= MOST_EXCEPTIONS
+        else f"none of {', '.join(LIKELY_CALENDARS)} fits; any calendar of exchange_calendars can be named"
+    )
+    raise ProjectError(
+        f"{prices}: the files and the calendar {name} differ on {len(differing)} days, first on {shown}. {advice}"
+    )
+
+
+def _differing(name: str, days: DatetimeIndex) -> list[date]:
+    """The days of the files' span that only the calendar or only the files know.
+
+    Raises:
+        CalendarError: an unknown calendar.
+    """
+    import tempfile
+
+    from regime_assets.library.market.calendar import load_calendar
+
+    with tempfile.TemporaryDirectory() as folder:
+        sessions = load_calendar(name, days[0].date(), Path(folder)).sessions(days[0].date(), days[-1].date())
+    return sorted({day.date() for day in days} ^ set(sessions))
 
 
 def _columns_and_sessions(path: Path) -> tuple[set[str], DatetimeIndex]:

@@ -8,6 +8,7 @@ from datetime import date
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
+from tempfile import gettempdir
 
 import dagster as dg
 import numpy as np
@@ -18,10 +19,12 @@ from dagster.components.testing import create_defs_folder_sandbox
 from regime_assets.cli import main
 from regime_assets.definitions import universes_folder
 from regime_assets.library.home import HOME_VARIABLE
+from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import load_universe
 from regime_assets.universe_component import UniverseComponent
 
-DAYS = [str(day.date()) for day in pd.bdate_range("2019-01-02", "2022-12-30")]
+NEW_YORK = load_calendar("XNYS", date(2019, 1, 2), Path(gettempdir()) / "regime_assets_test_calendars")
+DAYS = [day.isoformat() for day in NEW_YORK.sessions(date(2019, 1, 2), date(2022, 12, 30))]
 
 
 def price_files(
@@ -75,6 +78,10 @@ MISTAKES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         "write days as 2024-06-28",
     ),
     "no close": (lambda rows: rows.rename(columns={"close": "Price"}), "no column `close` in common"),
+    "another exchange": (
+        lambda rows: rows[~pd.to_datetime(rows["session"]).dt.day.isin([1, 15])],
+        "the files and the calendar XNYS differ on",
+    ),
     "a year of prices": (lambda rows: rows.tail(250), "a first fit needs 600"),
 }
 
@@ -87,6 +94,32 @@ def test_files_that_cannot_be_used_are_refused_in_words_and_nothing_is_written(
     assert main(["init", str(tmp_path / "desk"), "--prices", str(prices)]) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "desk").exists()
+
+
+def test_a_calendar_that_does_not_fit_is_named_with_one_that_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = price_files(tmp_path / "prices")
+    assert main(["init", str(tmp_path / "desk"), "--prices", str(prices), "--calendar", "XLON"]) == 1
+    assert "try --calendar XNYS" in capsys.readouterr().err
+
+
+def test_the_own_feature_of_a_new_project_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from regime_assets.library.components import load_component
+    from regime_assets.library.features.protocol import FeatureInputs, compute_feature
+
+    assert main(["init", str(tmp_path / "own_desk")]) == 0
+    monkeypatch.syspath_prepend(str(tmp_path / "own_desk"))
+    component = load_component("features", "own_desk.features:half_year_stretch")
+    days = pd.bdate_range("2020-01-01", periods=400)
+    returns = pd.Series(np.random.default_rng(0).normal(0.0, 0.01, 400), index=days)
+    settings = component.Settings()
+    inputs = FeatureInputs(returns.to_frame("A"), returns, days[300:])
+    whole = compute_feature(component, "stretch", inputs, settings)
+    assert list(whole.columns) == ["half_year_stretch"]
+    spoiled = returns.where(returns.index <= days[350], 0.5)
+    again = compute_feature(component, "stretch", FeatureInputs(spoiled.to_frame("A"), spoiled, days[300:]), settings)
+    pd.testing.assert_frame_equal(whole[: days[350]], again[: days[350]])
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+CROSS_SECTION = 3
+"""Watched symbols from which on features compare them with each other."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,8 +32,20 @@ def _init(options: argparse.Namespace) -> int:
     print(f"{folder}: {len(written)} files. The universe is {folder}/universes/{folder.name}.yaml:")
     print(f"  {len(universe.symbols)} symbols, calendar {universe.calendar}, history from {universe.history_start},")
     print(f"  first session that can be materialized {universe.first_partition}")
+    for line in _advice(universe.symbols):
+        print(f"Note: {line}")
     print(f"Next:\n  cd {folder}\n  regime-assets check-universes\n  regime-assets first-run --sessions 1")
     return 0
+
+
+def _advice(symbols: Sequence[str]) -> list[str]:
+    """What a universe that works is missing."""
+    if len(symbols) >= CROSS_SECTION:
+        return []
+    return [
+        f"{len(symbols)} symbol{'s' * (len(symbols) > 1)}: a cross-section begins with {CROSS_SECTION}. Write more "
+        f"instruments under `symbols:` to be watched, and {', '.join(symbols)} under `traded:`"
+    ]
 
 
 def _check(_: argparse.Namespace) -> int:
@@ -41,4 +57,6 @@ def _check(_: argparse.Namespace) -> int:
             f"{universe.name}: {len(universe.symbols)} symbols from {universe.source.kind}, {universe.calendar}, "
             f"history from {universe.history_start}, sessions from {universe.first_partition}"
         )
+        for line in _advice(universe.symbols):
+            print(f"  {line}")
     return warn_of_broken(universes)

@@ -120,7 +120,8 @@ def rescaling_finding(one: Rescaling, *, adjusted: bool, accepted: bool) -> Find
     else:
         detail = (
             f"no split or dividend explains it, as when a company is spun off; if it is right, accept the rule "
-            f"`rescaled` for {one.symbol} on {one.ex_session}: it is then kept as a split of {1.0 / one.factor:.6g}"
+            f"`rescaled` for {one.symbol} on {one.ex_session}: it is then kept as a split of {1.0 / one.factor:.6g}; "
+            "files of prices that their vendor adjusts say so with `adjusted: true`"
         )
     return found(
         "rescaled",

@@ -37,7 +37,11 @@ def way_out(finding: Finding, universe: Universe) -> str:
             "one that is halted an entry under suspended:; quality.held_back_share allows more"
         )
     if finding.rule == "known_symbol":
-        return f"spell {finding.symbol} as this source does, or take it out: `regime-assets check {universe.name}` asks"
+        spelled = (
+            f"spell {finding.symbol} as this source does, or take it out: `regime-assets check {universe.name}` asks"
+        )
+        mended = f"mend or add the file of {finding.symbol}, or take the symbol out of the universe's file"
+        return mended if universe.source.kind == "files" else spelled
     if finding.rule == "one_listing":
         return (
             f"if it is another company under the same ticker, name its first session: "

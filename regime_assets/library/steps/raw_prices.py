@@ -365,7 +365,7 @@ def _unanswered(workspace: Workspace, source: Source, fetched: Fetched, sessions
     newest, findings = workspace.market.newest_sessions(), list[Finding]()
     for symbol, reason in fetched.failures.items():
         if symbol not in newest:
-            bound = "a symbol that the source knows"
+            bound = "a symbol that the source knows and can read"
             findings.append(
                 found("known_symbol", "error", symbol, sessions[-1], bound=bound, detail=f"{source.name}: {reason}")
             )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+from regime_assets.library.components import CLASS_PATH, Slot, registered
+
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.^=_&-]{0,31}$"
 
 
@@ -64,20 +63,20 @@ def as_entry(value: object) -> object:
 
 
 def _price_source(kind: str) -> str:
-    return _known_source(kind, ("sample", "yahoo", "files", "alpha_vantage"), "regime_assets.sources")
+    return _known_source(kind, ("sample", "yahoo", "files", "alpha_vantage"), "sources")
 
 
 def _facts_source(kind: str) -> str:
-    return _known_source(kind, ("fred", "sec"), "regime_assets.facts")
+    return _known_source(kind, ("fred", "sec"), "facts")
 
 
-def _known_source(kind: str, built_in: tuple[str, ...], group: str) -> str:
-    """A built-in name, a class path, or a name that an installed package registers under an entry-point group."""
+def _known_source(kind: str, built_in: tuple[str, ...], slot: Slot) -> str:
+    """A built-in name, a class path, or a name that an installed package registers."""
     if kind in built_in or CLASS_PATH.fullmatch(kind):
         return kind
-    registered = sorted(entry.name for entry in entry_points(group=group))
-    if kind not in registered:
-        names = ", ".join((*built_in, *registered))
+    others = sorted(registered(slot))
+    if kind not in others:
+        names = ", ".join((*built_in, *others))
         raise ValueError(f"{kind!r} is no source; there are {names}, or name your own as package.module:Class")
     return kind
 

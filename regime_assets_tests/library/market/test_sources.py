@@ -120,7 +120,7 @@ def test_a_source_that_an_installed_package_registers_is_named_by_its_name(
     [
         (f"{__name__}:Halved", "has no fields, basis, fetch"),
         (f"{__name__}:Nothing", "has no Nothing"),
-        ("no_such_package.prices:Source", "install the package that holds no_such_package.prices"),
+        ("no_such_package.prices:Source", "there is no module no_such_package: install it"),
     ],
 )
 def test_a_class_path_that_leads_nowhere_says_what_to_do(kind: str, message: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
+from regime_assets.library.components import ComponentError, class_path, load_class
 from regime_assets.library.market.sources.base import (
     FactsSource,
     Fetched,
@@ -37,8 +37,6 @@ SOURCES = {
     "alpha_vantage": "AlphaVantageSource",
     "files": "FilesSource",
 }
-ENTRY_POINTS = ("regime_assets.sources", "regime_assets.facts")
-"""Groups under which an installed package registers sources of prices and of facts, by name."""
 FACTS_SOURCES = {"fred": "FredSource", "sec": "SecSource"}
 
 
@@ -82,17 +80,8 @@ def _source_class(classes: Mapping[str, str], kind: str) -> Any:
     """The class of a built-in name, of a name that an installed package registers, or at `package.module:Class`."""
     if kind in classes:
         return getattr(import_module(f"{__name__}.{kind}"), classes[kind])
-    registered = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS[classes is FACTS_SOURCES])}
-    path = registered.get(kind, kind)
-    module_name, _, name = path.partition(":")
-    if not name:
-        known = ", ".join((*classes, *sorted(registered)))
-        raise SourceError(f"unknown source {kind!r}; there are {known}, or name your own as package.module:Class")
     try:
-        return getattr(import_module(module_name), name)
-    except ImportError as error:
-        raise SourceError(
-            f"source {kind}: {error}; install the package that holds {module_name}, or put its folder on PYTHONPATH"
-        ) from error
-    except AttributeError as error:
-        raise SourceError(f"source {kind}: {module_name} has no {name}") from error
+        return load_class(class_path("facts" if classes is FACTS_SOURCES else "sources", kind))
+    except ComponentError as error:
+        built_in = "" if ":" in kind else f"; built in are {', '.join(classes)}"
+        raise SourceError(f"unknown source {kind!r}: {error}{built_in}") from error

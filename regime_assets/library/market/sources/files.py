@@ -80,7 +80,7 @@ class FilesSource:
         try:
             frame["session"] = _sessions(frame["session"])
             numbers = [column for column in (*self.fields, "split", "dividend") if column in frame.columns]
-            frame = frame[["session", *numbers]].astype(dict.fromkeys(numbers, "float64"))
+            frame = frame[["session", *numbers]].assign(**{name: _numbers(frame[name], path) for name in numbers})
         except (ValueError, TypeError) as error:
             raise SymbolError(f"{path.name}: {error}") from error
         frame = frame[frame["session"].between(first, last)].set_index("session")
@@ -111,6 +111,26 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype={"session": str})
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise SymbolError(f"{path.name}: unreadable ({error})") from error
+
+
+def _numbers(values: pd.Series, path: Path) -> pd.Series:
+    """The values as float64.
+
+    Raises:
+        ValueError: one of them is no number; it is named with its line.
+    """
+    if pd.api.types.is_numeric_dtype(values):
+        return values.astype("float64")
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = values[numbers.isna() & values.notna()]
+    if not wrong.empty:
+        line = f" in line {int(wrong.index[0]) + 2}" if path.suffix == ".csv" else ""
+        share = f"{len(wrong)} of {len(values)} rows"
+        raise ValueError(
+            f"column {values.name}{line} says {str(wrong.iloc[0])[:40]!r}, and {share} are no numbers: write 1234.5, "
+            "with a point for decimals and nothing between thousands, and leave out what is missing"
+        )
+    return numbers.astype("float64")
 
 
 def _sessions(values: pd.Series) -> pd.Series:

@@ -165,6 +165,39 @@ QUARANTINE_ACCEPTED = _table(
     source VARCHAR who delivered what was accepted
     """,
 )
+BAR_DECISIONS = _table(
+    "bar_decisions",
+    "One decision of a person about one bar that was held back.",
+    """
+    universe VARCHAR name of the universe
+    kind VARCHAR accept, correct or retract
+    symbol VARCHAR instrument
+    session DATE of the bar
+    rule VARCHAR the accepted rule; empty for the other kinds
+    """,
+    _PRICES.replace("as traded", "the right value of a corrected bar").replace("instruments traded", "likewise"),
+    _PRICES.replace("as traded", "the vendor's value that it stands for")
+    .replace("instruments traded", "likewise")
+    .replace("    ", "    refused_"),
+    """
+    reason VARCHAR why
+    decided_by VARCHAR who decided
+    decided_at TIMESTAMP UTC
+    """,
+)
+HELD_BACK = _table(
+    "held_back",
+    "A stretch of one instrument's sessions for which nothing is stored, and why.",
+    """
+    universe VARCHAR name of the universe
+    symbol VARCHAR instrument
+    first DATE first session of the stretch
+    last DATE last session of the stretch
+    rule VARCHAR which rule held them back
+    reason VARCHAR in words
+    known_at TIMESTAMP UTC
+    """,
+)
 FACTS = _table(
     "facts",
     "One published value of a macro series or of a company's report.",
@@ -566,6 +599,7 @@ LOOKS = _table(
 
 TABLES = (
     *(BARS, ACTIONS, PRICE_BASIS, QUARANTINE_FINDINGS, QUARANTINE_BARS, QUARANTINE_ACCEPTED),
+    *(BAR_DECISIONS, HELD_BACK),
     *(FACTS, FACTS_ANSWERED, FACTS_ASKED, STREAM_OFFSETS, VALIDATED_WINDOW),
     *(MODELS, RULE_OUTCOMES, REGIME_PATH, VAE_CURVES, RL_POLICY_CURVES),
     *(DECISIONS, JUDGEMENTS, BUNDLE_VERSIONS, PROMOTIONS, DEPLOYMENTS, DAILY_SIGNAL),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from regime_assets.library import tables
 from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
 from regime_assets.library.market.versions import SAME_VALUE_TOLERANCE
 
@@ -131,9 +132,4 @@ def _decision(row: tuple[object, ...]) -> Decision:
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
-    prices = ", ".join(f"{name} DOUBLE" for name in PRICE_FIELDS)
-    refused = ", ".join(f"refused_{name} DOUBLE" for name in PRICE_FIELDS)
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS bar_decisions (universe VARCHAR, kind VARCHAR, symbol VARCHAR, session DATE, "
-        f"rule VARCHAR, {prices}, {refused}, reason VARCHAR, decided_by VARCHAR, decided_at TIMESTAMP)"
-    )
+    connection.execute(tables.BAR_DECISIONS.ddl)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from regime_assets.library import tables
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -108,7 +110,4 @@ def _without(held: HeldBack, arrived: set[tuple[str, date]], calendar: TradingCa
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS held_back (universe VARCHAR, symbol VARCHAR, first DATE, last DATE, rule VARCHAR, "
-        "reason VARCHAR, known_at TIMESTAMP)"
-    )
+    connection.execute(tables.HELD_BACK.ddl)

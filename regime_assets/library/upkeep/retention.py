@@ -61,7 +61,7 @@ def retain(workspace: Workspace, keep: Keep, dry_run: bool = False) -> list[Remo
             *_sessions(workspace, horizon, keep.sessions, dry_run),
             _windows(workspace, horizon, keep.sessions, dry_run),
         ]
-    return removed
+    return [*removed, _old_files(workspace.home.pages, "morning pages of all universes", keep.sessions, dry_run)]
 
 
 def _versions(workspace: Workspace, name: str, keep_last: int, dry_run: bool) -> Removed:
@@ -81,14 +81,18 @@ def _sessions(workspace: Workspace, horizon: Horizon, keep: int, dry_run: bool) 
     """Files and folders that carry a session at the beginning of their name."""
     name, universe = model_name(workspace.universe.name, horizon), workspace.universe.name
     for kind in ("reports", "models", "bundles"):
-        found = sorted((workspace.home.root / kind / universe / horizon).glob("[0-9][0-9][0-9][0-9]-*"))
-        kept = kept_sessions([_session(path) for path in found], keep)
-        doomed = [path for path in found if _session(path) not in kept]
-        size = sum(_size(path) for path in doomed)
-        if not dry_run:
-            for path in doomed:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield Removed(f"{name}: {kind}", len(doomed), size)
+        yield _old_files(workspace.home.root / kind / universe / horizon, f"{name}: {kind}", keep, dry_run)
+
+
+def _old_files(folder: Path, what: str, keep: int, dry_run: bool) -> Removed:
+    found = sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"))
+    kept = kept_sessions([_session(path) for path in found], keep)
+    doomed = [path for path in found if _session(path) not in kept]
+    size = sum(_size(path) for path in doomed)
+    if not dry_run:
+        for path in doomed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return Removed(what, len(doomed), size)
 
 
 def _windows(workspace: Workspace, horizon: Horizon, keep: int, dry_run: bool) -> Removed:

@@ -1,7 +1,8 @@
 """Company facts as they were known as of the session, by filing date.
 
 Every filed version of a figure is stored with the end of the day on which it was filed. A session sees what was filed
-by its decision time, never a later restatement. Features do not read company facts.
+by its decision time, never a later restatement. The
+models read those facts that `fundamentals.features` of the universe's file names, and no others.
 """
 
 import dagster as dg

@@ -1,7 +1,8 @@
 """Macro series as they were known as of the session, by vintage.
 
 Every version of every observation is stored with the moment at which it was published. A session sees the newest
-version that was published by its decision time, never a later revision. Features do not read macro series.
+version that was published by its decision time, never a later revision. The
+models read those series that `macro.features` of the universe's file names, and no others.
 """
 
 import dagster as dg

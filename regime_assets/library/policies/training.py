@@ -67,8 +67,8 @@ def train_policy(
 
     Every member is trained without its own purged block of the tape and validated on it. A residual policy keeps as
     much of its tilt as the pooled evidence supports, possibly nothing: then it decides exactly as the rule does. The
-    ancestors of a warm start of a sampled algorithm have seen sessions of its validation blocks, so its evidence
-    flatters: such a warm start never keeps more tilt than its predecessor, it may only lose it. The algorithm
+    ancestors of a warm start of a sampled algorithm have seen sessions of its validation blocks, so that its validation
+    gain is too high: such a warm start never keeps more tilt than its predecessor, it may only lose some. The algorithm
     `direct` starts from the rule every time, so its evidence is out of sample and its tilt comes and goes with it: what
     the tilt earns by itself (`foreseen`), nothing where it gains nothing over the rule.
 

@@ -48,7 +48,7 @@ class RelativeStrength:
         mean = np.nanmean(returns, axis=1)
         columns: dict[str, np.ndarray] = {}
         for symbol in symbols:
-            excess = returns[:, int(kept.columns.get_indexer([symbol])[0])] - mean
+            excess = returns[:, list(kept.columns).index(symbol)] - mean
             deviation = np.sqrt(exponential_mean(np.square(excess), settings.deviation_half_life, memory))
             for half_life in settings.half_lives:
                 strength = exponential_mean(excess, half_life, memory) / (deviation + RETURN_FLOOR)

@@ -11,7 +11,7 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -145,7 +145,7 @@ def thinned(series: pd.Series, most: int = MOST_POINTS) -> pd.Series:
     return series.iloc[sorted(kept)]
 
 
-def single(line: pd.Series) -> dict[str, str]:
+def single(line: pd.Series) -> dict[str, Any]:
     """How to draw a line of one point, of which matplotlib would show nothing: with a marker."""
     return {"marker": "o"} if int(line.notna().sum()) == 1 else {}
 

@@ -69,7 +69,8 @@ def plan_session(workspace: Workspace, account: Account, session: date | None = 
     session, weights = _signal(workspace, session)
     symbols = sorted({*weights, *account.holdings})
     bars = workspace.market.bars(session, session, session, workspace.calendar, symbols)
-    closes = {str(row.symbol): float(row.close) for row in bars.itertuples() if pd.notna(row.close)}  # pyright: ignore[reportArgumentType]
+    bars = bars.dropna(subset=["close"])
+    closes = {str(symbol): float(close) for symbol, close in zip(bars["symbol"], bars["close"], strict=True)}
     settings = OrderSettings(choice.lot, choice.smallest_order, choice.no_trade_band, universe.cost)
     plan = plan_orders(weights, account.holdings, closes, account.capital, settings)
     return SessionOrders(session, _newest_over(workspace), account, plan)

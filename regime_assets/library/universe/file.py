@@ -174,8 +174,9 @@ class Universe(Section):
     def own_components(self) -> frozenset[str]:
         """The components of the user's own that the file names: the only classes that a stored model may ask for."""
         designs = [self.design, *(self.challenger(name) for name in self.challengers)]
-        named = [(slot, one.use) for design in designs for _, slot, one in design.components()]
-        return frozenset(use for slot, use in named if not is_built_in(slot, use))
+        return frozenset(
+            one.use for design in designs for _, slot, one in design.components() if not is_built_in(slot, one.use)
+        )
 
     def read_from(self, path: Path) -> Self:
         """The same universe, whose messages name the lines of a file."""

@@ -111,20 +111,20 @@ def persistently(ask: Callable[[], T], pacing: Pacing) -> T:
     Raises:
         Unavailable: of the last attempt.
     """
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
     backoff = wait_exponential_jitter(initial=pacing.backoff_seconds, max=math.inf, jitter=pacing.backoff_seconds)
 
     def wait(state: RetryCallState) -> float:
         return max(backoff(state), _asked_to_wait(state))
 
-    def too_long(state: RetryCallState) -> bool:
-        return _asked_to_wait(state) > pacing.longest_wait_seconds
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= pacing.attempts or _asked_to_wait(state) > pacing.longest_wait_seconds
 
     retrying = Retrying(
         retry=retry_if_exception_type(Unavailable),
         wait=wait,
-        stop=stop_after_attempt(pacing.attempts) | too_long,
+        stop=stop,
         sleep=time.sleep,
         reraise=True,
     )

@@ -50,6 +50,17 @@ def full_retrain_due(period: str, session: date, calendar: TradingCalendar, ever
     return False
 
 
+def begins_period(period: str, session: date, before: date, calendar: TradingCalendar) -> bool:
+    """Whether a refit on `session` is the first of its week, month or quarter after one on `before`.
+
+    Raises:
+        ValueError: `period` is none of `PERIODS`.
+    """
+    if period not in PERIODS:
+        raise ValueError(f"{period!r} is none of {', '.join(PERIODS)}")
+    return period != "never" and _period_of(period, session, calendar) != _period_of(period, before, calendar)
+
+
 def _period_of(period: str, day: date, calendar: TradingCalendar) -> tuple[int, int]:
     if period == "weekly":
         return (day.toordinal() - 1 - _first_weekday(calendar)) // 7, 0

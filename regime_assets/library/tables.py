@@ -349,13 +349,23 @@ DECISIONS = _table(
     """,
     _WEIGHTS,
 )
+BACKTESTS = _table(
+    "backtests",
+    "What one partition's backtest measured, for the promotion that judges it.",
+    _LANE,
+    """
+    as_of DATE the partition
+    serves VARCHAR rule or policy, whichever would decide
+    document VARCHAR rules, gain, interval and figures, a JSON object
+    """,
+)
 JUDGEMENTS = _table(
     "judgements",
     "The gate's answer for one partition.",
     _LANE,
     """
     as_of DATE the partition
-    lane VARCHAR first, refresh or challenge
+    lane VARCHAR first, refresh or challenge; none where there was nothing to judge
     outcome VARCHAR promote, hold or insufficient evidence
     reason VARCHAR why, in one line
     serves VARCHAR rule or policy
@@ -602,7 +612,7 @@ TABLES = (
     *(BAR_DECISIONS, HELD_BACK),
     *(FACTS, FACTS_ANSWERED, FACTS_ASKED, STREAM_OFFSETS, VALIDATED_WINDOW),
     *(MODELS, RULE_OUTCOMES, REGIME_PATH, VAE_CURVES, RL_POLICY_CURVES),
-    *(DECISIONS, JUDGEMENTS, BUNDLE_VERSIONS, PROMOTIONS, DEPLOYMENTS, DAILY_SIGNAL),
+    *(DECISIONS, BACKTESTS, JUDGEMENTS, BUNDLE_VERSIONS, PROMOTIONS, DEPLOYMENTS, DAILY_SIGNAL),
     *(DRIFT_REPORT, LIVE_PERFORMANCE, SHADOW, WALK_FORWARD, WALK_FORWARD_RUNS),
     *(ORDERS, FILLS, HOLDINGS, TRIED_DESIGNS, TRIALS, LOOKS),
 )

@@ -70,6 +70,7 @@ class Step:
         stop: row behind the last decided session.
         full_retrain: everything starts from scratch.
         policy: the policy is refitted too.
+        anew: nothing is started from, as if there were no models yet.
     """
 
     number: int
@@ -79,6 +80,7 @@ class Step:
     stop: int
     full_retrain: bool
     policy: bool
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,43 @@ def schedule(total: int, settings: WalkForwardSettings) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def fixed_schedule(
+    sessions: pd.DatetimeIndex,
+    settings: WalkForwardSettings,
+    is_full: Callable[[pd.Timestamp, pd.Timestamp], bool],
+) -> tuple[Step, ...]:
+    """The refits behind the last `settings.sessions` of a history, on dates that do not depend on where it ends.
+
+    Refits lie on every `refit_every`-th session since the history's start. So that a session's models do not depend on
+    where the replay begins either, everything begins anew at every so-manieth of them, `settings.sessions` apart, and
+    the replay begins at the last such session before the first that is decided. The first steps may decide sessions
+    before those that are asked for.
+
+    Args:
+        sessions: (T,) of history, whose first one is the same whenever it is read.
+        settings: counts; the cadences of policy and full retrains are not read.
+        is_full: whether a refit after another one is a full retrain, by their sessions.
+
+    Raises:
+        WalkForwardError: no date of the grid has `minimum_training` sessions before it.
+    """
+    total, every = len(sessions), settings.refit_every
+    least = -(-settings.minimum_training // every) * every
+    if least >= total:
+        raise WalkForwardError(f"{total} sessions of history, {least} precede the first decision")
+    apart = -(-settings.sessions // every) * every
+    wanted = max(total - settings.sessions, least)
+    begin = max(wanted // apart * apart, least)
+    positions = list(range(begin, total, every))
+    steps: list[Step] = []
+    for number, position in enumerate(positions, start=1):
+        anew = number == 1 or position % apart == 0
+        full = anew or is_full(sessions[position], sessions[positions[number - 2]])
+        stop = positions[number] if number < len(positions) else total
+        steps.append(Step(number, len(positions), position, position, stop, full, True, anew))
+    return tuple(steps)
+
+
 def replay(
     training: TrainingSet,
     shape: Rolling | Expanding,
@@ -166,6 +205,8 @@ def replay(
         session = training.sessions[step.position]
         if on_refit:
             on_refit(step.number, step.total, session)
+        if step.anew:
+            store = MemoryModels()
         first, weights = shape_rows(training.sessions[: step.newest + 1], shape)
         seen = training.slice(first, step.newest + 1, weights)
         newest, day = training.sessions[step.newest].date(), session.date().isoformat()
@@ -199,7 +240,6 @@ def walk_forward(
     settings: WalkForwardSettings,
     seed_name: tuple[str, ...],
     on_refit: Callable[[int, int, pd.Timestamp], None] | None = None,
-    on_refused: Callable[[str], None] | None = None,
     stability: StabilitySettings = SHIPPED_STABILITY,
 ) -> pd.DataFrame:
     """Decide the last `settings.sessions` sessions of `training`, each by a model fitted before.
@@ -209,7 +249,6 @@ def walk_forward(
         shape: rolling or expanding window.
         seed_name: what the seeds derive from, besides refit date and asset.
         on_refit: called with (number, total, refit session) before each refit, for progress.
-        on_refused: called with what was not accepted, and why.
         stability: what a refit of the regimes may change.
 
     Returns:
@@ -220,12 +259,8 @@ def walk_forward(
         WalkForwardError: fewer than `minimum_training` sessions precede the first decision, or no refit was accepted.
     """
     steps = schedule(len(training.sessions), settings)
-    decided: list[pd.DataFrame] = []
-    for segment in replay(training, shape, design, steps, seed_name, on_refit=on_refit, stability=stability):
-        if segment.refused and on_refused:
-            on_refused(segment.refused)
-        decided.append(segment.decided)
-    return pd.concat(decided)
+    segments = replay(training, shape, design, steps, seed_name, on_refit=on_refit, stability=stability)
+    return pd.concat([segment.decided for segment in segments])
 
 
 def shape_rows(sessions: pd.DatetimeIndex, shape: Rolling | Expanding) -> tuple[int, NDArray[np.float64]]:

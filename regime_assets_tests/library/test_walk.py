@@ -14,6 +14,7 @@ from regime_assets.library.universe.gate_settings import StabilitySettings
 from regime_assets.library.walk import (
     WalkForwardError,
     WalkForwardSettings,
+    fixed_schedule,
     replay,
     schedule,
     walk_forward,
@@ -108,3 +109,39 @@ def test_with_the_default_cadences_it_is_one_refit_of_everything_after_another()
         pd.testing.assert_frame_equal(
             track.loc[decided.index, decided.columns], decided, check_exact=True, check_names=False, check_freq=False
         )
+
+
+def test_the_record_of_a_session_does_not_depend_on_where_the_history_ends() -> None:
+    window = regime_window(420)
+    returns = pd.DataFrame({"X": window.market_returns}, window.features.index)
+    design, settings = small_design(policy={"algorithm": "ppo"}), WalkForwardSettings(80, 20, 200)
+
+    def decided(total: int) -> pd.DataFrame:
+        history = TrainingSet(
+            window.features.iloc[:total], returns.iloc[:total], window.sample_weight[:total], "made up"
+        )
+        steps = fixed_schedule(history.sessions, settings, lambda at, before: at.month != before.month)
+        segments = replay(history, Rolling(3650), design, steps, ("made", "up"))
+        return pd.concat([segment.decided for segment in segments]).iloc[-settings.sessions :]
+
+    first, later = decided(410), decided(420)
+    both = first.index.intersection(later.index)
+    assert len(both) == 70
+    pd.testing.assert_frame_equal(first.loc[both], later.loc[both], check_exact=True)
+    assert first["model_session"].nunique() > 1
+
+
+def test_fixed_dates_begin_anew_at_a_distance_and_retrain_at_the_cadence_that_is_asked_for() -> None:
+    sessions = pd.bdate_range("2015-01-01", periods=1000)
+    steps = fixed_schedule(sessions, WalkForwardSettings(250, 50, 200), lambda at, before: at.year != before.year)
+    assert [step.position for step in steps] == list(range(750, 1000, 50))
+    assert [step.position for step in steps if step.anew] == [750]
+    earlier = fixed_schedule(
+        sessions[:990], WalkForwardSettings(250, 50, 200), lambda at, before: at.year != before.year
+    )
+    assert {step.position for step in earlier} >= {step.position for step in steps}
+    assert [step.position for step in earlier if step.anew] == [500, 750]
+    retrained = [step.position for step in earlier if step.full_retrain]
+    assert retrained == [500, 550, 750, 800], "begun anew, or the first of a year"
+    with pytest.raises(WalkForwardError, match="180 sessions of history, 200 precede"):
+        fixed_schedule(sessions[:180], WalkForwardSettings(250, 50, 200), lambda *_: False)

@@ -7,13 +7,14 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from regime_assets.library.cadence import begins_period
 from regime_assets.library.evaluation.out_of_sample import read_track, store_stretch
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.recipe import NotAcceptedError, decide, decisions
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.universe import Horizon
-from regime_assets.library.walk import WalkForwardSettings, walk_forward
+from regime_assets.library.walk import WalkForwardSettings, fixed_schedule, replay
 from regime_assets.library.workspace import Workspace
 
 
@@ -40,21 +41,34 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
 
 
 def _first_stretch(workspace: Workspace, horizon: Horizon, history: TrainingSet, log: Log) -> pd.DataFrame:
-    """The walk-forward up to the session before the history's last one."""
+    """The walk-forward up to the session before the history's last one, refitted on dates that are fixed beforehand.
+
+    So the record of a session is the same whenever the universe was run first. Full retrains come as often as live.
+    """
     chosen = workspace.universe.walk_forward
     settings = WalkForwardSettings(sessions=chosen.sessions, refit_every=chosen.refit_every)
     past = history.slice(0, len(history.sessions) - 1, np.ones(len(history.sessions) - 1))  # each refit weights anew
+    refit, calendar = workspace.universe.refit, workspace.calendar
+    steps = fixed_schedule(
+        past.sessions,
+        settings,
+        lambda at, before: begins_period(refit.full_retrain, at.date(), before.date(), calendar),
+    )
     log(f"walk-forward over {settings.sessions} sessions before the first materialized one")
-    return walk_forward(
+    decided: list[pd.DataFrame] = []
+    for segment in replay(
         past,
         workspace.window_shape(horizon),
         workspace.design,
-        settings,
+        steps,
         (workspace.universe.name, horizon),
         on_refit=lambda number, total, at: log(f"walk-forward: refit {number} of {total}, as of {at:%Y-%m-%d}"),
-        on_refused=lambda what: log(f"walk-forward: {what}; the last accepted models go on"),
         stability=workspace.universe.stability,
-    )
+    ):
+        if segment.refused:
+            log(f"walk-forward: {segment.refused}; the last accepted models go on")
+        decided.append(segment.decided)
+    return pd.concat(decided).iloc[-settings.sessions :]
 
 
 def _own(workspace: Workspace, horizon: Horizon, session: date) -> pd.DataFrame:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from regime_assets.library.market.held_back import HeldBackStore
     from regime_assets.library.market.price_basis import PriceBasisStore
     from regime_assets.library.market.quarantine import Quarantine
+    from regime_assets.library.market.settling import Settling
     from regime_assets.library.market.store import MarketStore
     from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.production.lineage import Lineage
@@ -65,8 +66,10 @@ class Workspace:
     def market(self) -> MarketStore:
         """Bars and corporate actions, point in time."""
         from regime_assets.library.market.store import MarketStore
+        from regime_assets.library.market.tickers import Rename, Tickers
 
-        return MarketStore(self.database, self.universe.name)
+        renames = tuple(Rename(one.symbol, one.formerly, one.until) for one in self.universe.renamed)
+        return MarketStore(self.database, self.universe.name, Tickers(renames))
 
     @cached_property
     def price_basis(self) -> PriceBasisStore:
@@ -81,6 +84,13 @@ class Workspace:
         from regime_assets.library.market.held_back import HeldBackStore
 
         return HeldBackStore(self.database, self.universe.name)
+
+    @cached_property
+    def settling(self) -> Settling:
+        """Which evening bars are provisional."""
+        from regime_assets.library.market.settling import Settling
+
+        return Settling(self.database, self.universe.name)
 
     @cached_property
     def decisions(self) -> DecisionStore:

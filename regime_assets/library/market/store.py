@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.market.adjustment import Action, AdjustmentError, adjustment_factors
+from regime_assets.library.market.tickers import Tickers
 from regime_assets.library.market.versions import (
     ACTIONS,
     BARS,
@@ -63,9 +64,10 @@ class MarketStore:
     (`TradingCalendar.decision_time`), and nothing that was retracted by then.
     """
 
-    def __init__(self, database: Database, universe: str) -> None:
+    def __init__(self, database: Database, universe: str, tickers: Tickers | None = None) -> None:
         self._database = database
         self.universe = universe
+        self._tickers = tickers or Tickers()
 
     def ingest(self, fetched: Fetched, source: str, fetched_at: datetime, calendar: TradingCalendar) -> IngestReport:
         """Append what `fetched` holds that is new or differs from the newest version; one transaction.
@@ -102,9 +104,9 @@ class MarketStore:
         Bars of the sessions in `answered`, which answers were given without, are known from `fetched_at` on.
         """
         moment = _as_utc(fetched_at)
-        late = [(one.symbol, one.first, one.last) for one in answered]
-        bars = as_incoming(BARS, fetched.bars, calendar, late)
-        actions = as_incoming(ACTIONS, fetched.actions, calendar)
+        late = self._tickers.late((one.symbol, one.first, one.last) for one in answered)
+        bars = as_incoming(BARS, self._tickers.as_stored(fetched.bars, BARS.session), calendar, late)
+        actions = as_incoming(ACTIONS, self._tickers.as_stored(fetched.actions, ACTIONS.session), calendar)
         create_tables(connection)
         connection.register("incoming_bars", bars)
         connection.register("incoming_actions", actions)
@@ -124,11 +126,11 @@ class MarketStore:
         Raises:
             StoreError: there is no such bar, or it has a version that became known at or after `at`.
         """
-        self._retract(BARS, (symbol, session), at, reason)
+        self._retract(BARS, (self._tickers.ticker(symbol, session), session), at, reason)
 
     def retract_action(self, symbol: str, ex_session: date, kind: str, at: datetime, reason: str) -> None:
         """Declare a corporate action wrong from `at` on, as `retract` does for a bar."""
-        self._retract(ACTIONS, (symbol, ex_session, kind), at, reason)
+        self._retract(ACTIONS, (self._tickers.ticker(symbol, ex_session), ex_session, kind), at, reason)
 
     def keep_refused(
         self,
@@ -143,7 +145,7 @@ class MarketStore:
         if refused:
             create_tables(connection)
             values = [refused.get(name) for name in BARS.values]
-            key = [self.universe, symbol, session]
+            key = [self.universe, self._tickers.ticker(symbol, session), session]
             connection.execute(_KEEP_REFUSED_SQL, [*values, source, reason, *key])
 
     def bars(
@@ -163,10 +165,10 @@ class MarketStore:
         with self._connected() as connection:
             known_by = _as_utc(calendar.decision_time(as_of))
             sql = newest_versions(BARS, BARS.values, of_symbols=symbols is not None) + " ORDER BY session, symbol"
-            wanted = [] if symbols is None else [list(symbols)]
+            wanted = [] if symbols is None else [self._tickers.of(symbols)]
             frame = connection.execute(sql, [self.universe, first, last, known_by, *wanted]).df()
         frame["session"] = frame["session"].astype("datetime64[ns]")
-        return frame
+        return self._tickers.as_listed(frame, "session")
 
     def actions(self, as_of: date, first: date, last: date, calendar: TradingCalendar) -> pd.DataFrame:
         """Corporate actions that go ex in [first, last] and no later than `as_of`, as known as of `as_of`.
@@ -222,7 +224,15 @@ class MarketStore:
         with self._connected() as connection:
             sql = "SELECT symbol, max(session) FROM bars WHERE universe = ? AND NOT retracted GROUP BY symbol"
             rows = connection.execute(sql, [self.universe]).fetchall()
-        return {str(symbol): newest for symbol, newest in rows}
+        newest = {str(symbol): session for symbol, session in rows}
+        for one in self._tickers.renames:
+            if newest.get(one.listing, date.max) <= one.until:
+                del newest[one.listing]  # what had this ticker before is another company
+        for one in self._tickers.renames:
+            reached = min(newest.pop(one.ticker, date.min), one.until)
+            if reached > date.min:
+                newest[one.listing] = max(newest.get(one.listing, date.min), reached)
+        return newest
 
     def stored_counts(self, symbols: Sequence[str], sessions: Sequence[date]) -> dict[str, int]:
         """Of each of `symbols`, how many of `sessions` have a bar."""
@@ -232,13 +242,22 @@ class MarketStore:
                 "AND symbol IN (SELECT unnest(?::VARCHAR[])) AND session IN (SELECT unnest(?::DATE[])) GROUP BY symbol"
             )
             rows = connection.execute(sql, [self.universe, list(symbols), list(sessions)]).fetchall()
-        return dict.fromkeys(symbols, 0) | {str(symbol): int(count) for symbol, count in rows}
+        wanted, renamed = set(sessions), {one.listing for one in self._tickers.renames}
+        return {
+            **dict.fromkeys(symbols, 0),
+            **{str(symbol): int(count) for symbol, count in rows},
+            **{symbol: len(wanted & self.stored_sessions(symbol)) for symbol in symbols if symbol in renamed},
+        }
 
     def stored_sessions(self, symbol: str) -> set[date]:
         """The sessions on which a symbol has a bar."""
         with self._connected() as connection:
-            sql = "SELECT DISTINCT session FROM bars WHERE universe = ? AND symbol = ? AND NOT retracted"
-            return {session for (session,) in connection.execute(sql, [self.universe, symbol]).fetchall()}
+            sql = (
+                "SELECT DISTINCT symbol, session FROM bars WHERE universe = ? AND NOT retracted "
+                "AND symbol IN (SELECT unnest(?::VARCHAR[]))"
+            )
+            rows = connection.execute(sql, [self.universe, self._tickers.of([symbol])]).fetchall()
+        return {session for ticker, session in rows if self._tickers.ticker(symbol, session) == ticker}
 
     def sources(self) -> tuple[str, ...]:
         """The sources whose bars are stored."""
@@ -263,7 +282,8 @@ class MarketStore:
         report = self.append(connection, fetched, source, fetched_at, calendar)
         moment = _as_utc(fetched_at)
         for table, frame in ((BARS, fetched.bars), (ACTIONS, fetched.actions)):
-            connection.register("kept", as_incoming(table, frame, calendar))
+            stored = self._tickers.as_stored(frame, table.session)
+            connection.register("kept", as_incoming(table, stored, calendar))
             retract_others(connection, table, "kept", universe=self.universe, at=moment, reason=reason)
             connection.unregister("kept")
         return report
@@ -272,7 +292,8 @@ class MarketStore:
         """Every version of one bar in the order in which they became known, tombstones included."""
         with self._connected() as connection:
             sql = "SELECT * EXCLUDE (universe) FROM bars WHERE universe = ? AND symbol = ? AND session = ?"
-            return connection.execute(f"{sql} ORDER BY known_at", [self.universe, symbol, session]).df()
+            key = [self.universe, self._tickers.ticker(symbol, session), session]
+            return connection.execute(f"{sql} ORDER BY known_at", key).df()
 
     def _closes(
         self,
@@ -287,9 +308,12 @@ class MarketStore:
         if not sessions or not symbols:
             return closes
         known_by = _as_utc(calendar.decision_time(as_of))
-        parameters = [self.universe, sessions[0], sessions[-1], known_by, symbols]
+        parameters = [self.universe, sessions[0], sessions[-1], known_by, self._tickers.of(symbols)]
         sql = newest_versions(BARS, ("close",), of_symbols=True)
         answer = connection.execute(sql, parameters).fetchnumpy()
+        if self._tickers.renames:
+            listed = self._tickers.as_listed(pd.DataFrame(answer), "session")
+            answer = {name: listed[name].to_numpy() for name in listed.columns}
         days = np.array(sessions, dtype="datetime64[D]")
         stored = np.asarray(answer["session"]).astype("datetime64[D]")
         rows = np.searchsorted(days, stored)
@@ -308,7 +332,8 @@ class MarketStore:
     ) -> pd.DataFrame:
         known_by = _as_utc(calendar.decision_time(as_of))
         sql = newest_versions(ACTIONS, ACTIONS.values) + " ORDER BY ex_session, symbol, kind"
-        return connection.execute(sql, [self.universe, first, min(last, as_of), known_by]).df()
+        known = connection.execute(sql, [self.universe, first, min(last, as_of), known_by]).df()
+        return self._tickers.as_listed(known, ACTIONS.session)
 
     def _retract(self, table: VersionedTable, key: tuple[str | date, ...], at: datetime, reason: str) -> None:
         with self._database.transaction() as connection:

@@ -22,6 +22,7 @@ from regime_assets.library.market.quality import (
     findings_frame,
 )
 from regime_assets.library.market.quarantine import Refusal
+from regime_assets.library.market.settling import settling_time
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.store import IngestReport
@@ -97,6 +98,7 @@ class Ingested:
             "new_bars": self.report.new_bars,
             "revised_bars": self.report.revised_bars,
             "new_actions": self.report.new_actions,
+            "provisional_bars": self.workspace.settling.provisional().get(session, 0),
             "warning_count": len(warned),
         }
         return Coverage({name: float(value) for name, value in figures.items()}, warned, present)
@@ -123,6 +125,9 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
     currencies = dict(before.currencies) if before else dict[str, str]()
     now = asked_with(workspace, source, currencies)
     changes = now.changes_since(before) if before else []
+    calendar_warning = workspace.calendar.warning(clock.today())
+    if calendar_warning:
+        changes = [*changes, calendar_warning]
     for change in changes:
         log(f"{workspace.universe.name}: changed since the last run: {change}")
     total, warnings, refused = IngestReport(0, 0, 0, 0), list[Finding](), list[RejectedDataError]()
@@ -144,6 +149,9 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
         currencies |= fetched.currencies
         asks = asked_with(workspace, source, currencies)
         report = store_accepted(workspace, judged.fetched, source.name, fetched_at, asks, judged.held)
+        with workspace.database.transaction() as connection:
+            settling = settling_time(source)
+            workspace.settling.note(connection, judged.fetched.bars, fetched_at, workspace.calendar, settling)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
         counts = f"{report.new_bars} new and {report.revised_bars} revised bars, {len(judged.warnings)} warnings"
         log(f"{progress}: stored {counts}")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.sources.base import BAR_COLUMNS, SourceError
 from regime_assets.library.market.sources.yahoo import YahooSource, shortest_decimals
 from regime_assets_tests.library.market import vendor_formats as vendor
@@ -105,18 +106,42 @@ def test_a_second_fetch_asks_again_instead_of_remembering(server: VendorServer) 
     assert yahoo.fetch(["KO"], FIRST, LAST).bars["close"].tolist() == CLOSES
 
 
-@pytest.mark.parametrize(("ended_ago", "returned"), [(-2.0, False), (0.25, False), (2.0, True)])
-def test_todays_bar_is_returned_only_once_its_session_has_settled(
-    server: VendorServer, ended_ago: float, returned: bool
-) -> None:
-    # In this zone it is midday whenever the test runs, so that the session's end falls on the same day.
-    zone = next(z for z in vendor.ALL_HOURS if 8 <= datetime.now(z).hour < 14)
-    now = datetime.now(zone)
-    sessions = [now.date() - timedelta(days=1), now.date()]
-    chart = yahoo_chart(flat_bars(sessions, [1.5, 1.6]), timezone=zone, session_end=now - timedelta(hours=ended_ago))
-    server.route(yahoo_path("BTC-USD"), chart)
-    bars = source(server).fetch(["BTC-USD"], sessions[0], sessions[1]).bars
+@pytest.mark.parametrize(
+    ("at", "returned"),
+    [("15:00", False), ("16:15", False), ("18:00", True)],
+)
+def test_todays_bar_is_returned_only_once_its_session_is_over(server: VendorServer, at: str, returned: bool) -> None:
+    sessions = SESSIONS[:2]
+    server.route(yahoo_path("BTC-USD"), yahoo_chart(flat_bars(sessions, [1.5, 1.6])))
+    hour, minute = map(int, at.split(":"))
+    evening = datetime.combine(sessions[1], datetime.min.time(), vendor.NEW_YORK).replace(hour=hour, minute=minute)
+    with clock.at(evening):
+        bars = source(server).fetch(["BTC-USD"], sessions[0], sessions[1]).bars
     assert bars["session"].dt.date.tolist() == (sessions if returned else sessions[:1])
+
+
+def test_a_newest_row_with_a_close_and_no_range_yet_is_a_bar(server: VendorServer) -> None:
+    chart = yahoo_chart(flat_bars(SESSIONS, CLOSES))
+    quote = chart["chart"]["result"][0]["indicators"]["quote"][0]
+    for name in ("open", "high", "low"):
+        quote[name][-1] = None
+    server.route(yahoo_path("KO"), chart)
+    newest = source(server).fetch(["KO"], FIRST, LAST).bars.iloc[-1]
+    assert (newest["session"].date(), newest["close"]) == (LAST, CLOSES[-1])
+    assert newest[["open", "high", "low"]].isna().all()
+
+
+@pytest.mark.parametrize("symbol", ["M&M.NS", "BRK-B", "^GSPC", "CL=F", "BTC-USD", "0700.HK"])
+def test_symbols_are_asked_for_as_the_vendor_writes_them(server: VendorServer, symbol: str) -> None:
+    server.route(yahoo_path(symbol), yahoo_chart(flat_bars(SESSIONS, CLOSES)))
+    server.route(yahoo_path(symbol.replace("^", "%5E").replace("&", "%26")), yahoo_chart(flat_bars(SESSIONS, CLOSES)))
+    server.route(yahoo_path(symbol.replace("^", "%5E").replace("=", "%3D")), yahoo_chart(flat_bars(SESSIONS, CLOSES)))
+    assert source(server).fetch([symbol], FIRST, LAST).bars["close"].tolist() == CLOSES
+
+
+def test_a_class_share_in_another_vendors_spelling_is_told_yahoos(server: VendorServer) -> None:
+    server.route(yahoo_path("BRK.B"), vendor.yahoo_unknown())
+    assert "Yahoo writes it BRK-B" in source(server).fetch(["BRK.B", "KO"], FIRST, LAST).failures["BRK.B"]
 
 
 def test_a_session_without_a_price_is_no_bar(server: VendorServer) -> None:

@@ -263,3 +263,16 @@ def test_a_missing_bar_that_nobody_held_back_still_is_an_error(desk: Desk) -> No
     desk.workspace.market.retract("KO", WEDNESDAY, datetime(2018, 6, 21, 1, tzinfo=UTC), "by hand")
     with pytest.raises(WindowError, match="KO on 2018-06-20"):
         desk.window(WEDNESDAY)
+
+
+def test_a_renamed_symbol_goes_on_as_one_listing(desk: Desk) -> None:
+    (desk.root / "KO.csv").rename(desk.root / "COKE.csv")
+    told = desk.run(THURSDAY).warnings
+    assert told[told["rule"] == "held_back"]["symbol"].tolist() == ["KO"], "the vendor knows the former ticker no more"
+    text = (desk.root / "tiny.yaml").read_text().replace("JPM, KO,", "JPM, COKE,")
+    (desk.root / "tiny.yaml").write_text(f"{text}renamed: [{{symbol: COKE, formerly: KO, until: 2018-06-20}}]\n")
+    desk.workspace = Workspace(load_universe(desk.root / "tiny.yaml"), Home(desk.root / "home"))
+    desk.run(FRIDAY)
+    prices = desk.window(FRIDAY).prices
+    assert prices.notna().all(axis=None)
+    assert len(desk.workspace.market.versions("COKE", WEDNESDAY)) == 1

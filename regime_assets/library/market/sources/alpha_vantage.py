@@ -59,6 +59,7 @@ class AlphaVantageSource:
     """
 
     name = "alpha_vantage"
+    settled_hours = 24.0
     basis: PriceBasis = "as traded"
     fields = PRICE_FIELDS
 

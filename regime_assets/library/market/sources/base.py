@@ -42,7 +42,7 @@ class Fetched:
 
     Attributes:
         bars: columns `BAR_COLUMNS`, sorted by symbol and session; prices and volume as traded on that session,
-            `session` tz-naive midnight. NaN only in columns that are not among the source's `fields`.
+            `session` tz-naive midnight. The close is a number; NaN elsewhere where the source gave none.
         actions: columns `ACTION_COLUMNS`; `kind` is "split" (`value` new shares per old share) or "dividend" (`value`
             cash per share as traded then). Bars from `ex_session` on trade without it.
         failures: symbol → why it has no bars here. A symbol is in `bars` or in `failures`, never in both.
@@ -67,6 +67,8 @@ class Source(Protocol):
         name: the source's name in configuration and in the store.
         fields: the columns of `PRICE_FIELDS` that the source truly supplies.
         basis: whether its prices are those of the day, or rewritten by the vendor at each split and dividend.
+
+    A source whose fresh bars still move has `settled_hours` besides: how many, after the end of a session's day.
     """
 
     @property

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 HOST = "yahoo.com"
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # a century of daily bars of one symbol is about 3 MB
-SETTLING_TIME = timedelta(minutes=30)  # Yahoo's delay for most exchanges is 15 to 20 minutes after the close
 SINGLE_PRECISION = 2.0**-23  # Yahoo's prices are single-precision numbers written in full
+
+CLASSES = ("A", "B", "C")  # of shares; other single letters are exchanges
 
 _COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
 
@@ -56,6 +57,9 @@ class YahooSource:
         pause: seconds between two symbols.
         timeout: seconds for one request.
         attempts: requests per symbol before it counts as failed.
+        ready_minutes: after a session's end, from when on its bar is taken; Yahoo is 15 to 20 minutes late for most.
+        settled_hours: after the end of a session's day, up to which its bar is provisional: of evening bars 2 % had an
+            open or close outside their range, and all were in order a day later.
         backoff: seconds before the second attempt, doubled before each further one.
     """
 
@@ -70,7 +74,11 @@ class YahooSource:
         timeout: float = 20.0,
         attempts: int = 4,
         backoff: float = 5.0,
+        ready_minutes: float = 30.0,
+        settled_hours: float = 24.0,
     ) -> None:
+        self._ready = timedelta(minutes=ready_minutes)
+        self.settled_hours = settled_hours
         self._base_url = base_url
         self._pacing = Pacing(pause, timeout, attempts, backoff)
 
@@ -118,13 +126,13 @@ class YahooSource:
                 repair=False,
                 timeout=self._pacing.timeout_seconds,
             )
-            newest = _newest_complete(ticker, frame, pd.Timestamp(clock.now()))
+            newest = _newest_complete(ticker, frame, pd.Timestamp(clock.now()), self._ready)
         except exceptions.YFRateLimitError:
             raise Unavailable("rate limited (HTTP 429)", self._session.retry_after) from None
         except exceptions.YFTickerMissingError as error:
             if self._session.last_status in (401, 403):  # yfinance takes a refused client for a missing symbol
                 raise Unavailable(f"refused (HTTP {self._session.last_status})") from error
-            raise SymbolError(f"Yahoo has no prices: {error.rationale}") from error
+            raise SymbolError(f"Yahoo has no prices: {error.rationale}{_spelling(symbol)}") from error
         except Timeout as error:
             raise Unavailable(f"no answer within {self._pacing.timeout_seconds:g} s") from error
         except (JSONDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -133,6 +141,12 @@ class YahooSource:
             raise Unavailable(f"request failed: {error}") from error
         currency: Any = ticker.get_history_metadata().get("currency")
         return _as_traded(frame, newest, first, last)._replace(currency=currency)
+
+
+def _spelling(symbol: str) -> str:
+    """How Yahoo writes a class share, where a symbol looks like another vendor's spelling of one."""
+    share, dot, letter = symbol.rpartition(".")
+    return f" (if this is a class share, Yahoo writes it {share}-{letter})" if dot and letter in CLASSES else ""
 
 
 def _as_traded(frame: pd.DataFrame, newest: date, first: date, last: date) -> History:
@@ -154,8 +168,9 @@ def _as_traded(frame: pd.DataFrame, newest: date, first: date, last: date) -> Hi
     ex_dividends = _actions(sessions, DIVIDEND, dividends, dividends > 0)
     actions = pd.concat([ex_splits, ex_dividends])
     within = (sessions >= pd.Timestamp(first)) & (sessions <= pd.Timestamp(min(last, newest)))
-    # Yahoo lists sessions without a price as null; what is missing is for the quality checks to judge.
-    bars = bars[within].dropna()
+    # Yahoo lists sessions without a price as null, and the newest one at times with a close alone; what is missing is
+    # for the quality checks to judge.
+    bars = bars[within].dropna(subset=["close"])
     if bars.empty:
         raise SymbolError(f"Yahoo has no completed session from {first} to {last}")
     in_range = actions["ex_session"].between(pd.Timestamp(first), pd.Timestamp(last))
@@ -196,12 +211,15 @@ def _actions(sessions: pd.DatetimeIndex, kind: str, values: np.ndarray, present:
     return pd.DataFrame({"ex_session": sessions[present], "kind": kind, "value": values[present]})
 
 
-def _newest_complete(ticker: yfinance.Ticker, frame: pd.DataFrame, now: pd.Timestamp) -> date:
-    """The newest session of the exchange that is over, its closing auction included."""
+def _newest_complete(ticker: yfinance.Ticker, frame: pd.DataFrame, now: pd.Timestamp, ready: timedelta) -> date:
+    """The newest session of the exchange that is over, its closing auction included.
+
+    Yahoo states when the session that it calls current ends; one before it ended at the same time of its day.
+    """
     today = now.tz_convert(pd.DatetimeIndex(frame.index).tz).date()
     period: Any = ticker.get_history_metadata().get("currentTradingPeriod", {}).get("regular", {})
     end = period.get("end")
-    over = end is not None and end.date() == today and now >= end + SETTLING_TIME
+    over = end is not None and end.date() >= today and now >= end - (end.date() - today) + ready
     return today if over else today - timedelta(days=1)
 
 

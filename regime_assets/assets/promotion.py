@@ -10,6 +10,12 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.assets.live_performance import (
+    ACTION_METADATA,
+    ALERT_METADATA,
+    OCCASION_METADATA,
+    REASON_METADATA,
+)
 from regime_assets.metadata import figures, rules
 from regime_assets.resources import DataHome
 
@@ -41,6 +47,14 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
                 "verdict": dg.MetadataValue.text(f"{done.judgement.lane}: {done.judgement.outcome}"),
                 "rules": rules(done.judgement.rules),
             }
+            if done.refused:
+                context.log.warning(done.summary)
+                metadata |= {
+                    ACTION_METADATA: dg.MetadataValue.text("model refused"),
+                    OCCASION_METADATA: dg.MetadataValue.text(f"refused-{session}"),
+                    REASON_METADATA: dg.MetadataValue.text(done.summary),
+                    ALERT_METADATA: dg.MetadataValue.bool(True),
+                }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     return asset

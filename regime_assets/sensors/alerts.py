@@ -1,4 +1,4 @@
-"""What a person must hear of leaves the event log here: runs that failed for good, and decisions that want a person.
+"""What a person must hear of leaves the event log here: runs that failed for good, refused models, decisions.
 
 A tick reads Dagster's event log, never the database. The cursor holds where it stopped reading and what receivers have
 not taken yet, so that a receiver that is away, or a restart, loses nothing. Dagster's own run-failure sensors move
@@ -108,8 +108,7 @@ def _from_now_on(instance: dg.DagsterInstance, lanes: Sequence[Lane]) -> Heard:
     """Turned on after months, the sensor tells nothing of the past."""
     failures = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
     decisions, sessions = dict[str, int](), dict[str, str]()
-    for lane in lanes:
-        key, horizon = lane.key("live_performance"), str(lane.horizon)
+    for _, key, horizon in _told_of(lanes):
         newest = instance.fetch_materializations(key, limit=1).records
         decisions[horizon] = newest[0].storage_id if newest else 0
         sessions[horizon] = max(instance.get_materialized_partitions(key), default="")
@@ -170,9 +169,8 @@ def _failure(
 
 
 def _decisions(instance: dg.DagsterInstance, lanes: Sequence[Lane], ui: str, heard: Heard) -> "Iterator[Alert]":
-    """Decisions that want a person; the same occasion on later sessions is told once."""
-    for lane in lanes:
-        horizon, key = str(lane.horizon), lane.key("live_performance")
+    """Decisions and refused models; the same occasion on later sessions is told once."""
+    for lane, key, horizon in _told_of(lanes):
         records = instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=key, after_storage_id=heard.decisions.get(horizon, 0)),
             limit=READ_AT_MOST,
@@ -188,6 +186,13 @@ def _decisions(instance: dg.DagsterInstance, lanes: Sequence[Lane], ui: str, hea
             if alert is not None and heard.occasions.get(horizon) != alert.id:
                 heard.occasions[horizon] = alert.id
                 yield alert
+
+
+def _told_of(lanes: Sequence[Lane]) -> "Iterator[tuple[Lane, dg.AssetKey, str]]":
+    """The assets whose materializations may want a person, each with its name in the cursor."""
+    for lane in lanes:
+        yield lane, lane.key("live_performance"), str(lane.horizon)
+        yield lane, lane.key("promotion"), f"{lane.horizon} promotion"
 
 
 def _decision(record: dg.EventLogRecord, lane: Lane, key: dg.AssetKey, ui: str) -> "Alert | None":

@@ -52,14 +52,16 @@ def tick(definitions: dg.Definitions, instance: dg.DagsterInstance, cursor: str 
     return result.skip_message or "", result.cursor
 
 
-def report(instance: dg.DagsterInstance, session: str, occasion: str, *, alert: bool = True) -> None:
+def report(
+    instance: dg.DagsterInstance, session: str, occasion: str, *, alert: bool = True, asset: str = "live_performance"
+) -> None:
     metadata = {
         ACTION_METADATA: "roll back and alert" if alert else "nothing",
         OCCASION_METADATA: occasion,
         REASON_METADATA: "it lost",
         ALERT_METADATA: alert,
     }
-    key = dg.AssetKey(["tiny", "long", "live_performance"])
+    key = dg.AssetKey(["tiny", "long", asset])
     instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=session, metadata=metadata))
 
 
@@ -125,6 +127,17 @@ def test_a_decision_is_told_once_an_occasion(
     assert posted.body["decision"] == "roll back and alert"
     assert posted.body["session"] == "2022-12-23"
     assert posted.body["asset"] == "tiny/long/live_performance"
+
+
+def test_a_refused_model_is_told_although_its_run_succeeds(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, hook: HttpReceiver
+) -> None:
+    _, cursor = tick(definitions, instance, None)
+    report(instance, "2022-12-23", "refused-2022-12-23", asset="promotion")
+    _, cursor = tick(definitions, instance, cursor)
+    tick(definitions, instance, cursor)
+    (posted,) = hook.posted
+    assert (posted.body["asset"], posted.body["session"]) == ("tiny/long/promotion", "2022-12-23")
 
 
 def test_old_sessions_that_are_materialized_again_tell_nothing(

@@ -63,6 +63,11 @@ class Promotion:
     summary: str
 
     @property
+    def refused(self) -> bool:
+        """Whether the session has no bundle, because one of its models was not accepted."""
+        return self.version is None
+
+    @property
     def figures(self) -> dict[str, float | int | None]:
         """What plots over partitions."""
         return {"version": self.version, "promoted": int(self.promoted)}

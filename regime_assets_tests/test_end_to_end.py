@@ -191,6 +191,8 @@ def test_reports_and_tracking_are_complete(folders: tuple[Folder, Folder]) -> No
         (kind, session) for kind in ("vae", "latents", "gmm", "rl_policy") for session in SESSIONS
     }
     refits = [tracked for tracked in runs if tracked not in fits]
+    assert {tracked.info.run_name for tracked in refits} == {f"tiny {session}" for session in SESSIONS}
+    assert {tracked.data.params["sessions"] for tracked in refits} == set(SESSIONS)
     assert "short.vae.reconstruction" in refits[0].data.metrics
 
 

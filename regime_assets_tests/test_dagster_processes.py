@@ -1,0 +1,52 @@
+"""One command starts the UI, shows the data folder's pages beside it, and ends all that it started."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import httpx
+import pytest
+
+from regime_assets.library.home import HOME_VARIABLE, Home
+
+LOCATIONS = "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name loadStatus } } } }"
+
+
+@pytest.mark.xdist_group("cli")
+def test_the_ui_serves_graph_and_reports_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    home = Home(tmp_path / "data")
+    report = home.report("us_large_cap", "long", "backtest", date(2022, 12, 28))
+    report.parent.mkdir(parents=True)
+    report.write_text("a report")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "regime_assets.cli", "ui", "--port", str(port)]
+    environment = os.environ | {HOME_VARIABLE: str(home.root), "PYTHONPATH": str(Path(__file__).parents[1])}
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 180
+        while "The reports:" not in (tmp_path / "out").read_text():
+            assert process.poll() is None, (tmp_path / "out").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "out").read_text()
+            time.sleep(0.3)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            found = client.post("/graphql", json={"query": LOCATIONS}).json()["data"]["locationStatusesOrError"]
+            assert found["entries"] == [{"name": "regime_assets", "loadStatus": "LOADED"}]
+            assert "2022-12-28-backtest.html" in client.get("/regime-assets/reports/").text
+            link = "/regime-assets/reports/us_large_cap/long/2022-12-28-backtest.html"
+            assert client.get(link).text == "a report"
+            assert "No universe has an answer yet" in client.get("/regime-assets/").text
+            assert client.get("/runs").status_code == 200, "Dagster's own pages are where they were"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        ended = process.wait(timeout=60)
+    assert ended == 0
+    assert "Traceback" not in (tmp_path / "out").read_text()
+    group = subprocess.run(["pgrep", "--session", str(process.pid)], capture_output=True, text=True, check=False)
+    assert group.stdout == "", "code server, daemon and web server have ended"

@@ -11,6 +11,7 @@ import pandas as pd
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.evaluation.bootstrap import Interval
 from regime_assets.library.evaluation.gate import ServingChoice
+from regime_assets.library.evaluation.paired_test import PairedTest
 from regime_assets.library.production.manifest import Serves
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import NotMaterializedError, Workspace
@@ -32,7 +33,7 @@ class BacktestRecord:
 
     serves: Serves
     rules: tuple[RuleOutcome, ...]
-    gain: Interval | None
+    gain: PairedTest | None
     interval: Interval | None
     figures: dict[str, float | None]
 
@@ -71,7 +72,7 @@ def read_record(workspace: Workspace, horizon: Horizon, session: date) -> Backte
     return BacktestRecord(
         serves=document["serves"],
         rules=tuple(RuleOutcome(**rule) for rule in document["rules"]),
-        gain=Interval(**gain) if gain else None,
+        gain=PairedTest(**gain) if gain else None,
         interval=Interval(**interval) if interval else None,
         figures=document["figures"],
     )

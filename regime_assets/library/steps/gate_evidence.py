@@ -19,15 +19,17 @@ from regime_assets.library.evaluation.gate import (
     judge_refresh,
 )
 from regime_assets.library.evaluation.gate_rules import Integrity
+from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import PROMOTION_TAG
 from regime_assets.library.recipe import FittedModels, decide
+from regime_assets.library.steps.champion_line import champion_weights
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import Scored, realised_returns
+from regime_assets.library.trading.scoring import FILL_DELAY, Scored, realised_returns
 from regime_assets.library.universe import Horizon
 from regime_assets.library.universe.gate_settings import GateSettings
 from regime_assets.library.workspace import Workspace
@@ -114,11 +116,12 @@ def judge(
             champion_fresh_net=_champion_net(workspace, history, anchor, sessions)[fresh],
         )
         return judge_refresh(evidence, settings, year)
-    fresh = sessions >= pd.Timestamp(champion.session)
+    theirs = _champion_line(workspace, horizon, session, history, champion, sessions)
+    fresh = np.isin(sessions, theirs.index)
     paired = _Paired(
         Scored(track.net[fresh], track.gross[fresh], track.turnover[fresh], track.exposure[fresh]),
         buy_and_hold[fresh],
-        _champion_net(workspace, history, champion, sessions)[fresh],
+        theirs.to_numpy(),
         sessions[fresh],
     )
     return _challenge(workspace, horizon, session, integrity, paired, settings)
@@ -175,6 +178,30 @@ def _compared(
     serving = FittedModels(champion.bundle.regimes, champion.bundle.policy)
     refreshed, held = LineageModels(workspace.lineage(horizon)).deciding(session), workspace.universe.held
     return decide(refreshed, features, first, held), decide(serving, features, first, held)
+
+
+def _champion_line(
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    history: TrainingSet,
+    champion: Champion,
+    sessions: pd.DatetimeIndex,
+) -> pd.Series:
+    """Net returns of the champion's line from its first fill on those of `sessions` on which it was out of sample."""
+    name, symbols, manifest = workspace.universe.name, workspace.universe.held, champion.bundle.manifest
+    models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
+    weights = champion_weights(
+        read_track(workspace.database, name, horizon, session, manifest.settings_hash),
+        lambda: decide(models, history.features, 0, symbols),
+        manifest.serves,
+        symbols,
+        sessions,
+        champion.session,
+    )
+    returns = history.traded_returns.loc[weights.index].to_numpy()
+    net = pd.Series(realised_returns(weights.to_numpy(), returns, workspace.universe.cost), index=weights.index)
+    return net.iloc[FILL_DELAY:]
 
 
 def _champion_net(

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.evaluation.bootstrap import Interval
 from regime_assets.library.evaluation.live_interval import AHEAD, LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.out_of_sample import read_track
+from regime_assets.library.evaluation.paired_test import PairedTest
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
@@ -234,7 +234,7 @@ def _shown(
     return Promotion(version, sha256, promoted, serving, judgement, summary)
 
 
-def _promise(record: BacktestRecord, gain: Interval | None) -> LiveInterval | None:
+def _promise(record: BacktestRecord, gain: PairedTest | None) -> LiveInterval | None:
     """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
     if record.interval is None:
         return None

@@ -24,8 +24,8 @@ Floats = NDArray[np.floating[Any]]
 
 
 CLIPPED_AT = 15.0
-"""Interquartile ranges of the reference beyond its quartiles at which values are clipped: about 20 standard
-deviations of a normal, more than any session of the sample's history is off."""
+"""Interquartile ranges of the reference beyond its quartiles at which values are clipped: about 20 standard deviations
+of a normal. Of the sample's history one value is that far off, the absolute return of 2020-03-16."""
 
 
 def clipped(reference: Floats, current: Floats) -> tuple[Floats, Floats]:

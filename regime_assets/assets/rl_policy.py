@@ -27,4 +27,6 @@ def rl_policy(lane: Lane) -> dg.AssetsDefinition:
 def _pictures(fitted: "Fitted[Any]") -> Mapping[str, dg.MetadataValue]:
     from regime_assets.library.report.figures import reward_curves
 
+    if not hasattr(fitted.fit, "curves"):
+        return {}  # a policy of the user's own
     return {"reward_curves": picture(reward_curves(fitted.fit.curves), "reward and entropy while training")}

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from regime_assets.library.components import ComponentError, Slot, class_path, is_built_in, load_component, version_of
 from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSettings
 from regime_assets.library.features.settings import FeatureSettings
-from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
+from regime_assets.library.policies.settings import OnlineSettings, OwnPolicySettings, PolicySettings
 from regime_assets.library.regimes.settings import JumpSettings, RegimeSettings
 from regime_assets.library.universe import Universe, UniverseError
 from regime_assets.library.universe.design_section import SLOTS, ComponentChoice, DesignChoice, validated_settings
@@ -171,6 +171,8 @@ def _component(universe: Universe, slot: Slot, choice: ComponentChoice) -> Compo
     settings = validated_settings(slot, choice)
     if isinstance(settings, PolicySettings):
         settings = _for_the_universe(settings, choice.use, universe)
+    elif isinstance(settings, OwnPolicySettings):
+        settings = replace(settings, sessions_per_year=round(universe.sessions_per_year))
     return Component(slot, choice.use, settings)
 
 

@@ -23,8 +23,9 @@ from regime_assets.library.encoders.encoding import Encoder, Encoding, assess_en
 from regime_assets.library.encoders.training import EncoderFit, assess_encoder, fit_encoder, warm_start_obstacle
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
+from regime_assets.library.policies.own_policy import OwnPolicyFit, fit_own
 from regime_assets.library.policies.policy import Policy
-from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.policies.settings import OwnPolicySettings, PolicySettings
 from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
 from regime_assets.library.regimes.regime_model import (
     RegimeFit,
@@ -194,7 +195,7 @@ def fit_session(at: SessionFit, *, keep_policy: bool = False) -> tuple[FittedMod
     return FittedModels(at.models.accepted("gmm", at.session), at.models.accepted("rl_policy", at.session)), ""
 
 
-def build_tape(training: TrainingSet, path: RegimePath, settings: PolicySettings) -> MarketTape:
+def build_tape(training: TrainingSet, path: RegimePath, settings: PolicySettings | OwnPolicySettings) -> MarketTape:
     """What a trading episode plays: the regimes' path beside the returns of the same sessions."""
     return MarketTape(
         observations=observations(path, training.features if settings.observes == "features" else None),
@@ -298,11 +299,15 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
     return Fitted("gmm", at.session, fit, seed, parent, outcomes, at.training, path, notes)
 
 
-def _fit_policy(at: SessionFit) -> Fitted[PolicyFit]:
+def _fit_policy(at: SessionFit) -> Fitted[PolicyFit] | Fitted[OwnPolicyFit]:
     path = at.models.path(at.session)
     parent, notes = at.models.ancestor("rl_policy", at.session)
     seed, settings = at.seed_of("rl_policy"), at.design.policy.settings
     tape = build_tape(at.training, path, settings)
+    if at.design.policy.own:
+        own, judged = fit_own(at.design.policy.use, tape, settings, seed, parent.model if parent else None)
+        started = parent if own.warm_started else None
+        return Fitted("rl_policy", at.session, own, seed, started, judged, at.training, path, notes)
     fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
     if parent and not fit.warm_started and not at.full_retrain and settings.algorithm != "direct":
         notes = (*notes, _without(at, "rl_policy", parent, fit.cold_reason))

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regime_assets.library.alerts.alert import Alert, mail_text, slack_text, webhook_body
+from regime_assets.library.components import ComponentError, load_component
 from regime_assets.library.universe.alert_settings import (
     SLACK_TOKEN,
     SMTP_PASSWORD,
     WEBHOOK_TOKEN,
     WEBHOOK_URL,
     AlertChoice,
+    ChannelChoice,
     EmailChoice,
+    MissingSecretError,
     SlackChoice,
     WebhookChoice,
     secret,
@@ -45,7 +48,28 @@ def channels(choice: AlertChoice) -> dict[str, Send]:
         found["email"] = lambda alert: send_by_mail(alert, email)
     if webhook is not None:
         found["webhook"] = lambda alert: send_to_webhook(alert, webhook)
+    for own in choice.channels:
+        found[own.use] = lambda alert, own=own: send_by_own_channel(alert, own)
     return found
+
+
+def send_by_own_channel(alert: Alert, choice: ChannelChoice) -> None:
+    """Hand an alert to a channel of the user's own: `Class(settings).send(alert)`.
+
+    Raises:
+        MissingSecretError: raised by the channel.
+        DeliveryError: the channel is not there, does not take its settings, or raised anything. Of an error that is no
+            `DeliveryError` the kind alone is told: its text may hold a secret.
+    """
+    try:
+        channel = load_component("alerts", choice.use)
+        channel(channel.Settings(**choice.settings)).send(alert)
+    except (MissingSecretError, DeliveryError):
+        raise
+    except ComponentError as error:
+        raise DeliveryError(str(error)) from None
+    except Exception as error:
+        raise DeliveryError(f"{choice.use} raised {type(error).__name__}") from None
 
 
 def send_to_slack(alert: Alert, choice: SlackChoice) -> None:

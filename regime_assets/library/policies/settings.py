@@ -59,6 +59,24 @@ class DirectSettings:
 
 
 @dataclass(frozen=True, config=STRICT)
+class OwnPolicySettings:
+    """What every policy of the user's own is told and held to; its settings class inherits from this one.
+
+    Attributes:
+        observes: `features` beside what the regimes say of them, or the `regimes` alone.
+        lowest_exposure, highest_exposure: limits of the exposure, fractions of capital.
+        turnover_limit: largest turnover that is accepted, capital traded a year.
+        sessions_per_year: to annualise.
+    """
+
+    observes: Literal["features", "regimes"] = "features"
+    lowest_exposure: float = 0.0
+    highest_exposure: float = 1.0
+    turnover_limit: float = 25.0
+    sessions_per_year: int = 252
+
+
+@dataclass(frozen=True, config=STRICT)
 class PolicySettings:
     """Training, selection and acceptance of a policy. What is said of warm starts, rollouts, exploration and values
     concerns the sampled algorithms.

@@ -116,7 +116,7 @@ def load_bundle(folder: Path, expected_sha256: str, allowed: Collection[str] = (
     content, parts = _read_verified(folder, expected_sha256)
     from regime_assets.library.encoders.alignment import Alignment
     from regime_assets.library.encoders.fitted_encoder import FittedEncoder
-    from regime_assets.library.policies.policy import Policy
+    from regime_assets.library.policies.own_policy import stored_policy
     from regime_assets.library.regimes.regime_model import RegimeModel
 
     try:
@@ -134,7 +134,7 @@ def load_bundle(folder: Path, expected_sha256: str, allowed: Collection[str] = (
                     Parts(parts["regimes"].arrays, regimes["regimes"])
                 ),
             ),
-            policy=Policy.from_parts(parts["policy"]),
+            policy=stored_policy(parts["policy"]),
             stored_sha256=expected_sha256,
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -226,9 +226,9 @@ def _named(model: RegimeModel) -> Parts:
 
 def _require_named(folder: Path, parts: Mapping[str, Parts], allowed: Collection[str]) -> None:
     """Refuse a class that is neither built in nor named by the universe: a file decides on no import."""
-    slots: tuple[tuple[Slot, str], ...] = (("encoders", "vae"), ("regimes", "regimes"))
+    slots: tuple[tuple[Slot, str], ...] = (("encoders", "vae"), ("regimes", "regimes"), ("policies", "policy"))
     for slot, name in slots:
-        use = str(parts[name].document["use"])
+        use = str(parts[name].document.get("use", "tilts"))  # a built-in policy does not say which one it is
         if not is_built_in(slot, use) and use not in allowed:
             raise BundleError(
                 f"{folder}: made with {use}, which the universe does not name; name it in `design` or among the "

@@ -22,6 +22,7 @@ from regime_assets.library.features.training_set import TrainingSet, build_train
 from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, read_window, window_weights
+from regime_assets.library.policies.own_policy import fit_own
 from regime_assets.library.policies.training import train_policy
 from regime_assets.library.trading.decided import Decider, weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
@@ -210,7 +211,11 @@ def oracle_is_found(workspace: Workspace, returns: pd.DataFrame, settings: Proof
     tape = MarketTape(observed.astype(np.float32), rule, earned, base, np.ones(count))
     held = 3 * count // 4
     known = MarketTape(tape.observations[:held], rule[:held], earned[:held], base, np.ones(held))
-    policy = train_policy(known, workspace.design.policy.settings, derive_seed(workspace.universe.name, "oracle")).model
+    chosen, seed = workspace.design.policy, derive_seed(workspace.universe.name, "oracle")
+    if chosen.own:
+        policy = fit_own(chosen.use, known, chosen.settings, seed, None)[0].model
+    else:
+        policy = train_policy(known, chosen.settings, seed).model
     weights = policy.decide(tape.observations[held:], rule[held:])
     cost = workspace.universe.cost
     ours, rules = (realised_returns(w, earned[held:], cost) for w in (weights, np.outer(rule[held:], base)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -22,7 +23,7 @@ from regime_assets.library.encoders.encoding import Encoder
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
-from regime_assets.library.policies.policy import Policy
+from regime_assets.library.policies.own_policy import stored_policy
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.recipe import Ancestor, FittedModels
 from regime_assets.library.regimes.regime_model import RegimeModel
@@ -91,7 +92,7 @@ class StoredRun:
         newest = segments.iloc[-1]
         folder = self.folder / f"{newest['refit_session']:%Y-%m-%d}"
         regimes, policy, ancestors = (read_artifact(folder / name, str(newest[f"{name}_sha256"])) for name in ARTIFACTS)
-        models = FittedModels(RegimeModel.from_parts(regimes), Policy.from_parts(policy))
+        models = FittedModels(RegimeModel.from_parts(regimes), stored_policy(policy))
         return Carried(models, newest["model_session"].date(), _ancestors(ancestors, models))
 
     def store(self, segment: Segment) -> None:
@@ -124,7 +125,12 @@ def _ancestor_parts(carried: Carried) -> Parts:
 def _ancestors(parts: Parts, models: FittedModels) -> dict[Kind, Ancestor]:
     """The ancestors that `_ancestor_parts` took apart."""
     regimes, found = models.regimes, dict[Kind, Ancestor]()
-    builders = {"vae": FittedEncoder, "latents": Encoder, "gmm": RegimeModel, "rl_policy": Policy}
+    builders: dict[Kind, Callable[[Parts], Any]] = {
+        "vae": FittedEncoder.from_parts,
+        "latents": Encoder.from_parts,
+        "gmm": RegimeModel.from_parts,
+        "rl_policy": stored_policy,
+    }
     contained = {"vae": regimes.vae, "latents": regimes.encoder, "gmm": regimes, "rl_policy": models.policy}
     for kind in KINDS:
         if kind not in parts.document:
@@ -132,7 +138,7 @@ def _ancestors(parts: Parts, models: FittedModels) -> dict[Kind, Ancestor]:
         document = parts.document[kind]["document"]
         own: Any = contained[kind]
         if document is not None:
-            own = builders[kind].from_parts(Parts(below(kind, parts.arrays), document))
+            own = builders[kind](Parts(below(kind, parts.arrays), document))
         found[kind] = Ancestor(date.fromisoformat(parts.document[kind]["session"]), own)
     return found
 

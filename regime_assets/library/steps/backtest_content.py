@@ -44,7 +44,8 @@ def compose(
         absent["signal"] = "The track holds no risk-off session yet, so that its signal cannot be judged."
     refused = {kind: one.refusal for kind, one in lineage.of_session(session).items() if not one.accepted}
     if policy_curves.empty:
-        absent["policy"] = refused.get("rl_policy") or "The policy was not trained: it is the regime rule."
+        untrained = "There are no training curves: the policy is the regime rule, or one of your own."
+        absent["policy"] = refused.get("rl_policy") or untrained
     vae_curves, regimes = lineage.curves("vae", session), _regimes(workspace, horizon, session, history, track)
     if vae_curves.empty:
         absent["vae"] = refused.get("vae") or "The VAE of this session was not fitted."

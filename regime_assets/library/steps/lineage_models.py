@@ -14,7 +14,7 @@ from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.model_kinds import KINDS, Kind
-from regime_assets.library.policies.policy import Policy
+from regime_assets.library.policies.own_policy import stored_policy
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.lineage import Lineage, LineageError, ModelRecord
 from regime_assets.library.recipe import Ancestor, Fitted, FittedModels, NotAcceptedError
@@ -106,4 +106,5 @@ class LineageModels:
         parts = self._lineage.load(record)
         if kind == "latents":
             return Encoder(self.accepted("vae", record.session), Alignment.from_parts(parts))
-        return {"vae": FittedEncoder, "gmm": RegimeModel, "rl_policy": Policy}[kind].from_parts(parts)
+        builders = {"vae": FittedEncoder.from_parts, "gmm": RegimeModel.from_parts, "rl_policy": stored_policy}
+        return builders[kind](parts)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from regime_assets.library.components import class_path
 
 SLACK_TOKEN = "SLACK_BOT_TOKEN"
 SMTP_PASSWORD = "REGIME_ASSETS_SMTP_PASSWORD"
@@ -56,6 +58,19 @@ class WebhookChoice(_Section):
     bearer: bool = Field(False, description="whether to send REGIME_ASSETS_WEBHOOK_TOKEN as a bearer token")
 
 
+class ChannelChoice(_Section):
+    """A channel of the user's own; it is looked for when the file is read, and imported when it sends."""
+
+    use: str = Field(description="package.module:Class, or a name registered under regime_assets.alerts")
+    settings: dict[str, Any] = Field(default_factory=dict, description="of the channel; never a secret")
+
+    @field_validator("use")
+    @classmethod
+    def _is_there(cls, use: str) -> str:
+        class_path("alerts", use)
+        return use
+
+
 class AlertChoice(_Section):
     """Where alerts go. A channel that is left out is not used."""
 
@@ -65,11 +80,12 @@ class AlertChoice(_Section):
     slack: SlackChoice | None = None
     email: EmailChoice | None = None
     webhook: WebhookChoice | None = None
+    channels: tuple[ChannelChoice, ...] = Field((), description="channels of your own")
 
     @model_validator(mode="after")
     def _some_channel(self) -> AlertChoice:
-        if not (self.slack or self.email or self.webhook):
-            raise ValueError("alerts need a channel: slack, email or webhook")
+        if not (self.slack or self.email or self.webhook or self.channels):
+            raise ValueError("alerts need a channel: slack, email, webhook, or one of your own under channels")
         return self
 
 

@@ -1,0 +1,102 @@
+"""The examples of docs/extending.md run as they stand, in a package outside the repository."""
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regime_assets.library.alerts.alert import Alert
+from regime_assets.library.alerts.channels import channels
+from regime_assets.library.home import Home
+from regime_assets.library.market.sources import create_source
+from regime_assets.library.market.sources.sample import SampleSource
+from regime_assets.library.model_kinds import KINDS
+from regime_assets.library.policies.own_policy import OwnPolicy
+from regime_assets.library.steps.fits import StoredFit, fit
+from regime_assets.library.steps.lineage_models import LineageModels
+from regime_assets.library.steps.validated_window import validate_window
+from regime_assets.library.universe import load_universe
+from regime_assets.library.workspace import Workspace
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "extending.md"
+BLOCK = re.compile(r"^```(python|yaml)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SESSIONS = (date(2016, 6, 29), date(2016, 6, 30))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with every file that the document names."""
+    folder = tmp_path_factory.mktemp("extending")
+    (folder / "my_models").mkdir()
+    (folder / "my_models" / "__init__.py").write_text("")
+    for _, name, content in BLOCK.findall(DOCUMENT.read_text()):
+        if name.strip():
+            (folder / name.strip()).write_text(content)
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="module")
+def workspace(folder: Path) -> Workspace:
+    opened = Workspace(load_universe(folder / "mine.yaml"), Home(folder / "data"))
+    fetched = SampleSource().fetch(opened.universe.instruments, opened.universe.history_start, SESSIONS[-1])
+    opened.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), opened.calendar)
+    return opened
+
+
+def test_a_universe_of_ones_own_components_is_fitted_stored_and_continued(workspace: Workspace) -> None:
+    for session in SESSIONS:
+        training = validate_window(workspace, "short", session).training
+        assert training.features.columns[-1] == "term_structure"
+        done = [fit(workspace, "short", session, kind) for kind in KINDS]
+        assert [one.record.refusal if isinstance(one, StoredFit) else one.reason for one in done] == [""] * len(KINDS)
+    models = LineageModels(workspace.lineage("short")).deciding(SESSIONS[-1])
+    assert (models.regimes.vae.use, models.regimes.use) == (
+        "my_models.encoders:LinearVae",
+        "my_models.regimes:Threshold",
+    )
+    assert isinstance(models.policy, OwnPolicy)
+    path = models.regimes.infer(workspace.training_set("short", SESSIONS[-1]).features)
+    weights = models.policy.decide(np.zeros((len(path.states), 1), np.float32), path.rule_exposure)
+    np.testing.assert_array_equal(weights[:, 0], np.maximum(path.rule_exposure, 0.2))
+
+
+def test_a_source_and_a_channel_of_ones_own_are_named_in_the_file(folder: Path, workspace: Workspace) -> None:
+    fetched = create_source("my_models.prices:Warehouse", {}).fetch(["A"], date(2020, 1, 1), date(2020, 1, 10))
+    assert len(fetched.bars) == 8
+    assert workspace.universe.alerts is not None
+    (send,) = channels(workspace.universe.alerts.model_copy(deep=True)).values()
+    alert = Alert("1", "decision", "mine", "2020-01-01T00:00:00Z", "mine/short/promotion", "", "", "hold", "why", "")
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as context:
+        context.chdir(folder)
+        send(alert)
+    assert (folder / "alerts.log").read_text() == "2020-01-01T00:00:00Z mine: decision: why\n"
+
+
+def test_every_other_block_runs_as_it_stands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    scripts = [
+        text for kind, name, text in BLOCK.findall(DOCUMENT.read_text()) if kind == "python" and not name.strip()
+    ]
+    assert scripts
+    for script in scripts:
+        exec(compile(script, "extending.md", "exec"), {"__name__": "extending"})
+    assert "my_models.encoders:LinearVae" in capsys.readouterr().out
+
+
+def test_the_yaml_of_the_document_is_read(folder: Path) -> None:
+    shown = [text for kind, name, text in BLOCK.findall(DOCUMENT.read_text()) if kind == "yaml" and not name.strip()]
+    base = (folder / "mine.yaml").read_text().partition("design:")[0]
+    for number, text in enumerate(shown):
+        common = "".join(line for line in base.splitlines(True) if not text.startswith(line.partition(":")[0]))
+        path = folder / f"shown_{number}.yaml"
+        path.write_text(common + text)
+        load_universe(path)

@@ -1,4 +1,4 @@
-"""Commands on data: quarantine, reload."""
+"""Commands on data: check, quarantine, reload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from regime_assets.library.clock import clock
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """quarantine, reload."""
+    """check, quarantine, reload."""
+    checked = commands.add_parser(
+        "check", help="ask the source about a universe's symbols, and propose lines for its file; code 1 on a problem"
+    )
+    checked.add_argument("universe")
+    checked.add_argument("--fix", action="store_true", help="write the proposed lines into the file")
+    checked.set_defaults(command=_check)
     held = commands.add_parser(
         "quarantine", help="print every refusal of data: what was held back, why, until when; or decide about one bar"
     )
@@ -38,6 +44,33 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     again.add_argument("universe")
     again.add_argument("--to", type=session, help="last session; the newest one that is over if left out")
     again.set_defaults(command=_reload)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from regime_assets.definitions import universes_folder
+    from regime_assets.library.steps.universe_check import check_universe
+    from regime_assets.library.universe import load_universes
+    from regime_assets.library.universe.file_edits import Edit, apply_edits, line_of
+
+    workspace = open_workspace(options.universe)
+    path = load_universes([universes_folder()]).paths[workspace.universe.name]
+    checked = check_universe(workspace, say)
+    say(f"{workspace.universe.name}: {checked.asked}")
+    for note in checked.notes:
+        say(f"  {note}")
+    for problem in checked.problems:
+        where = f"{path}:{line_of(path, 'first_partition')}: " if problem.startswith("first_partition") else ""
+        say(f"  PROBLEM {where}{problem}")
+    edits = [Edit(one.section, one.line, one.symbol) for one in checked.proposals]
+    left = apply_edits(path, edits) if options.fix else edits
+    for one, edit in zip(checked.proposals, edits, strict=True):
+        done = "written" if edit not in left else "write"
+        is_setting = one.section == "first_partition"
+        setting = f"{one.section}: {one.line}" if is_setting else f"under {one.section}: - {one.line}"
+        say(f"  {done} {setting}  ({one.why})")
+    if left and not options.fix:
+        say(f"regime-assets check {workspace.universe.name} --fix writes these lines into {path}")
+    return 1 if checked.problems or left else 0
 
 
 def _quarantine(options: argparse.Namespace) -> int:

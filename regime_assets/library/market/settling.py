@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from regime_assets.library.market.versions import create_tables
+
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
@@ -94,6 +96,7 @@ class Settling:
     def measured(self, calendar: TradingCalendar) -> Measured:
         """How many evening bars were revised, and how long after the end of their day."""
         with self._database.connect() as connection:
+            create_tables(connection)
             _create_table(connection)
             rows = connection.execute(
                 "SELECT e.session, count(b.known_at), max(b.known_at) FROM evening_bars e LEFT JOIN bars b "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +32,12 @@ class Universes:
     Attributes:
         loaded: the valid universes, sorted by file name.
         broken: the files that do not load.
+        paths: the file of each valid universe, by its name.
     """
 
     loaded: tuple[Universe, ...]
     broken: tuple[BrokenUniverse, ...]
+    paths: Mapping[str, Path]
 
     def named(self, name: str) -> Universe:
         """The universe of that name.
@@ -61,6 +63,7 @@ class Universes:
 def load_universes(folders: Iterable[Path]) -> Universes:
     """Every universe file of `folders`; of two with the same name the first one counts and the second one is broken."""
     loaded: dict[str, Universe] = {}
+    paths: dict[str, Path] = {}
     broken: list[BrokenUniverse] = []
     for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
         try:
@@ -69,9 +72,10 @@ def load_universes(folders: Iterable[Path]) -> Universes:
             if universe.name.lower() in map(str.lower, loaded):
                 raise UniverseError(f"{path}: the name {universe.name} is already taken by another file")
             loaded[universe.name] = universe
+            paths[universe.name] = path
         except (UniverseError, OSError, UnicodeDecodeError) as error:
             broken.append(BrokenUniverse(_named_after(path), path, str(error)))
-    return Universes(tuple(loaded.values()), tuple(broken))
+    return Universes(tuple(loaded.values()), tuple(broken), paths)
 
 
 def _named_after(path: Path) -> str:

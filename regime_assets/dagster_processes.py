@@ -13,12 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.home import Home
 from regime_assets.metadata import PAGES
 
 DEFINITIONS, LOCATION = "regime_assets.definitions", "regime_assets"
 LONGEST_START_SECONDS = 180.0
 LONGEST_END_SECONDS = 20.0
+LOCK_SECONDS = 1.0
 
 
 class DagsterProcessError(Exception):
@@ -45,6 +47,13 @@ def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[
     environment = prepare_dagster_home(home)
     address = f"http://{_reached_at(host)}:{port}"
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(home.locks / "ui.lock", LOCK_SECONDS))
+        except LockTimeoutError:
+            raise DagsterProcessError(
+                f"another `regime-assets ui` runs on {home.root}: end that one; with two daemons every schedule would "
+                "ask twice"
+            ) from None
         code, workspace = Path(folder, "code.sock"), Path(folder, "workspace.yaml")
         workspace.write_text(f"load_from: [{{grpc_server: {{socket: {code}, location_name: {LOCATION}}}}}]\n")
         processes: dict[str, subprocess.Popen[bytes]] = {}

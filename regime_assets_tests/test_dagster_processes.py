@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from regime_assets.dagster_processes import DagsterProcessError, run_dagster
+from regime_assets.library.file_lock import file_lock
 from regime_assets.library.home import HOME_VARIABLE, Home
 
 LOCATIONS = "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name loadStatus } } } }"
@@ -50,3 +52,14 @@ def test_the_ui_serves_graph_and_reports_and_leaves_no_process_behind(tmp_path: 
     assert "Traceback" not in (tmp_path / "out").read_text()
     group = subprocess.run(["pgrep", "--session", str(process.pid)], capture_output=True, text=True, check=False)
     assert group.stdout == "", "code server, daemon and web server have ended"
+
+
+def test_a_second_ui_on_one_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, said = Home(tmp_path), list[str]()
+    monkeypatch.setattr("subprocess.Popen", None)  # nothing may be started
+    with (
+        file_lock(home.locks / "ui.lock", 5),
+        pytest.raises(DagsterProcessError, match="another `regime-assets ui` runs on"),
+    ):
+        run_dagster(home, "127.0.0.1", 3999, "warning", said.append)
+    assert said == []

@@ -13,6 +13,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -203,7 +204,8 @@ def _write_cached(path: Path, calendar: TradingCalendar) -> None:
         "known_until": None if calendar.known_until is None else calendar.known_until.isoformat(),
         "sessions": [day.isoformat() for day in calendar.all_sessions],
     }
-    write_file_atomically(path, json.dumps(document | {"sha256": _hash(document)}).encode())
+    with suppress(OSError):  # made anew each time then; who has to write there says that it cannot be
+        write_file_atomically(path, json.dumps(document | {"sha256": _hash(document)}).encode())
 
 
 def _hash(document: dict[str, Any]) -> str:

@@ -145,6 +145,10 @@ def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     assert json.loads(cached.read_text())["name"] == "XNYS"
 
 
+def test_a_folder_that_cannot_be_written_costs_the_cache_only() -> None:
+    assert load_calendar("XNYS", START, Path("/proc/nothing"), TODAY).is_session(date(2022, 7, 5))
+
+
 def test_an_edited_cache_is_not_believed(tmp_path: Path) -> None:
     made = load_calendar("XNYS", START, tmp_path, TODAY)
     (cached,) = tmp_path.iterdir()

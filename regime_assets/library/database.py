@@ -11,7 +11,7 @@ import atexit
 import os
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,15 +69,26 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection inside one transaction: committed at the end, rolled back when the block raises."""
+        """A connection inside one transaction: committed at the end, rolled back when the block raises.
+
+        Raises:
+            DatabaseError: as `connect`, or the disk takes no more.
+        """
+        import duckdb
+
         with self.connect() as connection:
             connection.begin()
             try:
                 yield connection
-            except BaseException:
-                connection.rollback()
+                connection.commit()
+            except BaseException as error:
+                with suppress(duckdb.Error):  # a commit that failed has ended the transaction itself
+                    connection.rollback()
+                if isinstance(error, duckdb.IOException):
+                    raise DatabaseError(
+                        f"{self.path}: nothing of it was stored, what was there stays: {error}; make room on the disk"
+                    ) from error
                 raise
-            connection.commit()
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
         """The result of one query as a frame; values are bound, never spliced into the text."""

@@ -255,7 +255,11 @@ def render(settings: Simulation) -> str:
     for loss in (0.0, 0.5, 1.0):
         shares = [refresh_passes(gate, settings, loss, fresh) for fresh in (126, 252, 504)]
         lines.append(f"| true loss of {loss:g} | " + " | ".join(f"{share:.2f}" for share in shares) + " |")
-    lines += ["", "| serving choice: policy served within 3 years, nightly looks | share of paths |", "|---|---|"]
+    lines += [
+        "",
+        "| serving choice by paired sessions alone: served within 3 years, nightly looks | share of paths |",
+        "|---|---|",
+    ]
     lines += [f"| true gain {gain:g} | {policy_serves(gate, settings, gain):.2f} |" for gain in (0.0, *GAINS)]
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
 
+LOCAL_SOURCES = ("sample", "files")
 SOURCE_RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 
 COLUMNS = column_schema(tables.BARS.shown)
@@ -34,6 +35,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.market.price_basis import PriceBasisError
+        from regime_assets.library.market.sources import SourceError
         from regime_assets.library.report.figures import price_coverage
         from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
 
@@ -45,6 +47,10 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
         except PriceBasisError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        except SourceError as error:
+            # Another try may reach a vendor; files of one's own and packaged prices are what they are.
+            can_help = lane.universe.source.kind not in LOCAL_SOURCES
+            raise dg.Failure(str(error), allow_retries=can_help) from error
         for session in sessions:
             day = ingested.coverage(session)
             metadata = figures(day.figures) | {"warnings": table(day.warnings)}

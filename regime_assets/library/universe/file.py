@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
+from regime_assets.library.clock import clock
 from regime_assets.library.components import is_built_in
 from regime_assets.library.universe.alert_settings import AlertChoice
 from regime_assets.library.universe.design_section import ChallengerChoice, DesignChoice, Name, require_components
@@ -88,6 +89,11 @@ class Universe(Section):
             raise MisplacedError("first_partition must lie after history_start", "first_partition")
         if self.last_partition is not None and self.last_partition < self.first_partition:
             raise MisplacedError("last_partition must not lie before first_partition", "last_partition")
+        if self.first_partition > clock.today() + timedelta(days=1):
+            raise MisplacedError(
+                f"{self.first_partition} has not come yet, so there is no session to materialize", "first_partition"
+            )
+        self.source.require_options()
         for field in ("symbols", "traded"):
             repeated = sorted(_repeated(getattr(self, field)))
             if repeated:

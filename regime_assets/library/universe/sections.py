@@ -81,6 +81,18 @@ def _known_source(kind: str, built_in: tuple[str, ...], slot: Slot) -> str:
     return kind
 
 
+SOURCE_OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "sample": ((), ()),
+    "files": (("folder",), ("fields", "adjusted")),
+    "yahoo": ((), ("base_url", "pause", "timeout", "attempts", "backoff", "ready_minutes", "settled_hours")),
+    "alpha_vantage": ((), ("api_key_env", "base_url", "pause", "timeout", "attempts", "backoff")),
+}
+"""Built-in source of prices → the options that it needs, and those that it takes besides.
+
+Written here because a universe is loaded without importing a vendor's client; a test holds them to the classes.
+"""
+
+
 class SourceChoice(Section):
     """Where prices come from. Nothing ever falls back to another source."""
 
@@ -88,6 +100,22 @@ class SourceChoice(Section):
         description="sample (embedded, no network), yahoo, files, alpha_vantage; or your own, as package.module:Class"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of that source; never a secret")
+
+    def require_options(self) -> None:
+        """Raise a MisplacedError for an option that a built-in source does not take, or lacks."""
+        if self.kind not in SOURCE_OPTIONS:
+            return
+        needed, others = SOURCE_OPTIONS[self.kind]
+        takes = ", ".join((*needed, *others)) or "none"
+        for name in self.options:
+            if name not in (*needed, *others):
+                raise MisplacedError(
+                    f"{name} is no option of {self.kind}, which takes {takes}", "source", "options", name
+                )
+        for name in needed:
+            if name not in self.options:
+                place = ("source", "options") if self.options else ("source",)
+                raise MisplacedError(f"{self.kind} needs options: {{{name}: ...}}", *place)
 
 
 def _refuse_repeated(features: tuple[str, ...]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +22,7 @@ from regime_assets.library.market.sources import (
     create_source,
 )
 from regime_assets.library.market.sources.base import Fetched, History, assemble, no_actions
-from regime_assets.library.universe.sections import SourceChoice
+from regime_assets.library.universe.sections import SOURCE_OPTIONS, SourceChoice
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -126,3 +128,11 @@ def test_a_source_that_an_installed_package_registers_is_named_by_its_name(
 def test_a_class_path_that_leads_nowhere_says_what_to_do(kind: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         create_source(kind)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_universes_file_knows_the_options_of_every_source(kind: str) -> None:
+    taken = inspect.signature(getattr(import_module(f"regime_assets.library.market.sources.{kind}"), SOURCES[kind]))
+    needed, others = SOURCE_OPTIONS[kind]
+    assert list(taken.parameters) == [*needed, *others]
+    assert list(needed) == [name for name, one in taken.parameters.items() if one.default is one.empty]

@@ -189,3 +189,26 @@ def test_a_bound_that_does_not_exist_or_is_no_number_points_to_its_line(
 ) -> None:
     with pytest.raises(UniverseError, match=rf"tiny.yaml:10: {words}"):
         load_universe(written(tmp_path, VALID + section))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("source: {kind: files}", r"u\.yaml:2: .*files needs options: \{folder: \.\.\.\}"),
+        ("source: {kind: files, options: {foldr: x}}", r"u\.yaml:2: .*foldr is no option of files, which takes folder"),
+        ("source: {kind: sample, options: {folder: x}}", r"folder is no option of sample, which takes none"),
+        ("first_partition: 2199-01-02", r"u\.yaml:2: .*2199-01-02 has not come yet"),
+    ],
+)
+def test_what_no_run_could_mend_is_found_when_the_file_is_loaded(tmp_path: Path, line: str, words: str) -> None:
+    given = line.split(":", maxsplit=1)[0]
+    others = {
+        "source": "source: {kind: sample}",
+        "history_start": "history_start: 2015-01-02",
+        "first_partition": "first_partition: 2018-01-02",
+        "symbols": "symbols: [AAPL, JPM, KO]",
+    }
+    rest = [text for name, text in others.items() if name != given]
+    (tmp_path / "u.yaml").write_text("\n".join(["name: u", line, *rest]))
+    with pytest.raises(UniverseError, match=words):
+        load_universe(tmp_path / "u.yaml")

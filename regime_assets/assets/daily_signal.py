@@ -52,6 +52,7 @@ def daily_signal(lane: Lane, deps: list[dg.AssetKey], longest_break: timedelta) 
                 "regime": dg.MetadataValue.text(served.regime),
                 "weights": table(served.weights),
                 "horizons": table(served.horizons),
+                "why_this_regime": table(served.why),
                 "warnings": dg.MetadataValue.text("; ".join(served.warnings) or "none"),
             }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

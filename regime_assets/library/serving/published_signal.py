@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ class PublishedSignal:
         model_versions: the champion that answered, by horizon.
         decided_at: when, aware.
         signal: the combined answer.
+        why: by horizon, how far each coordinate pulls towards its regime, in nats (`regimes.explanation`).
     """
 
     universe: str
     model_versions: Mapping[str, int]
     decided_at: datetime
     signal: CombinedSignal
+    why: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """The answer as JSON values."""
@@ -45,6 +47,7 @@ class PublishedSignal:
             "model_versions": dict(self.model_versions),
             "decided_at": self.decided_at.isoformat(),
             "signal": self.signal.to_document(),
+            "why": {name: dict(row) for name, row in self.why.items()},
         }
 
 
@@ -79,6 +82,7 @@ def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal
             model_versions=fields["model_versions"],
             decided_at=datetime.fromisoformat(fields["decided_at"]),
             signal=combine(horizons),  # the same bits: a combination is a function of its horizons
+            why=fields.get("why", {}),  # not in what was published before there was one
         )
     except FileNotFoundError:
         return None

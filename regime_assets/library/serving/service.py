@@ -159,9 +159,11 @@ def create_service(
 
     @service.get("/regime")
     async def published_regime() -> JSONResponse:
-        found = newest().signal
+        latest = newest()
+        found = latest.signal
         told = {
             "session": found.session.isoformat(),
+            "why": {name: dict(row) for name, row in latest.why.items()},
             "regime": found.regime,
             "regime_from": found.regime_from,
             "posteriors": {horizon: each.posteriors for horizon, each in found.horizons.items()},

@@ -12,6 +12,7 @@ from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.environment import environment_versions
+from regime_assets.library.regimes.explanation import in_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.steps.lineage_models import LineageModels
@@ -57,7 +58,7 @@ def compose(
         horizon=horizon,
         as_of=session,
         facts=_facts(result, track),
-        notes=(*_notes(workspace, track), *_experience(result)),
+        notes=(*_notes(workspace, track), *_experience(result), *_regimes_in_words(regimes, history, track)),
         provenance=_provenance(workspace, horizon, session),
         reference=BUY_AND_HOLD,
         rows=rows,
@@ -115,6 +116,14 @@ def _experience(result: Backtest) -> tuple[str, ...]:
         for rule in result.record.rules
         if rule.rule == EXPERIENCE and not rule.passed
     )
+
+
+def _regimes_in_words(regimes: RegimeHistory | None, history: TrainingSet, track: pd.DataFrame) -> tuple[str, ...]:
+    """What the market did in each regime on the out-of-sample sessions."""
+    if regimes is None:
+        return ()
+    returns = history.market_returns.loc[track.index].to_numpy()
+    return tuple(f"Regime {line}." for line in in_words(regimes.names, track["regime"].to_numpy("int64"), returns))
 
 
 def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[str, str]:

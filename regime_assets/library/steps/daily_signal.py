@@ -5,21 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from regime_assets.library.clock import clock
 from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
-from regime_assets.library.production.bundle import load_bundle
+from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import RegisteredBundle
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
+from regime_assets.library.regimes.explanation import pulls, strongest
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.steps.judgement import SUBJECT
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
 
 TABLE = "daily_signal"
+
+PULL_SESSIONS = 64
+"""Newest sessions that are encoded to explain the last of them: more than an encoder reads."""
 
 
 class NoChampionError(Exception):
@@ -28,11 +33,27 @@ class NoChampionError(Exception):
 
 @dataclass(frozen=True)
 class Served:
-    """One session's signal, the versions that answered, and what their history has not held."""
+    """One session's signal, the versions that answered, and what their history has not held.
+
+    Attributes:
+        pulls: by horizon, how far each coordinate pulls towards the regime that was answered (`regimes.explanation`).
+    """
 
     signal: CombinedSignal
     champions: dict[Horizon, int]
     warnings: tuple[str, ...]
+    pulls: dict[Horizon, pd.Series]
+
+    @property
+    def why(self) -> pd.DataFrame:
+        """One row a horizon: its regime, and what pulls towards it and away, strongest first, in nats."""
+        return pd.DataFrame(
+            [
+                {"horizon": name, "regime": self.signal.horizons[name].regime, "pulls": strongest(row, 5)}
+                for name, row in self.pulls.items()
+            ],
+            columns=["horizon", "regime", "pulls"],
+        )
 
     @property
     def regime(self) -> str:
@@ -72,19 +93,22 @@ def serve(workspace: Workspace, session: date) -> Served:
         NoChampionError: a horizon has no champion as of the session.
     """
     champions = {horizon: _champion(workspace, horizon, session) for horizon in HORIZONS}
-    signals: dict[str, Signal] = {
-        horizon: _answer(workspace, horizon, session, champion) for horizon, champion in champions.items()
-    }
+    signals: dict[str, Signal] = {}
+    reasons: dict[Horizon, pd.Series] = {}
+    for horizon, champion in champions.items():
+        signals[horizon], why = _answer(workspace, horizon, session, champion)
+        if why is not None:
+            reasons[horizon] = why
     versions = {horizon: champion.version for horizon, champion in champions.items()}
     combined = combine(signals)
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
     workspace.database.replace_partition(TABLE, {"universe": workspace.universe.name, "as_of": session}, rows)
-    published = PublishedSignal(
-        workspace.universe.name, {str(h): v for h, v in versions.items()}, clock.now(), combined
-    )
+    why = {str(name): {str(key): float(pull) for key, pull in row.items()} for name, row in reasons.items()}
+    by_horizon = {str(name): version for name, version in versions.items()}
+    published = PublishedSignal(workspace.universe.name, by_horizon, clock.now(), combined, why)
     publish_signal(workspace.home.mlflow_artifacts, published)
-    return Served(combined, versions, _warnings(workspace, session))
+    return Served(combined, versions, _warnings(workspace, session), reasons)
 
 
 def _warnings(workspace: Workspace, session: date) -> tuple[str, ...]:
@@ -107,9 +131,12 @@ def _champion(workspace: Workspace, horizon: Horizon, session: date) -> Register
     return champion
 
 
-def _answer(workspace: Workspace, horizon: Horizon, session: date, champion: RegisteredBundle) -> Signal:
+def _answer(
+    workspace: Workspace, horizon: Horizon, session: date, champion: RegisteredBundle
+) -> tuple[Signal, pd.Series | None]:
     features = workspace.training_set(horizon, session).features
-    signal = score(load_bundle(champion.path, champion.sha256, workspace.universe.own_components), features)
+    bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
+    signal = score(bundle, features)
     DeploymentLog(workspace.database).record(
         Deployment(
             universe=workspace.universe.name,
@@ -123,7 +150,15 @@ def _answer(workspace: Workspace, horizon: Horizon, session: date, champion: Reg
             reason=f"champion as of {session}",
         )
     )
-    return signal
+    return signal, _pulls(bundle, features, signal.regime)
+
+
+def _pulls(bundle: Bundle, features: pd.DataFrame, regime: str) -> pd.Series | None:
+    """What pulls the newest session towards the regime that was answered."""
+    newest = features.iloc[-PULL_SESSIONS:]
+    states = np.full(len(newest), bundle.regimes.names.index(regime), dtype=np.int64)
+    found = pulls(bundle.regimes, newest, states)
+    return None if found is None else found.iloc[-1]
 
 
 def _horizon(name: str) -> Horizon:

@@ -151,14 +151,14 @@ def single(line: pd.Series) -> dict[str, Any]:
 
 
 def drawn_over(lines: Mapping[str, pd.Series]) -> str:
-    """A sentence that says which lines lie exactly under an earlier one; empty when each can be seen."""
+    """A line of text for each line that hides others which are exactly the same; empty when each can be seen."""
     hidden: dict[str, list[str]] = {}
     names = list(lines)
     for place, name in enumerate(names):
         first = next((other for other in names[:place] if lines[other].equals(lines[name])), None)
         if first is not None:
             hidden.setdefault(first, []).append(name)
-    return "; ".join(f"{' and '.join(under)} under {top}, the same line" for top, under in hidden.items())
+    return "\n".join(f"{' and '.join(under)} under {top}, the same line" for top, under in hidden.items())
 
 
 def rendered(figure: Figure, form: Form) -> bytes:

@@ -217,4 +217,5 @@ def _told(one: HeldBack) -> Finding:
 def _is_about(finding: Finding, one: HeldBack) -> bool:
     if finding.symbol != one.symbol:
         return False
-    return finding.session is None or finding.rule == one.rule or one.first <= finding.session <= one.last
+    beyond_its_session = finding.rule in (*FROM_HERE_ON, *WHOLE_ANSWER)
+    return finding.session is None or beyond_its_session or one.first <= finding.session <= one.last

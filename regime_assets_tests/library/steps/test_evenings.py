@@ -36,6 +36,7 @@ def test_the_daily_run_answers_on_every_session_and_every_exception_is_visible(
     kept = told(evenings)
     assert {"unknown_closing", "complete"} <= set(kept["rule"])
     assert {"BBB", "CCC", "GGG"} <= set(kept["symbol"])
+    assert not kept.duplicated(["rule", "symbol", "session"]).any(), "what is held back is refused once"
     prices = evenings.window(last).prices
     assert NEW_NAME in prices.columns
     halted = [pd.Timestamp(sessions[n]) for n in range(script.halt[0], script.halt[1] + 1)]

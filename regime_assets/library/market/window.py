@@ -139,7 +139,7 @@ def read_window(
     if start < lookback or start >= len(history):
         raise WindowError(
             f"{store.universe} {horizon_name} as of {as_of}: {len(history)} sessions since {history_start} do not "
-            f"hold the window and {lookback} sessions before it"
+            f"hold the window and {lookback} sessions before it. {_earliest(calendar, history_start, shape, lookback)}"
         )
     needed = history[start - lookback :]
     members = membership or Membership()
@@ -165,6 +165,20 @@ def read_window(
 def _concerns(entry: Accepted, symbols: Sequence[str], sessions: Sequence[date]) -> bool:
     first, last = entry.span
     return entry.symbol in (ALL, *symbols) and first <= sessions[-1] and sessions[0] <= last
+
+
+def _earliest(calendar: TradingCalendar, history_start: date, shape: Rolling | Expanding, lookback: int) -> str:
+    """From when on there is a window."""
+    history = calendar.sessions(history_start, calendar.all_sessions[-1])
+    if len(history) <= lookback:
+        return "Begin the history earlier: history_start"
+    since = history[lookback]
+    if isinstance(shape, Rolling):
+        since = history[lookback - 1] + timedelta(days=shape.calendar_days)
+    earliest = next((session for session in history if session >= since), None)
+    if earliest is None:
+        return "Begin the history earlier: history_start"
+    return f"{earliest} is the first session that does: write first_partition: {earliest}, or an earlier history_start"
 
 
 def _first_in_window(history: Sequence[date], shape: Rolling | Expanding, lookback: int) -> int:

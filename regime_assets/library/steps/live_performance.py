@@ -22,6 +22,7 @@ from regime_assets.library.monitoring.performance import (
 from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.production.names import model_name
 from regime_assets.library.steps.drift_report import state_of
+from regime_assets.library.steps.fill_costs import fill_shortfalls
 from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.steps.shadow import Shadow, against_shadow, follow_shadow
 from regime_assets.library.trading.decided import weights_of
@@ -103,11 +104,14 @@ class Book:
         track: (m, N) weights that the newest models that existed decided, out of sample, index = sessions.
         served: (n, N) weights of what was answered since it went live or was last rolled back; a session without
             an answer of its own is held through.
+        shortfalls: what fills cost beyond the closes that are assumed, fractions of capital, by the session that they
+            are booked on; empty where no orders were sent.
     """
 
     history: TrainingSet
     track: pd.DataFrame
     served: pd.DataFrame
+    shortfalls: pd.Series
 
     @property
     def record(self) -> pd.DataFrame:
@@ -127,6 +131,16 @@ class Book:
             return pd.Series(dtype=float)
         net = realised_returns(weights.to_numpy(), self._returns(weights).to_numpy(), cost)
         return pd.Series(net[FILL_DELAY:], index=weights.index[FILL_DELAY:])
+
+    def net_served(self, cost: float) -> pd.Series:
+        """Net returns of what was served: where fills are known they cost what they cost, elsewhere what is assumed."""
+        net = self.net(self.served, cost)
+        filled = net.index.intersection(self.shortfalls.index)
+        if not len(filled):
+            return net
+        assumed = self.net(self.served, 0.0) - net
+        net.loc[filled] += assumed.loc[filled] - self.shortfalls.loc[filled]
+        return net
 
     def traded(self, weights: pd.DataFrame, cost: float) -> pd.DataFrame:
         """Turnover and slippage of weights from the first fill on."""
@@ -149,7 +163,7 @@ def watch(workspace: Workspace, horizon: Horizon, session: date) -> Watch:
         )
     book, cost = open_book(workspace, horizon, session), workspace.universe.cost
     settings = PerformanceSettings(sessions_per_year=round(workspace.universe.sessions_per_year))
-    net, record = book.net(book.served, cost), book.net(book.record, cost)
+    net, record = book.net_served(cost), book.net(book.record, cost)
     waiting = _waits(net, record, settings)
     performance = executed = None
     if not waiting:
@@ -198,7 +212,7 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
         sessions = history.sessions[history.sessions >= min(weights)]
         held = pd.DataFrame.from_dict(weights, orient="index").reindex(columns=columns)
         served = held.reindex(sessions).ffill()
-    return Book(history, decided, served)
+    return Book(history, decided, served, fill_shortfalls(workspace, session))
 
 
 def _waits(net: pd.Series, record: pd.Series, settings: PerformanceSettings) -> str:

@@ -1,11 +1,14 @@
 """A champion that loses what its record never lost is in breach; one that earns as before is not."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from regime_assets.library.brokers.broker import Account, Fill
+from regime_assets.library.brokers.order_log import OrderLog
 from regime_assets.library.report.figures_live import live_bands
 from regime_assets.library.steps.live_performance import open_book, watch
 from regime_assets.library.workspace import NotMaterializedError, Workspace
@@ -79,3 +82,20 @@ def test_turnover_and_slippage_stand_beside_their_bands(workspace: Workspace) ->
     stored = workspace.database.read_partition("live_performance", workspace.key("short", LIVE[1]))
     assert stored["slippage_per_year"].item() == seen.figures["slippage_per_year"]
     assert set(stored.columns) >= {"slippage_low_per_year", "slippage_high_per_year", "turnover_low_per_year"}
+
+
+def test_fills_cost_what_they_cost_instead_of_what_is_assumed(workspace: Workspace) -> None:
+    """Ten bought at 1 % above the close of the session after the signal, by an account that is worth a thousand."""
+    signal = LIVE[0]
+    filled, booked = workspace.calendar.next(signal), workspace.calendar.next(signal, 2)
+    serve(workspace, dict.fromkeys(workspace.calendar.sessions(signal, booked), 1.0))
+    assumed = open_book(workspace, "short", booked).net_served(workspace.universe.cost)
+    close = float(workspace.market.bars(booked, filled, filled, workspace.calendar, ["SP500"])["close"].iloc[0])
+    log = OrderLog(workspace.database, "tiny")
+    log.record_holdings(signal, Account(1000.0 * close, {}))
+    at = datetime(2017, 1, 4, 21, tzinfo=UTC)
+    log.record_fills(signal, [Fill("a", "SP500", "buy", "filled", 10.0, 1.01 * close, at)])
+    real = open_book(workspace, "short", booked).net_served(workspace.universe.cost)
+    day = pd.Timestamp(booked)
+    # 10 bp of a whole position were assumed; 10 shares at 1 % more are 1 bp of the capital.
+    assert real[day] - assumed[day] == pytest.approx(0.0010 - 0.01 * 10 / 1000)

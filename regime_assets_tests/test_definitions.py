@@ -176,7 +176,8 @@ def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path, path
     from regime_assets.partitions import session_partitions
 
     universe = load_universe(path)
-    calendar = load_calendar(universe.calendar, universe.history_start, tmp_path, today=date(2026, 6, 1))
+    exchange = load_calendar(universe.calendar, universe.history_start, tmp_path, today=date(2026, 6, 1))
+    calendar = exchange.with_exceptions(universe.opened, universe.closed)
     now = datetime(2026, 6, 1)
     keys = session_partitions(universe, calendar, now).get_partition_keys(current_time=now)
     sessions = calendar.sessions(universe.first_partition, universe.last_partition or date(2026, 5, 31))
@@ -185,7 +186,7 @@ def test_partitions_follow_the_calendar_of_sessions_exactly(tmp_path: Path, path
 
 def test_the_examples_are_chains_beside_each_other(tmp_path: Path) -> None:
     graph = build_definitions(Home(tmp_path), EXAMPLES).resolve_asset_graph()
-    for name in ("crypto", "london"):
+    for name in ("crypto", "hong_kong", "london"):
         for horizon in ("short", "long"):
             assert graph.get(dg.AssetKey([name, horizon, "promotion"])).partitions_def is not None
 

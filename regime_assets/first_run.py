@@ -17,6 +17,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Universe
+from regime_assets.library.universe.file_edits import line_of
 from regime_assets.plain_errors import plain_text
 from regime_assets.run_progress import told
 
@@ -76,7 +77,26 @@ def _sessions(universe: Universe, home: Home, count: int, first: date | None) ->
         raise FirstRunError(
             f"{universe.name} has {len(available)} sessions {since}, {count} were asked for. Ask for fewer."
         )
-    return available[:count] if first else available[-count:]
+    chosen = available[:count] if first else available[-count:]
+    _refuse_early(universe, home, chosen[0], last)
+    return chosen
+
+
+def _refuse_early(universe: Universe, home: Home, session: date, last: date) -> None:
+    """A session that no window reaches back from is a mistake in the file, told before any price is loaded."""
+    from regime_assets.library.steps.universe_check import first_possible_partition
+    from regime_assets.library.universe import load_universes
+    from regime_assets.library.workspace import Workspace
+
+    possible = first_possible_partition(Workspace(universe, home), last)
+    if possible is None or session < possible:
+        path = load_universes([universes_folder()]).paths.get(universe.name)
+        where = f"{path}:{line_of(path, 'first_partition')}" if path else universe.name
+        begins = f"the first possible one is {possible}" if possible else "no session can be fitted yet"
+        raise FirstRunError(
+            f"{where}: {session} is too early to be fitted, {begins}: its windows reach back behind history_start "
+            f"{universe.history_start}. `regime-assets check {universe.name}` says more."
+        )
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> str:

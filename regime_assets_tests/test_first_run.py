@@ -32,6 +32,20 @@ def test_sessions_that_a_universe_does_not_have_are_refused_with_those_that_it_h
     assert not Home(tmp_path).database(UNIVERSE.name).exists()
 
 
+def test_a_first_partition_without_history_before_it_is_told_with_its_line_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
+    early = shipped.replace("first_partition: 2010-01-04", "first_partition: 1995-06-01")
+    (tmp_path / "us_large_cap.yaml").write_text(early)
+    monkeypatch.setenv("REGIME_ASSETS_UNIVERSES", str(tmp_path))
+    line = early.splitlines().index("first_partition: 1995-06-01") + 1
+    universe = load_universes([tmp_path]).loaded[0]
+    with pytest.raises(FirstRunError, match=f"us_large_cap.yaml:{line}: .*the first possible one is 1997"):
+        first_run(Home(tmp_path), universe, 1, date(1995, 6, 1), print)
+    assert not Home(tmp_path).database(universe.name).exists()
+
+
 def test_errors_are_told_without_the_names_of_modules() -> None:
     assert plain_message(dg.Failure("KO lacks a bar")) == "KO lacks a bar"
     assert plain_message(FirstRunError("ask for fewer")) == "ask for fewer"

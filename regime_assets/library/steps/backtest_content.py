@@ -139,7 +139,18 @@ def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[s
         values["code"] = record.code_version
         origin = f"warm start from {record.parent[:12]}" if record.parent else "trained from scratch"
         values[kind] = f"{record.sha256[:12]}, seed {record.seed}, {origin}"
-    return values | environment_versions()
+    return values | _exceptions(workspace, session) | environment_versions()
+
+
+def _exceptions(workspace: Workspace, session: date) -> dict[str, str]:
+    """What somebody took for right, corrected or took back in the data up to a session, and what windows go without."""
+    decided = [entry.told for entry in workspace.universe.accept if entry.span[0] <= session]
+    decided += [one.told for one in workspace.decisions.standing() if one.session <= session]
+    absent = workspace.held_back.absences(session, workspace.market, workspace.calendar)
+    gone = [f"{one.symbol} {one.first} to {one.last} ({one.rule})" for one in absent]
+    halted = [f"{one.symbol} from {one.first}" for one in workspace.universe.suspended if one.first <= session]
+    lists = {"decided about the data": decided, "held back": gone, "suspended": halted}
+    return {name: "; ".join(entries) for name, entries in lists.items() if entries}
 
 
 def _regimes(

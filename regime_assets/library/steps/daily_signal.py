@@ -92,14 +92,16 @@ def serve(workspace: Workspace, session: date) -> Served:
     Raises:
         NoChampionError: a horizon has no champion as of the session.
     """
-    champions = {horizon: _champion(workspace, horizon, session) for horizon in HORIZONS}
+    champions: dict[Horizon, RegisteredBundle] = {
+        horizon: _champion(workspace, horizon, session) for horizon in HORIZONS
+    }
     signals: dict[str, Signal] = {}
     reasons: dict[Horizon, pd.Series] = {}
     for horizon, champion in champions.items():
         signals[horizon], why = _answer(workspace, horizon, session, champion)
         if why is not None:
             reasons[horizon] = why
-    versions = {horizon: champion.version for horizon, champion in champions.items()}
+    versions: dict[Horizon, int] = {horizon: champion.version for horizon, champion in champions.items()}
     combined = combine(signals)
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure

@@ -11,7 +11,7 @@ import pytest
 
 from regime_assets.definitions import build_definitions
 from regime_assets.library.design import Design
-from regime_assets.library.home import HOME_VARIABLE
+from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.research import long_walk
 from regime_assets.library.research.walk_store import SEGMENTS
@@ -44,7 +44,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialize(
-    workspace: Workspace, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST, **config: int
+    workspace: Workspace, instance: dg.DagsterInstance, first: date = FIRST, last: date = LAST, **config: object
 ) -> dg.ExecuteInProcessResult:
     definitions = build_definitions(workspace.home, workspace.home.root.parent)
     asset = definitions.resolve_assets_def(KEY)
@@ -120,3 +120,30 @@ def test_a_range_that_begins_before_the_history_suffices_says_so(
     failure = refused.failure_data_for_node("tiny__short__walk_forward")
     assert failure is not None
     assert "252 sessions to train on" in str(failure.error)
+
+
+DESIGN = """\
+design:
+  encoder: {hidden: [8], epochs: 6, warm_up_epochs: 2, steps_per_epoch: 4, fine_tune_epochs: 2}
+  policy: {seeds: 2}
+"""
+
+
+def test_another_design_is_walked_beside_the_universes_own_from_run_config(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(UNIVERSE + DESIGN)
+    opened = Workspace(load_universe(tmp_path / "tiny.yaml"), Home(tmp_path / "home"))
+    monkeypatch.setenv(HOME_VARIABLE, str(opened.home.root))
+    fetched = SampleSource().fetch(opened.universe.instruments, opened.universe.history_start, LAST)
+    opened.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), opened.calendar)
+    done = materialize(opened, instance, design={"encoder": {"n_latents": 2}}, refit_every=30, policy_every=60)
+    assert done.success
+    (event,) = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=KEY, asset_partitions=[LAST.isoformat()]), 1
+    ).records
+    metadata = event.asset_materialization.metadata
+    shown = [row.data["strategy"] for row in metadata["comparison"].records]
+    assert shown[:2] == ["try: regime rule", "design: regime rule"]
+    assert "as the best of 2 designs tried on this history" in str(metadata["verdict"].value)
+    assert opened.ledger.statistics("tiny", opened.universe.held).count == 2

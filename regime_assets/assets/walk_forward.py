@@ -5,7 +5,7 @@ beside the baselines. The result, with its report, stands on the range's last se
 goes on where it stopped. It promotes nothing, and no other asset reads it; the daily job leaves it out.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +14,10 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
+
+if TYPE_CHECKING:
+    from regime_assets.library.research.long_walk import HistorySettings
+    from regime_assets.library.workspace import Workspace
 
 COLUMNS = column_schema(tables.WALK_FORWARD.shown)
 REFITS_BETWEEN_LOGS = 20
@@ -27,6 +31,41 @@ class WalkForwardConfig(dg.Config):
     policy_every: int = Field(21, ge=0, description="between two refits of the policy; 0 with every refit")
     full_retrain_every: int = Field(252, ge=0, description="between two retrains from scratch; 0 for the first only")
     embargo: int = Field(0, ge=0, description="before each refit, that the refit does not train on")
+    design: dict[str, Any] = Field(
+        {},
+        description="what differs from the universe's design, as a challenger says it; both are walked",
+    )
+
+
+def _walked_beside(
+    workspace: "Workspace",
+    lane: Lane,
+    patch: dict[str, Any],
+    settings: "HistorySettings",
+    context: dg.AssetExecutionContext,
+) -> dict[str, dg.MetadataValue]:
+    """Another design walked beside the universe's own, as the UI shows it."""
+    from datetime import date
+
+    from regime_assets.library.report.figures import equity_and_drawdown
+    from regime_assets.library.research.tries import patched_design, try_design
+    from regime_assets.library.research.try_report import strategies, write_pair
+
+    def progress(whose: str, number: int, total: int, session: date) -> None:
+        if number in (1, total) or number % REFITS_BETWEEN_LOGS == 0:
+            context.log.info(f"{whose}: refit {number} of {total}, as of {session}")
+
+    assert lane.horizon is not None
+    design = patched_design(workspace.universe, patch)
+    pair = try_design(workspace, lane.horizon, design, settings, progress)
+    net = {one.name: one.net for one in strategies(pair)}
+    return {
+        "equity": picture(equity_and_drawdown(net), "out-of-sample equity and drawdown of both designs"),
+        "comparison": table(pair.table),
+        "verdict": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in pair.verdict())),
+        "design": dg.MetadataValue.text(design.hash),
+        "report": report_link(write_pair(workspace, lane.horizon, pair, design.hash[:12])),
+    }
 
 
 def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
@@ -71,6 +110,11 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
             config.full_retrain_every,
             embargo=config.embargo,
         )
+        if config.design:
+            beside = _walked_beside(data.workspace(lane.universe), lane, config.design, settings, context)
+            decided = {"sessions_decided": dg.MetadataValue.text(f"{keys[0]} to {keys[-1]}")}
+            context.add_asset_metadata(beside | decided, partition_key=keys[-1])
+            return
         done = walk_history(data.workspace(lane.universe), lane.horizon, settings, progress)
         tracked = {f"{lane.horizon}.walk_forward.{name}": float(v) for name, v in done.figures.items() if v is not None}
         mlflow.log_metrics(tracked, step=last.toordinal())

@@ -9,7 +9,6 @@ from datetime import date
 import pandas as pd
 
 from regime_assets.library.design import design_of
-from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.evaluation.paired_test import paired_test
@@ -72,7 +71,7 @@ def backtest_version(
     """
     side = _frozen(workspace, horizon, version, last)
     chosen = _range((side,), first)
-    return FrozenBacktest(_compared(workspace, horizon, side, chosen), _notes((side,), chosen))
+    return FrozenBacktest(_compared(workspace, side, chosen), _notes((side,), chosen))
 
 
 def compare_sides(
@@ -92,7 +91,7 @@ def compare_sides(
         _side(workspace, horizon, names[1], settings, on_refit),
     )
     chosen = _range(sides, settings.first)
-    first, second = (_compared(workspace, horizon, side, chosen) for side in sides)
+    first, second = (_compared(workspace, side, chosen) for side in sides)
     per_year = workspace.universe.sessions_per_year
     tests = {name: paired_test(first[name].net, second[name].net, per_year) for name in (RULE, POLICY)}
     trials = workspace.ledger.statistics(workspace.universe.name, workspace.universe.held).count
@@ -146,10 +145,9 @@ def _range(sides: Sequence[_Side], first: date | None) -> pd.DatetimeIndex:
     return chosen
 
 
-def _compared(workspace: Workspace, horizon: Horizon, side: _Side, sessions: pd.DatetimeIndex) -> dict[str, Comparison]:
-    seed = derive_seed(workspace.universe.name, horizon, side.name, "side by side")
+def _compared(workspace: Workspace, side: _Side, sessions: pd.DatetimeIndex) -> dict[str, Comparison]:
     universe = workspace.universe
-    return compare(side.history, side.decided.loc[sessions], seed, universe.cost, universe.sessions_per_year)
+    return compare(side.history, side.decided.loc[sessions], universe.cost, universe.sessions_per_year)
 
 
 def _notes(sides: Sequence[_Side], sessions: pd.DatetimeIndex) -> tuple[str, ...]:

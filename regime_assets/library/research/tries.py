@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from regime_assets.library.clock import clock
 from regime_assets.library.components import ComponentError
 from regime_assets.library.design import Design, design_of
-from regime_assets.library.determinism import derive_seed
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.paired_test import PairedTest, paired_test
@@ -174,10 +173,9 @@ def paired(
     tracks: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Pair:
     """Both walks scored, and tested in pairs."""
-    universe, horizon = workspace.universe, runs[0].horizon
-    seed = derive_seed(universe.name, horizon, str(runs[0].key["run"]), "try")
+    universe = workspace.universe
     first, second = (
-        compare(run.history, track, seed, universe.cost, universe.sessions_per_year)
+        compare(run.history, track, universe.cost, universe.sessions_per_year)
         for run, track in zip(runs, tracks, strict=True)
     )
     tests = {

@@ -23,7 +23,7 @@ def write_pair(workspace: Workspace, horizon: Horizon, pair: Pair, label: str) -
     """
     universe = workspace.universe
     last = pair.sessions[-1].date()
-    shown = _strategies(pair)
+    shown = strategies(pair)
     left_out = "A try compares what two designs earned; the walk-forward's own report shows one design's models."
     content = ReportContent(
         title=f"{universe.name}, {horizon} horizon: {pair.names[0]} beside {pair.names[1]}",
@@ -54,7 +54,8 @@ def write_pair(workspace: Workspace, horizon: Horizon, pair: Pair, label: str) -
     return path
 
 
-def _strategies(pair: Pair) -> list[Comparison]:
+def strategies(pair: Pair) -> list[Comparison]:
+    """Rule and policy of both designs under names that tell them apart, and buy & hold."""
     named = [
         replace(one[contender], name=f"{name}: {contender}")
         for contender in (RULE, POLICY)

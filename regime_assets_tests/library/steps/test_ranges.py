@@ -41,7 +41,7 @@ def refuse_one(monkeypatch: pytest.MonkeyPatch) -> None:
         breaks = kind == "vae" and at.session == REFUSED and len(at.training.sessions) < 300
         rule = RuleOutcome("active_units", 0.0, ">= 2", not breaks, blocking=True)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(recipe, "assess_vae", lambda *_: (rule,))
+            patch.setattr(recipe, "assess_encoder", lambda *_: (rule,))
             return fit_model(kind, at)
 
     monkeypatch.setattr(fits, "fit_model", fitted)

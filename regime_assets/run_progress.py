@@ -12,6 +12,7 @@ from logging import INFO
 import dagster as dg
 
 POLL_SECONDS = 0.5
+QUIET_SECONDS = 15.0  # after which what a running stage says is printed before it ends
 STAGES = {
     "raw_prices": "prices",
     "corporate_actions": "prices",
@@ -32,7 +33,7 @@ Say = Callable[[str], None]
 
 
 class StageLog:
-    """Follows a run's events and says a line when a stage's last step has ended.
+    """Follows a run's events and says a line when a stage's last step has ended, and in a long stage how far it is.
 
     Args:
         steps: the steps that the run will make.
@@ -45,13 +46,17 @@ class StageLog:
         self._open = Counter(stage_of(step) for step in steps)
         self._say, self._now, self._width = say, now, width
         self._heard: dict[str, list[str]] = {}
+        self._last_line = 0.0
 
     def see(self, entry: dg.EventLogEntry) -> None:
         """Take one event in."""
         step = entry.step_key or ""
         if entry.dagster_event is None:
             if entry.level == INFO and step and entry.user_message:
-                self._heard.setdefault(stage_of(step), []).append(entry.user_message.splitlines()[0])
+                said = entry.user_message.splitlines()[0]
+                self._heard.setdefault(stage_of(step), []).append(said)
+                if self._now() - self._last_line >= QUIET_SECONDS:
+                    self._line("", said)
             return
         kind = entry.dagster_event_type
         if kind == dg.DagsterEventType.STEP_FAILURE:
@@ -72,7 +77,8 @@ class StageLog:
             self._line(stage, heard[-1] if heard else "")
 
     def _line(self, stage: str, note: str) -> None:
-        line = f"{self._now():6.0f} s  {stage:<22}{note}".rstrip()
+        self._last_line = self._now()
+        line = f"{self._last_line:6.0f} s  {stage:<22}{note}".rstrip()
         self._say(line if len(line) <= self._width else f"{line[: self._width - 1]}…")
 
 

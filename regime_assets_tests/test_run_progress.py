@@ -1,10 +1,11 @@
 """A run tells one line a stage, when the stage has ended, and fits a terminal."""
 
 import uuid
+from logging import INFO
 
 import dagster as dg
 
-from regime_assets.run_progress import told
+from regime_assets.run_progress import StageLog, told
 from regime_assets_tests.chain_run import QUIET
 
 
@@ -56,3 +57,15 @@ def test_no_line_is_wider_than_it_may_be() -> None:
 
     (line,) = lines_of(job, width=40)
     assert line.endswith("…")
+
+
+def test_a_long_stage_says_how_far_it_is() -> None:
+    clock, shown = iter([3.0, 20.0, 20.0, 24.0]), list[str]()
+    log = StageLog(["tiny__long__backtest_report"], shown.append, lambda: next(clock), 80)
+    for number in (1, 2, 3):
+        log.see(said("tiny__long__backtest_report", f"walk-forward: refit {number} of 8"))
+    assert [line.split() for line in shown] == [["20", "s", "walk-forward:", "refit", "2", "of", "8"]]
+
+
+def said(step: str, message: str) -> dg.EventLogEntry:
+    return dg.EventLogEntry(None, INFO, message, "run", 0.0, step_key=step)

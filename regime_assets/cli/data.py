@@ -79,13 +79,20 @@ def _quarantine(options: argparse.Namespace) -> int:
     if options.decision is not None:
         return _decide(options)
     sessions = None if options.session is None else [options.session]
-    rows = as_text(open_workspace(options.universe).quarantine.history(options.symbol, sessions))
+    workspace = open_workspace(options.universe)
+    rows = as_text(workspace.quarantine.history(options.symbol, sessions))
     if options.json:
         say_json(rows.to_dict("records"))
     elif rows.empty:
         say_table(rows, f"{options.universe}: 0 rows held back")
     else:
         say_table(rows, f"{options.universe}: {len(rows)} rows held back, times in UTC")
+    if not options.json:
+        for entry in workspace.universe.accept:
+            say(f"accepted in the file: {entry.told}")
+        for one in workspace.decisions.standing():
+            if options.symbol in (None, one.symbol) and options.session in (None, one.session):
+                say(f"decided: {one.told}")
     return 0
 
 

@@ -12,6 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from regime_assets.instance import TEMPLATE as DAGSTER_TEMPLATE
+from regime_assets.library.clock import clock
 
 if TYPE_CHECKING:
     from pandas import DatetimeIndex
@@ -167,7 +168,7 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
     start = days[SHORTEST_HISTORY - 1].date()
     some = "" if len(fields) == len(PRICE_FIELDS) else f", fields: [{', '.join(fields)}]"
     options = f'folder: "{prices.resolve()}"{some}'
-    ended = last < date.today() - timedelta(days=7)
+    ended = last < clock.today() - timedelta(days=7)
     return FirstUniverse(
         f"Your own files, {len(paths)} of them: {first} to {last}, columns {', '.join(fields)}, as traded.",
         f"{{kind: files, options: {{{options}}}}}",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
+
+from regime_assets.library.clock import clock
 
 ABANDONED_SECONDS = 24 * 3600.0
 """After which the file of a lease that nobody holds is removed."""
@@ -60,5 +61,5 @@ def holder(path: Path) -> str:
 
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS and is_held(path) is False:
+        if clock.system_now().timestamp() - path.stat().st_mtime > ABANDONED_SECONDS and is_held(path) is False:
             path.unlink(missing_ok=True)

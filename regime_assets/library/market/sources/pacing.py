@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.sources.base import SourceError, SymbolError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def retry_after(header: str | None) -> float | None:
     if header.strip().isdigit():
         return float(header)
     try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(header) - clock.system_now()).total_seconds())
     except (TypeError, ValueError):
         return None
 

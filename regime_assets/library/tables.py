@@ -198,6 +198,17 @@ HELD_BACK = _table(
     known_at TIMESTAMP UTC
     """,
 )
+EVENING_BARS = _table(
+    "evening_bars",
+    "One bar that was received before its session had settled.",
+    """
+    universe VARCHAR name of the universe
+    symbol VARCHAR instrument
+    session DATE of the bar
+    received_at TIMESTAMP UTC, when it came first
+    confirmed_at TIMESTAMP UTC, when a later fetch brought the same values; NULL before
+    """,
+)
 FACTS = _table(
     "facts",
     "One published value of a macro series or of a company's report.",
@@ -260,6 +271,19 @@ VALIDATED_WINDOW = _table(
     return:* DOUBLE simple return of a traded instrument
     sample_weight DOUBLE recency weight, mean 1
     data_hash VARCHAR hash of the window's prices
+    """,
+)
+ADMISSIONS = _table(
+    "admissions",
+    "One examination of a user's own component.",
+    """
+    universe VARCHAR name of the universe
+    slot VARCHAR features or encoders
+    code VARCHAR hash of the component's code
+    settings VARCHAR hash of its settings
+    component VARCHAR its name in the universe's file
+    refusal VARCHAR why it is refused; empty when it is admitted
+    as_of DATE the partition that examined it
     """,
 )
 MODELS = _table(
@@ -609,9 +633,9 @@ LOOKS = _table(
 
 TABLES = (
     *(BARS, ACTIONS, PRICE_BASIS, QUARANTINE_FINDINGS, QUARANTINE_BARS, QUARANTINE_ACCEPTED),
-    *(BAR_DECISIONS, HELD_BACK),
+    *(BAR_DECISIONS, HELD_BACK, EVENING_BARS),
     *(FACTS, FACTS_ANSWERED, FACTS_ASKED, STREAM_OFFSETS, VALIDATED_WINDOW),
-    *(MODELS, RULE_OUTCOMES, REGIME_PATH, VAE_CURVES, RL_POLICY_CURVES),
+    *(ADMISSIONS, MODELS, RULE_OUTCOMES, REGIME_PATH, VAE_CURVES, RL_POLICY_CURVES),
     *(DECISIONS, BACKTESTS, JUDGEMENTS, BUNDLE_VERSIONS, PROMOTIONS, DEPLOYMENTS, DAILY_SIGNAL),
     *(DRIFT_REPORT, LIVE_PERFORMANCE, SHADOW, WALK_FORWARD, WALK_FORWARD_RUNS),
     *(ORDERS, FILLS, HOLDINGS, TRIED_DESIGNS, TRIALS, LOOKS),

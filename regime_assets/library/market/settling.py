@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from regime_assets.library import tables
 from regime_assets.library.market.versions import create_tables
 
 if TYPE_CHECKING:
@@ -113,7 +114,4 @@ class Settling:
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS evening_bars (universe VARCHAR, symbol VARCHAR, session DATE, "
-        "received_at TIMESTAMP, confirmed_at TIMESTAMP)"
-    )
+    connection.execute(tables.EVENING_BARS.ddl)

@@ -79,11 +79,12 @@ def search(
         Every proposal, and the best one beside the universe's design; None when none could be walked.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = workspace.home.root / "searches" / workspace.universe.name / horizon
     folder.mkdir(parents=True, exist_ok=True)
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / f"{name}.log"))
+    backend = JournalFileBackend(str(folder / f"{name}.log"))
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
         study_name=name,

@@ -11,10 +11,10 @@ from datetime import timedelta
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
-from regime_assets.dead_runs import ALIVE_STATUSES, end_dead_runs, free_slots, why_dead
 from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.upkeep.findings import Finding
+from regime_assets.runs.dead_runs import ALIVE_STATUSES, end_dead_runs, free_slots, why_dead
 
 SILENT_SECONDS = 300.0
 WAITS_TOO_LONG = timedelta(hours=1)

@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 
 from regime_assets.broken_universe import broken_universe
-from regime_assets.console_logger import quiet_console_logger
-from regime_assets.executor import interruptible_in_process_executor
 from regime_assets.library.home import Home
 from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
+from regime_assets.runs.console_logger import quiet_console_logger
+from regime_assets.runs.executor import interruptible_in_process_executor
 from regime_assets.universe_definitions import universe_definitions
 
 # Backfill policies and partitioned checks carry these labels in Dagster 1.13, to which pyproject.toml keeps.

@@ -9,8 +9,6 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from regime_assets.dagster_processes import LOCATION
-from regime_assets.dead_runs import end_dead_runs
 from regime_assets.definitions import build_definitions, universes_folder
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.clock import clock
@@ -18,8 +16,10 @@ from regime_assets.library.home import Home
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Universe
 from regime_assets.library.universe.file_edits import line_of
-from regime_assets.plain_errors import plain_text
-from regime_assets.run_progress import told
+from regime_assets.runs.dead_runs import end_dead_runs
+from regime_assets.runs.plain_errors import plain_text
+from regime_assets.runs.progress import told
+from regime_assets.ui.processes import LOCATION
 
 LINE_COLUMNS = 80
 # The UI lists a run under its job by the repository that this tag names; a run made in this process has no other.

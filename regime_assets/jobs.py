@@ -129,7 +129,7 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     @dg.op(name=f"{universe.name}_delete_old_versions")
     def delete_old_versions(context: dg.OpExecutionContext, config: RetentionConfig, data: DataHome) -> None:
         from regime_assets.library.upkeep.retention import Keep, retain
-        from regime_assets.old_runs import remove_old_runs
+        from regime_assets.runs.old_runs import remove_old_runs
 
         keep = Keep(config.versions, config.walk_forwards, config.sessions, config.run_days)
         removed = retain(data.workspace(universe), keep, config.dry_run)

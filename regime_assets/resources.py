@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import PrivateAttr
 
-from regime_assets.dead_runs import hold_run
 from regime_assets.library.home import Home
+from regime_assets.runs.dead_runs import hold_run
 
 if TYPE_CHECKING:
     from regime_assets.library.universe import Universe

@@ -11,7 +11,7 @@ from regime_assets.first_run import FirstRunError, first_run
 from regime_assets.library.home import Home
 from regime_assets.library.steps.raw_prices import RejectedDataError
 from regime_assets.library.universe import load_universes
-from regime_assets.plain_errors import plain_message, plain_text
+from regime_assets.runs.plain_errors import plain_message, plain_text
 
 (UNIVERSE,) = load_universes([SHIPPED_UNIVERSES]).loaded
 

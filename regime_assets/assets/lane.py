@@ -12,8 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from regime_assets.failure_record import failure_hooks
 from regime_assets.library.universe import Horizon, Universe
+from regime_assets.runs.failure_record import failure_hooks
 
 UNIVERSE_TAG = "regime_assets/universe"
 SHARED_GROUP = "market"

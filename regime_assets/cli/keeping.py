@@ -62,7 +62,7 @@ def _retention(options: argparse.Namespace) -> int:
     from regime_assets.cli.workspaces import open_workspace
     from regime_assets.instance import prepare_dagster_home
     from regime_assets.library.upkeep.retention import Keep, retain
-    from regime_assets.old_runs import remove_old_runs
+    from regime_assets.runs.old_runs import remove_old_runs
 
     workspace = open_workspace(options.universe)
     os.environ.update(prepare_dagster_home(workspace.home))

@@ -63,7 +63,7 @@ def _called_as() -> str:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from regime_assets.dagster_processes import run_dagster
+    from regime_assets.ui.processes import run_dagster
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the processes that were started
     try:

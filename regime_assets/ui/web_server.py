@@ -1,6 +1,6 @@
 """Dagster's web server, with the pages of the data folder beside the UI: the morning's, and the reports.
 
-Run it with `python -m regime_assets.web_server` and the options of `dagster-webserver`. They are at
+Run it with `python -m regime_assets.ui.web_server` and the options of `dagster-webserver`. They are at
 `/regime-assets/`, on the UI's own host and port, so that links in asset metadata hold wherever the data
 folder or the server moves.
 """

@@ -17,8 +17,8 @@ from dagster._core.execution.context_creation_job import PlanExecutionContextMan
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
 
-from regime_assets.dead_runs import hold_run
 from regime_assets.library.home import Home
+from regime_assets.runs.dead_runs import hold_run
 
 
 class InterruptibleExecutor(InProcessExecutor):

@@ -11,7 +11,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from regime_assets.plain_errors import plain_message
+from regime_assets.runs.plain_errors import plain_message
 
 if TYPE_CHECKING:
     from regime_assets.library.universe import Universe

@@ -68,7 +68,9 @@ def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[
         _wait(processes, "code server", lambda: _listens(code))
         start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", log_level)
         where = ("--host", host, "--port", str(port))
-        start("web server", "regime_assets.web_server", "-w", str(workspace), *where, "--dagster-log-level", log_level)
+        start(
+            "web server", "regime_assets.ui.web_server", "-w", str(workspace), *where, "--dagster-log-level", log_level
+        )
         _wait(processes, "web server", lambda: _serves(f"{address}/server_info"))
         say(f"The graph:   {address}\nThe reports: {address}{PAGES}/reports/\nCtrl-C ends both.")
         while True:

@@ -5,7 +5,7 @@ from logging import INFO
 
 import dagster as dg
 
-from regime_assets.run_progress import StageLog, told
+from regime_assets.runs.progress import StageLog, told
 from regime_assets_tests.chain_run import QUIET
 
 

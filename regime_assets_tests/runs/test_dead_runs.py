@@ -11,11 +11,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from regime_assets.dead_runs import end_dead_runs
-from regime_assets.executor import interruptible_in_process_executor
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.resources import DataHome
-from regime_assets.run_launcher import LeasedRunLauncher
+from regime_assets.runs.dead_runs import end_dead_runs
+from regime_assets.runs.executor import interruptible_in_process_executor
+from regime_assets.runs.launcher import LeasedRunLauncher
 
 POOL = "duckdb_tiny"
 WAITING_SECONDS = 60
@@ -36,7 +36,7 @@ def pooled() -> None:
 RUN = """
 import sys, dagster as dg
 from dagster._utils.interrupts import capture_interrupts
-from regime_assets_tests.test_dead_runs import pooled
+from regime_assets_tests.runs.test_dead_runs import pooled
 with dg.DagsterInstance.get() as instance, capture_interrupts():
     done = dg.execute_job(dg.reconstructable(pooled), instance, raise_on_error=False)
     print(done.success)

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from regime_assets.dagster_processes import DagsterProcessError, run_dagster
 from regime_assets.library.file_lock import file_lock
 from regime_assets.library.home import HOME_VARIABLE, Home
+from regime_assets.ui.processes import DagsterProcessError, run_dagster
 
 LOCATIONS = "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name loadStatus } } } }"
 

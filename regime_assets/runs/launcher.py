@@ -9,8 +9,8 @@ import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
-from regime_assets.dead_runs import free_slots, why_dead
 from regime_assets.library.home import Home
+from regime_assets.runs.dead_runs import free_slots, why_dead
 
 
 class LeasedRunLauncher(DefaultRunLauncher):

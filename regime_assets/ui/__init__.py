@@ -1,0 +1,1 @@
+"""Dagster's processes on the data folder, and the pages beside its UI."""

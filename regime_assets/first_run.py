@@ -22,6 +22,8 @@ from regime_assets.runs.progress import told
 from regime_assets.ui.processes import LOCATION
 
 LINE_COLUMNS = 80
+LEFT_BY_A_FINISHED_UNIVERSE = 5
+"""Sessions behind the chosen ones where the data have ended: one that is materialized next by hand needs a champion."""
 # The UI lists a run under its job by the repository that this tag names; a run made in this process has no other.
 SHOWN_IN_THE_UI = {".dagster/repository": f"__repository__@{LOCATION}"}
 
@@ -37,7 +39,7 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
         FirstRunError: the universe does not have these sessions, or a session's run failed.
     """
     os.environ.update(prepare_dagster_home(home))
-    chosen = _sessions(universe, home, sessions, first)
+    chosen = chosen_sessions(universe, home, sessions, first)
     definitions = build_definitions(home, universes_folder())
     job = definitions.resolve_job_def(f"{universe.name}_daily")
     steps = [node.name for node in job.nodes]
@@ -60,8 +62,8 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
                 raise FirstRunError(f"{universe.name}, {session}: {_failures(result)}")
 
 
-def _sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
-    """The sessions asked for."""
+def chosen_sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:
+    """The sessions asked for: from `first` on, or the newest ones; a finished universe keeps some for later."""
     calendar = universe_calendar(universe, home.calendars)
     ended = clock.today(calendar.timezone) - timedelta(days=1)
     last = min(universe.last_partition or ended, ended)
@@ -77,7 +79,8 @@ def _sessions(universe: Universe, home: Home, count: int, first: date | None) ->
         raise FirstRunError(
             f"{universe.name} has {len(available)} sessions {since}, {count} were asked for. Ask for fewer."
         )
-    chosen = available[:count] if first else available[-count:]
+    spare = min(LEFT_BY_A_FINISHED_UNIVERSE, len(available) - count) if universe.last_partition == last else 0
+    chosen = available[:count] if first else available[len(available) - count - spare : len(available) - spare]
     _refuse_early(universe, home, chosen[0], last)
     return chosen
 

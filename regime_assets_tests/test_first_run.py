@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from regime_assets.definitions import SHIPPED_UNIVERSES
-from regime_assets.first_run import FirstRunError, first_run
+from regime_assets.first_run import FirstRunError, chosen_sessions, first_run
 from regime_assets.library.home import Home
 from regime_assets.library.steps.raw_prices import RejectedDataError
 from regime_assets.library.universe import load_universes
@@ -30,6 +30,11 @@ def test_sessions_that_a_universe_does_not_have_are_refused_with_those_that_it_h
     with pytest.raises(FirstRunError, match=said):
         first_run(Home(tmp_path), UNIVERSE, sessions, first, print)
     assert not Home(tmp_path).database(UNIVERSE.name).exists()
+
+
+def test_a_finished_universe_keeps_sessions_behind_the_first_run_to_be_materialized_by_hand(tmp_path: Path) -> None:
+    chosen = chosen_sessions(UNIVERSE, Home(tmp_path), 3, None)
+    assert chosen == (date(2022, 12, 16), date(2022, 12, 19), date(2022, 12, 20))
 
 
 def test_a_first_partition_without_history_before_it_is_told_with_its_line_before_anything_is_loaded(

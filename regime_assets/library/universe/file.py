@@ -94,6 +94,8 @@ class Universe(Section):
                 f"{self.first_partition} has not come yet, so there is no session to materialize", "first_partition"
             )
         self.source.require_options()
+        if "traded" in self.model_fields_set and not self.traded:
+            raise MisplacedError("names nothing: say what is held, or leave the line out to hold the symbols", "traded")
         for field in ("symbols", "traded"):
             repeated = sorted(_repeated(getattr(self, field)))
             if repeated:

@@ -62,6 +62,7 @@ def test_every_broken_rule_points_to_its_line(tmp_path: Path, change: tuple[str,
         (("first_partition: 2005-01-03", "first_partition: 1999-01-04"), "after history_start"),
         (("[AAPL, MSFT]", "[AAPL, AAPL]"), "symbols names AAPL more than once"),
         (("[AAPL, MSFT]", "[AAPL, aapl]"), "AAPL differ in upper and lower case only"),
+        (("traded: [SP500]", "traded: []"), "tiny.yaml:7: traded: names nothing"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, change: tuple[str, str], words: str) -> None:

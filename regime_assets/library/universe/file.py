@@ -260,7 +260,8 @@ def load_universe(path: Path) -> Universe:
         for problem in error.errors():
             place = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "location", ()))
             name = ".".join(map(str, place)) or "universe"
-            problems.append(f"{path}:{_line_of(root, place)}: {name}: {problem['msg']}")
+            said = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}:{_line_of(root, place)}: {name}: {said}")
         raise UniverseError("\n".join(problems)) from error
 
 

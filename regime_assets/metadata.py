@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from regime_assets.figure_units import told_units
 from regime_assets.library.acceptance import RuleOutcome
 
 if TYPE_CHECKING:
@@ -18,15 +19,17 @@ PAGES = "/regime-assets"  # where `web_server` puts the data folder's pages, on 
 
 
 def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataValue]:
-    """Finite numbers as metadata that the UI plots over partitions; what could not be measured is left out.
+    """Finite numbers as metadata that the UI plots over partitions, and their units; what is not known is left out.
 
     Six significant digits: the UI prints all that it is given, and no figure here is known to more.
     """
-    return {
+    shown: dict[str, dg.MetadataValue] = {
         name: dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(f"{value:.6g}"))
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
+    units = told_units(shown)
+    return shown | ({"units": dg.MetadataValue.text(units)} if units else {})
 
 
 def picture(png: bytes, alt: str) -> dg.MetadataValue:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.definitions import build_definitions
+from regime_assets.figure_units import unit_of
 from regime_assets.library import tables
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
@@ -31,6 +32,7 @@ from regime_assets_tests.chain_run import materialize
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
+TRADED = "SP500"
 SYMBOLS = ["AAPL", "JPM", "KO", "XOM", "PFE"]
 SESSIONS = ("2018-12-18", "2018-12-19")
 NEXT_SESSION = "2018-12-20"
@@ -174,6 +176,17 @@ def test_every_check_was_evaluated_and_none_blocked(folders: tuple[Folder, Folde
     assert [e for e in evaluations if e and not e.passed and e.severity == dg.AssetCheckSeverity.ERROR] == []
 
 
+def test_every_figure_of_an_asset_has_a_unit(folders: tuple[Folder, Folder]) -> None:
+    numbers = (dg.FloatMetadataValue, dg.IntMetadataValue)
+    with dg.DagsterInstance.from_config(str(folders[0].home.dagster)) as instance:
+        keys = instance.all_asset_keys()
+        records = [record for key in keys for record in instance.fetch_materializations(key, 1).records]
+    shown = [record.asset_materialization.metadata for record in records]
+    named = {name for metadata in shown for name, value in metadata.items() if isinstance(value, numbers)}
+    assert len(named) > 80
+    assert sorted(name for name in named if not unit_of(name)) == []
+
+
 def test_reports_and_tracking_are_complete(folders: tuple[Folder, Folder]) -> None:
     from mlflow import MlflowClient
 
@@ -204,11 +217,11 @@ def test_materializing_a_session_again_gives_the_same_bits(folders: tuple[Folder
     assert [name for name in before if before[name] != after[name]] == []
 
 
-def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[Folder, Folder]) -> None:
+def test_a_session_without_what_is_traded_fails_by_name_and_changes_nothing(folders: tuple[Folder, Folder]) -> None:
     from mlflow import MlflowClient
 
     folder = folders[0]
-    path = folder.prices / "KO.csv"
+    path = folder.prices / f"{TRADED}.csv"
     whole = path.read_text()
     path.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.startswith(NEXT_SESSION)))
     before = fingerprint(folder.workspace)
@@ -219,16 +232,16 @@ def test_an_incomplete_session_fails_by_name_and_changes_nothing(folders: tuple[
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert failure.step_key == "tiny__raw_prices"
-    assert "KO" in str(failure.step_failure_data.error)
+    assert TRADED in str(failure.step_failure_data.error)
     assert NEXT_SESSION in str(failure.step_failure_data.error)
     (failed,) = recorded_failures(folder.home, "tiny")
     assert (failed.session.isoformat(), failed.what) == (NEXT_SESSION, "tiny/raw_prices failed")
-    assert "KO" in failed.why
+    assert TRADED in failed.why
     assert "What failed" in (folder.home.pages / "index.html").read_text()
     assert fingerprint(folder.workspace) == before
     assert set(folder.workspace.market.newest_sessions().values()) == {date.fromisoformat(SESSIONS[-1])}
     quarantined = folder.workspace.quarantine.history()
-    assert list(quarantined["symbol"]) == ["KO"]
+    assert list(quarantined["symbol"]) == [TRADED]
     client = MlflowClient(tracking_uri=folder.home.mlflow_uri)
     (experiment,) = client.search_experiments(filter_string="name = 'regime_assets'")
     newest = client.search_runs([experiment.experiment_id], order_by=["start_time DESC"], max_results=1)[0]

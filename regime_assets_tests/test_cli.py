@@ -196,7 +196,7 @@ def test_the_ui_refuses_a_port_that_is_taken_and_says_what_to_type(capsys: pytes
 def test_a_move_by_hand_wants_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["promote", UNIVERSE, "short", "1", "--reason", " "])
-    assert "say why" in capsys.readouterr().err
+    assert "say it in words" in capsys.readouterr().err
 
 
 def test_a_human_moves_the_champion_and_the_journal_says_why(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

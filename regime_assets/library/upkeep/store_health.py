@@ -148,11 +148,12 @@ def _from_bundle(workspace: Workspace, horizon: Horizon, record: ModelRecord) ->
         if stored.session != record.session:
             continue
         try:
-            bundle = load_bundle(stored.path, stored.sha256)
-        except BundleError:
+            bundle = load_bundle(stored.path, stored.sha256, workspace.universe.own_components)
+            # As they lie there: what a bundle of an older format holds is converted when it is loaded.
+            kept = [read_artifact(folder) for folder in sorted(stored.path.iterdir()) if folder.is_dir()]
+        except (BundleError, ArtifactError):
             continue
-        for part in (bundle.regimes.vae, bundle.regimes.alignment, bundle.regimes, bundle.policy):
-            parts = part.to_parts()
+        for parts in (*kept, bundle.regimes.to_parts()):
             if parts_hash(parts) == record.sha256:
                 return parts
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from functools import cache
@@ -45,12 +46,15 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
     A universe that cannot be defined becomes an asset that shows why. The others work.
     """
     files = load_universes([universes])
+    for missing in files.missing_folders:
+        logging.getLogger("regime_assets").warning(missing)
     chains = [broken_universe(broken.name, broken.message) for broken in files.broken]
     for universe in files.loaded:
         try:
             chains.append(universe_definitions(universe, home))
         except Exception as error:  # whatever a universe's own settings and components raise concerns it alone
-            chains.append(broken_universe(universe.name, f"{type(error).__name__}: {error}"))
+            own = type(error).__module__.startswith("regime_assets.")
+            chains.append(broken_universe(universe.name, str(error) if own else f"{type(error).__name__}: {error}"))
     return dg.Definitions.merge(*chains, shared_definitions(home))
 
 

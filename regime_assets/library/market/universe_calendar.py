@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regime_assets.library.market.calendar import TradingCalendar, load_calendar
+from regime_assets.library.market.calendar import CalendarError, TradingCalendar, load_calendar
 
 if TYPE_CHECKING:
     from regime_assets.library.universe import Universe
@@ -17,5 +17,8 @@ def universe_calendar(universe: Universe, cache_folder: Path) -> TradingCalendar
     Raises:
         CalendarError: the calendar is unknown, or does not reach back to the history's start.
     """
-    calendar = load_calendar(universe.calendar, universe.history_start, cache_folder)
+    try:
+        calendar = load_calendar(universe.calendar, universe.history_start, cache_folder)
+    except CalendarError as error:
+        raise CalendarError(f"{universe.located('calendar')}: {error}") from error
     return calendar.with_exceptions(universe.opened, universe.closed)

@@ -261,6 +261,8 @@ def load_universe(path: Path) -> Universe:
             place = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "location", ()))
             name = ".".join(map(str, place)) or "universe"
             said = problem["msg"].removeprefix("Value error, ")
+            if problem["type"].startswith("date_"):
+                said = f"{problem['input']} is no date; write YYYY-MM-DD"
             problems.append(f"{path}:{_line_of(root, place)}: {name}: {said}")
         raise UniverseError("\n".join(problems)) from error
 

@@ -56,8 +56,19 @@ class Universes:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for each file that does not load."""
-        return tuple(f"{broken.name} does not load: {broken.message}" for broken in self.broken)
+        """A sentence for each file that does not load, and for each folder of prices that is not there."""
+        unloaded = tuple(f"{broken.name} does not load: {broken.message}" for broken in self.broken)
+        return (*unloaded, *self.missing_folders)
+
+    @property
+    def missing_folders(self) -> tuple[str, ...]:
+        """A sentence for each folder of prices that is not there. Its universe loads: what is stored can be read."""
+        return tuple(
+            f"{universe.located('source', 'options', 'folder')}: {folder} does not exist; no price can be fetched "
+            "until it does"
+            for universe in self.loaded
+            if universe.source.kind == "files" and not (folder := Path(str(universe.source.options["folder"]))).is_dir()
+        )
 
 
 def load_universes(folders: Iterable[Path]) -> Universes:

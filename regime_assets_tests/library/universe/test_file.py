@@ -70,6 +70,23 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, change:
         load_universe(written(tmp_path, VALID.replace(*change)))
 
 
+def test_a_date_of_another_form_is_told_how_dates_are_written(tmp_path: Path) -> None:
+    changed = VALID.replace("first_partition: 2005-01-03", "first_partition: 03/01/2005")
+    with pytest.raises(UniverseError, match=r"tiny.yaml:5: first_partition: 03/01/2005 is no date; write YYYY-MM-DD"):
+        load_universe(written(tmp_path, changed))
+
+
+def test_a_folder_of_prices_that_is_not_there_is_told_with_its_line_and_the_universe_still_loads(
+    tmp_path: Path,
+) -> None:
+    source = f"source: {{kind: files, options: {{folder: {tmp_path}/prices}}}}"
+    path = written(tmp_path, VALID.replace("source:\n  kind: sample", source))
+    found = load_universes([tmp_path])
+    assert [universe.name for universe in found.loaded] == ["tiny"]
+    (told,) = found.warnings
+    assert told.startswith(f"{path}:2: source.options.folder: {tmp_path}/prices does not exist")
+
+
 def test_text_that_is_no_yaml_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UniverseError, match="mapping"):
         load_universe(written(tmp_path, "- just\n- a list\n"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from regime_assets.library.database import Database
+    from regime_assets.library.evaluation.metrics import PerformanceSummary
 
 Kind = Literal["daily", "walk_forward", "try", "search"]
 """What tried a design: the daily graph, a walk-forward, a try, or a trial of a search."""
@@ -107,6 +108,13 @@ class TrialLedger:
         if not isfinite(sharpe) or n_sessions < 1:
             raise TrialError(f"design {design} at {session}: a Sharpe ratio of {sharpe} over {n_sessions} sessions")
         return self._insert("trials", [universe, horizon, session, design, sharpe, n_sessions])
+
+    def record_shown(
+        self, universe: str, horizon: str, session: date, design: str, summary: PerformanceSummary
+    ) -> None:
+        """`record` what a track shows; one without variance has no ratio to record."""
+        if summary.sharpe is not None:
+            self.record(universe, horizon, session, design, sharpe=summary.sharpe, n_sessions=summary.sessions)
 
     def record_look(self, universe: str, horizon: str, session: date, design: str, alpha: float) -> bool:
         """Record that the gate looked at `design` and what it spent of the yearly budget; True when new."""

@@ -56,17 +56,8 @@ def report_tables(content: ReportContent) -> dict[str, pd.DataFrame]:
 
 
 def write_data_files(content: ReportContent, report: Path) -> None:
-    """Write `<report>.data/`: a CSV file a table, and `figures.json` with the tables and what the report says besides.
-
-    Each file is at any time the old or the whole new one.
-    """
-    folder = data_folder(report)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = report_tables(content)
-    for name, table in tables.items():
-        text = table.to_csv(index=False, date_format="%Y-%m-%d", float_format=f"%.{DIGITS}g")
-        write_file_atomically(folder / f"{name}.csv", text.encode())
-    document = {
+    """Write the figures of a backtest report beside it."""
+    said = {
         "title": content.title,
         "universe": content.universe,
         "horizon": content.horizon,
@@ -76,8 +67,21 @@ def write_data_files(content: ReportContent, report: Path) -> None:
         "notes": list(content.notes),
         "absent": dict(content.absent),
         "provenance": dict(content.provenance),
-        "tables": {name: table_document(table) for name, table in tables.items()},
     }
+    write_figures(report, report_tables(content), said)
+
+
+def write_figures(report: Path, tables: Mapping[str, pd.DataFrame], said: Mapping[str, Any]) -> None:
+    """Write `<report>.data/`: a CSV file a table, and `figures.json` with the tables and what the report says besides.
+
+    Each file is at any time the old or the whole new one.
+    """
+    folder = data_folder(report)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        text = table.to_csv(index=False, date_format="%Y-%m-%d", float_format=f"%.{DIGITS}g")
+        write_file_atomically(folder / f"{name}.csv", text.encode())
+    document = {**said, "tables": {name: table_document(table) for name, table in tables.items()}}
     write_file_atomically(folder / "figures.json", json.dumps(document, allow_nan=False).encode())
 
 

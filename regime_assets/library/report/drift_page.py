@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, Template
 
 from regime_assets.library.atomic_files import write_file_atomically
-from regime_assets.library.report.data_files import DIGITS, data_folder, table_document
+from regime_assets.library.report.data_files import data_folder, write_figures
 from regime_assets.library.report.morning_page import WIDTH, in_words, level, percent
 
 HEIGHT = 160
@@ -95,13 +94,7 @@ class DriftContent:
 
 def write_drift_page(content: DriftContent, path: Path) -> None:
     """Write the report, and its figures as CSV and JSON beside it; each file is the old or the whole new one."""
-    folder = data_folder(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {"scores": content.scores, "history": content.history}
-    for name, table in tables.items():
-        text = table.to_csv(index=False, date_format="%Y-%m-%d", float_format=f"%.{DIGITS}g")
-        write_file_atomically(folder / f"{name}.csv", text.encode())
-    document = {
+    said = {
         "universe": content.universe,
         "horizon": content.horizon,
         "as_of": content.session.isoformat(),
@@ -110,10 +103,9 @@ def write_drift_page(content: DriftContent, path: Path) -> None:
         "leading": content.leading,
         "opened": None if content.opened is None else content.opened.isoformat(),
         "follows": content.follows,
-        "tables": {name: table_document(table) for name, table in tables.items()},
     }
-    write_file_atomically(folder / "figures.json", json.dumps(document, allow_nan=False).encode())
-    write_file_atomically(path, render_drift_page(content, folder.name).encode())
+    write_figures(path, {"scores": content.scores, "history": content.history}, said)
+    write_file_atomically(path, render_drift_page(content, data_folder(path).name).encode())
 
 
 def render_drift_page(content: DriftContent, data: str) -> str:

@@ -103,15 +103,7 @@ def walk_history(
     comparisons = compare(run.history, track, workspace.universe.cost, workspace.universe.sessions_per_year)
     last = track.index[-1].date()
     shown = comparisons[RULE].summary
-    if shown.sharpe is not None:
-        workspace.ledger.record(
-            workspace.universe.name,
-            horizon,
-            last,
-            workspace.design.hash,
-            sharpe=shown.sharpe,
-            n_sessions=shown.sessions,
-        )
+    workspace.ledger.record_shown(workspace.universe.name, horizon, last, workspace.design.hash, shown)
     path = workspace.home.report(workspace.universe.name, horizon, "walk-forward", last)
     write_report(compose_walk(run, track, comparisons, last), path)
     return HistoryResult(track, comparisons, path)

@@ -188,13 +188,5 @@ def paired(
 
 def record(workspace: Workspace, horizon: Horizon, design: Design, pair: Pair) -> None:
     """Note in the ledger what a design showed; a track without variance shows nothing."""
-    summary = pair.comparisons[0][RULE].summary
-    if summary.sharpe is not None:
-        workspace.ledger.record(
-            workspace.universe.name,
-            horizon,
-            pair.sessions[-1].date(),
-            design.hash,
-            sharpe=summary.sharpe,
-            n_sessions=summary.sessions,
-        )
+    shown = pair.comparisons[0][RULE].summary
+    workspace.ledger.record_shown(workspace.universe.name, horizon, pair.sessions[-1].date(), design.hash, shown)

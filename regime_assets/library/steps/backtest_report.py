@@ -13,7 +13,6 @@ from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.experience import experience_rule
 from regime_assets.library.evaluation.gate import ServingChoice, choose_serving_policy
-from regime_assets.library.evaluation.metrics import PerformanceSummary
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
@@ -79,7 +78,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     evidence = _validation_z(workspace, horizon, session)
     serving = choose_serving_policy(rule, policy, universe.gate, universe.sessions_per_year, evidence)
     served = comparisons[served_name(serving)]
-    _record_trial(workspace, horizon, session, served.summary)
+    workspace.ledger.record_shown(workspace.universe.name, horizon, session, workspace.design.hash, served.summary)
     figures = _figures(comparisons, served)
     seen = experience_rule(history.market_returns, universe.sessions_per_year)
     record = BacktestRecord.of(serving, served.interval, figures, seen)
@@ -94,19 +93,6 @@ def _validation_z(workspace: Workspace, horizon: Horizon, session: date) -> floa
     """What the policy of the session earned over its rule on the blocks held out in training, in standard errors."""
     record = workspace.lineage(horizon).find("rl_policy", session)
     return 0.0 if record is None or not record.accepted else float(record.figures.get("validation_z", 0.0))
-
-
-def _record_trial(workspace: Workspace, horizon: Horizon, session: date, summary: PerformanceSummary) -> None:
-    """Write down what the design showed; a track without variance has no ratio to record."""
-    if summary.sharpe is not None:
-        workspace.ledger.record(
-            workspace.universe.name,
-            horizon,
-            session,
-            workspace.design.hash,
-            sharpe=summary.sharpe,
-            n_sessions=summary.sessions,
-        )
 
 
 def _figures(comparisons: dict[str, Comparison], served: Comparison) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from regime_assets.library.report.morning import Failure
 
 MOST_FAILURES = 50
 LOCK_SECONDS = 30.0
-TODO = {
+WHAT_TO_DO = {
     "raw_prices": "See what was held back with `regime-assets quarantine {universe}`; when the source is in order, "
     "materialize the session again.",
     "daily_signal": "The last answer stands. Materialize daily_signal of the session again.",
@@ -52,7 +52,7 @@ def recorded_failures(home: Home, universe: str) -> tuple[Failure, ...]:
             session=date.fromisoformat(row["session"]),
             what=f"{row['step']} failed",
             why=row["why"],
-            todo=TODO.get(row["step"].rpartition("/")[2], OTHERWISE).format(universe=universe),
+            todo=WHAT_TO_DO.get(row["step"].rpartition("/")[2], OTHERWISE).format(universe=universe),
         )
         for row in rows
     )

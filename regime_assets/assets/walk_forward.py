@@ -57,14 +57,15 @@ def _walked_beside(
 
     assert lane.horizon is not None
     design = patched_design(workspace.universe, patch)
+    design_hash = design.hash_for(lane.horizon)
     pair = try_design(workspace, lane.horizon, design, settings, progress)
     net = {one.name: one.net for one in strategies(pair)}
     return {
         "equity": picture(equity_and_drawdown(net), "out-of-sample equity and drawdown of both designs"),
         "comparison": table(pair.table),
         "verdict": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in pair.verdict())),
-        "design": dg.MetadataValue.text(design.hash),
-        "report": report_link(write_pair(workspace, lane.horizon, pair, design.hash[:12])),
+        "design": dg.MetadataValue.text(design_hash),
+        "report": report_link(write_pair(workspace, lane.horizon, pair, design_hash[:12])),
     }
 
 

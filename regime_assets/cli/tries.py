@@ -108,7 +108,7 @@ def _try(options: argparse.Namespace) -> int:
     design = patched_design(workspace.universe, patch)
     pair = try_design(workspace, options.horizon, design, _settings(options), _progress)
     _show(options, pair)
-    say(f"Report: {write_pair(workspace, options.horizon, pair, design.hash[:12])}")
+    say(f"Report: {write_pair(workspace, options.horizon, pair, design.hash_for(options.horizon)[:12])}")
     return 0
 
 

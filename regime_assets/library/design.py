@@ -1,8 +1,9 @@
 """A design: the components that read the market, what they are set to, and the data that they are meant for.
 
 Two models of one design differ only in the sessions that they have seen. The hash of a design covers the class of every
-component, its declared version and its settings, and the universe's symbols, traded instruments, windows, source and
-start of history; prose, costs and unrelated code do not change it. A setting that has its class's default is left out
+component, its declared version and its settings, and the universe's symbols, traded instruments, source, start of
+history and the window of one horizon; prose, costs and unrelated code do not change it. Each horizon has a hash of its
+own, because another short window changes no model of the long one. A setting that has its class's default is left out
 of the hash, so that a setting which a later version adds changes no hash of today. Defaults themselves never change;
 `design.defaults` says how new ones come in.
 """
@@ -23,8 +24,9 @@ from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSetti
 from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.policies.settings import OnlineSettings, OwnPolicySettings, PolicySettings
 from regime_assets.library.regimes.settings import JumpSettings, RegimeSettings
-from regime_assets.library.universe import Universe, UniverseError
+from regime_assets.library.universe import Horizon, Universe, UniverseError
 from regime_assets.library.universe.design_section import SLOTS, ComponentChoice, DesignChoice, validated_settings
+from regime_assets.library.universe.sections import WindowChoice
 
 NO_PART_OF_THE_DESIGN = {"cost", "sessions_per_year"}
 """Settings of a policy that come from the universe and are what its record is scored by."""
@@ -100,19 +102,25 @@ class Design:
         """All of them."""
         return (*self.features, self.encoder, self.regimes, self.policy)
 
-    def document(self) -> dict[str, Any]:
-        """What the hash is computed of."""
+    def document(self, horizon: Horizon) -> dict[str, Any]:
+        """What the hash of a horizon is computed of."""
+        return self._components_documented | {"data": _data_of(horizon, self.data)}
+
+    def hash_for(self, horizon: Horizon) -> str:
+        """SHA-256 of `document`: what tells a refresh (same design) from a challenge (another one)."""
+        return _hashed(self.document(horizon))
+
+    @property
+    def former_hash(self) -> str:
+        """What both horizons' hash was up to version 0.1, when it covered both windows; see `steps/declared_design`."""
+        return _hashed(self._components_documented | {"data": dict(self.data)})
+
+    @cached_property
+    def _components_documented(self) -> dict[str, Any]:
         return {
             "features": [feature.document() for feature in self.features],
             **{name: getattr(self, name).document() for name in ("encoder", "regimes", "policy")},
-            "data": dict(self.data),
         }
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of `document`: what tells a refresh (same design) from a challenge (another one)."""
-        text = json.dumps(self.document(), sort_keys=True, default=str, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def design_of(universe: Universe, choice: DesignChoice | None = None, place: tuple[str, ...] = ("design",)) -> Design:
@@ -165,6 +173,23 @@ def data_identity(universe: Universe) -> dict[str, Any]:
         "macro": list(universe.macro.features) if universe.macro else [],
         "fundamentals": list(universe.fundamentals.features) if universe.fundamentals else [],
     }
+
+
+def _data_of(horizon: Horizon, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of one horizon.
+
+    The other horizon's window stands there at its default, whatever it is: so the hash of a design with default
+    windows is what it was when it covered both.
+    """
+    if "windows" not in data:
+        return dict(data)
+    own = {name: value for name, value in data["windows"].items() if name.startswith(horizon)}
+    return {**data, "windows": WindowChoice().model_dump() | own}  # pyright: ignore[reportCallIssue]
+
+
+def _hashed(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, default=str, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _component(universe: Universe, slot: Slot, choice: ComponentChoice) -> Component:

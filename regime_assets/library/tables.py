@@ -630,6 +630,19 @@ LOOKS = _table(
     key=("universe", "horizon", "session", "design"),
     ledger=True,
 )
+RENAMED_DESIGNS = _table(
+    "renamed_designs",
+    "A design whose hash another version of the package computes in another way.",
+    """
+    universe VARCHAR! name of the universe
+    horizon VARCHAR! short or long
+    former VARCHAR! the hash that it had, which its older bundles keep
+    design VARCHAR! the hash that it has
+    renamed_at TIMESTAMP! UTC
+    """,
+    key=("universe", "horizon", "former"),
+    ledger=True,
+)
 
 TABLES = (
     *(BARS, ACTIONS, PRICE_BASIS, QUARANTINE_FINDINGS, QUARANTINE_BARS, QUARANTINE_ACCEPTED),
@@ -638,7 +651,7 @@ TABLES = (
     *(ADMISSIONS, MODELS, RULE_OUTCOMES, REGIME_PATH, VAE_CURVES, RL_POLICY_CURVES),
     *(DECISIONS, BACKTESTS, JUDGEMENTS, BUNDLE_VERSIONS, PROMOTIONS, DEPLOYMENTS, DAILY_SIGNAL),
     *(DRIFT_REPORT, LIVE_PERFORMANCE, SHADOW, WALK_FORWARD, WALK_FORWARD_RUNS),
-    *(ORDERS, FILLS, HOLDINGS, TRIED_DESIGNS, TRIALS, LOOKS),
+    *(ORDERS, FILLS, HOLDINGS, TRIED_DESIGNS, TRIALS, LOOKS, RENAMED_DESIGNS),
 )
 """In the order of the data's flow."""
 
@@ -658,7 +671,7 @@ def render() -> str:
         "",
         "Written by `python -m regime_assets.library.tables > docs/tables.md`; a test holds it equal to the code.",
         "",
-        "Each universe has a DuckDB file of its own, `databases/<universe>.duckdb`. The last three tables are in",
+        "Each universe has a DuckDB file of its own, `databases/<universe>.duckdb`. The last four tables are in",
         "`ledger.duckdb`, which all universes share. `*` stands for a family of columns, one a feature, say.",
     ]
     for table in TABLES:

@@ -77,6 +77,51 @@ class TrialLedger:
             values = [design, universe, horizon, kind, sorted(traded), naive]
             return connection.execute(sql, values).fetchone() is not None
 
+    def rename(self, universe: str, horizon: str, former: str, design: str, at: datetime) -> bool:
+        """Book under a design's present hash what was booked under a former one.
+
+        Args:
+            universe: the universe's name.
+            horizon: `short` or `long`.
+            former: the hash that an earlier version of the package gave the same design.
+            design: the hash that it has now.
+            at: now.
+
+        Returns:
+            Whether anything was booked under the former one.
+        """
+        place = [universe, horizon, former]
+        with self._database.transaction() as connection:
+            _create(connection)
+            known = "SELECT count(*) FROM tried_designs WHERE universe = ? AND horizon = ? AND design = ?"
+            found = connection.execute(known, place).fetchone()
+            if found is None or not found[0]:
+                return False
+            naive = at.astimezone(UTC).replace(tzinfo=None)
+            connection.execute(
+                "INSERT INTO renamed_designs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", [*place, design, naive]
+            )
+            for table, kept in (
+                ("tried_designs", "DO UPDATE SET started = least(started, excluded.started)"),
+                ("trials", "DO NOTHING"),
+                ("looks", "DO NOTHING"),
+            ):
+                connection.execute(
+                    f"INSERT INTO {table} SELECT * REPLACE (? AS design) FROM {table}"
+                    f" WHERE universe = ? AND horizon = ? AND design = ? ON CONFLICT {kept}",
+                    [design, *place],
+                )
+                connection.execute(f"DELETE FROM {table} WHERE universe = ? AND horizon = ? AND design = ?", place)
+        return True
+
+    def present_hash(self, universe: str, horizon: str, design: str) -> str:
+        """The hash that a design has now, from the one that a bundle or a registered version was stored with."""
+        row = self._one(
+            "SELECT max(design) FROM renamed_designs WHERE universe = ? AND horizon = ? AND former = ?",
+            [universe, horizon, design],
+        )
+        return design if row[0] is None else str(row[0])
+
     def declared(self, universe: str, horizon: str, design: str) -> date | None:
         """The day, in UTC, on which a design first stood in the daily graph of a universe; None when it never did."""
         row = self._one(
@@ -175,5 +220,5 @@ class TrialLedger:
 
 
 def _create(connection: DuckDBPyConnection) -> None:
-    for table in (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS):
+    for table in (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS, tables.RENAMED_DESIGNS):
         connection.execute(table.ddl)

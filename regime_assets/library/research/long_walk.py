@@ -20,6 +20,7 @@ from regime_assets.library.report.page import write_report
 from regime_assets.library.research.walk_report import compose_walk, table_row
 from regime_assets.library.research.walk_store import ARTIFACTS, StoredRun
 from regime_assets.library.steps.admission import require_admitted
+from regime_assets.library.steps.declared_design import declare
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import WalkForwardError, WalkForwardSettings, replay
 from regime_assets.library.walk import schedule as schedule_of
@@ -103,7 +104,8 @@ def walk_history(
     comparisons = compare(run.history, track, workspace.universe.cost, workspace.universe.sessions_per_year)
     last = track.index[-1].date()
     shown = comparisons[RULE].summary
-    workspace.ledger.record_shown(workspace.universe.name, horizon, last, workspace.design.hash, shown)
+    hashed = workspace.design.hash_for(horizon)
+    workspace.ledger.record_shown(workspace.universe.name, horizon, last, hashed, shown)
     path = workspace.home.report(workspace.universe.name, horizon, "walk-forward", last)
     write_report(compose_walk(run, track, comparisons, last), path)
     return HistoryResult(track, comparisons, path)
@@ -143,8 +145,7 @@ def carry_out(run: StoredRun, on_refit: Progress, kind: Kind = "walk_forward") -
     """
     workspace = run.workspace
     run.begin(clock.now())
-    universe = workspace.universe
-    workspace.ledger.start(universe.name, run.horizon, workspace.design.hash, universe.held, kind, clock.now())
+    declare(workspace, run.horizon, kind)
     stored = run.segments()
     steps = schedule_of(len(run.history.sessions), run.settings)
     if not stored.empty:

@@ -118,7 +118,7 @@ def search(
         return found, None
     best = max(measured, key=lambda one: one.gain if one.gain is not None else float("-inf"))
     design = patched_design(workspace.universe, assigned(as_assignments(best.values)))
-    if design.hash == workspace.design.hash:
+    if design.hash_for(horizon) == workspace.design.hash_for(horizon):
         return found, None
     return found, try_design(workspace, horizon, design, settings, lambda *_: None, "search", "best")
 
@@ -137,7 +137,7 @@ class _Task:
         workspace = Workspace(self.universe, self.home)
         try:
             design = patched_design(self.universe, assigned(as_assignments(values)))
-            if design.hash == workspace.design.hash:
+            if design.hash_for(self.horizon) == workspace.design.hash_for(self.horizon):
                 return 0.0
             pair = try_design(workspace, self.horizon, design, self.settings, lambda *_: None, "search", "trial")
         except Exception as error:

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from regime_assets.library.clock import clock
 from regime_assets.library.components import ComponentError
 from regime_assets.library.design import Design, design_of
 from regime_assets.library.evaluation.comparison import Comparison, compare
@@ -25,6 +24,7 @@ from regime_assets.library.evaluation.trials import Kind
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run
 from regime_assets.library.research.walk_report import table_row
 from regime_assets.library.research.walk_store import StoredRun
+from regime_assets.library.steps.declared_design import declare
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.universe.design_section import ChallengerChoice
 from regime_assets.library.workspace import Workspace
@@ -145,11 +145,10 @@ def try_design(
         NotAdmittedError: a component of it breaks a promise.
         WalkForwardError: history does not hold the sessions that are asked for.
     """
-    if design.hash == workspace.design.hash:
+    if design.hash_for(horizon) == workspace.design.hash_for(horizon):
         raise TryError("this is the universe's own design: nothing differs, so there is nothing to try")
     other = workspace.under(design)
-    universe = workspace.universe
-    workspace.ledger.start(universe.name, horizon, design.hash, universe.held, kind, clock.now())
+    declare(workspace, horizon, kind, design)
     run = open_run(other, horizon, settings)
     reference = open_run(workspace, horizon, replace(settings, first=_first(run), last=run.history.sessions[-1].date()))
     if _first(reference) != _first(run):
@@ -189,4 +188,5 @@ def paired(
 def record(workspace: Workspace, horizon: Horizon, design: Design, pair: Pair) -> None:
     """Note in the ledger what a design showed; a track without variance shows nothing."""
     shown = pair.comparisons[0][RULE].summary
-    workspace.ledger.record_shown(workspace.universe.name, horizon, pair.sessions[-1].date(), design.hash, shown)
+    last, hashed = pair.sessions[-1].date(), design.hash_for(horizon)
+    workspace.ledger.record_shown(workspace.universe.name, horizon, last, hashed, shown)

@@ -56,7 +56,7 @@ class StoredRun:
     def identity(self) -> dict[str, str]:
         """Everything that the run's bits depend on."""
         return {
-            "design": self.workspace.design.hash,
+            "design": self.workspace.design.hash_for(self.horizon),
             "settings": json.dumps(asdict(self.settings), sort_keys=True),
             "window": repr(self.workspace.window_shape(self.horizon)),
             "data": self.history.data_hash,

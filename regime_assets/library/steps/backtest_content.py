@@ -128,7 +128,7 @@ def _regimes_in_words(regimes: RegimeHistory | None, history: TrainingSet, track
 
 def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[str, str]:
     lineage = workspace.lineage(horizon)
-    values: dict[str, str] = {"source": workspace.universe.source.kind, "design": workspace.design.hash}
+    values: dict[str, str] = {"source": workspace.universe.source.kind, "design": workspace.design.hash_for(horizon)}
     records = lineage.of_session(session)
     for kind in KINDS:
         record = records.get(kind)

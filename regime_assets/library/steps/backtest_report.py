@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from regime_assets.library.clock import clock
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.experience import experience_rule
@@ -16,6 +15,7 @@ from regime_assets.library.evaluation.gate import ServingChoice, choose_serving_
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
+from regime_assets.library.steps.declared_design import declare
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.steps.track import extend_track
 from regime_assets.library.universe import Horizon
@@ -70,7 +70,7 @@ def served_name(serving: ServingChoice) -> str:
 def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
     """Carry the out-of-sample track on to `session`, score it beside the baselines, and write the report."""
     universe = workspace.universe
-    workspace.ledger.start(universe.name, horizon, workspace.design.hash, universe.held, "daily", clock.now())
+    declare(workspace, horizon, "daily")
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
     comparisons = compare(history, track, universe.cost, universe.sessions_per_year)
@@ -78,7 +78,8 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     evidence = _validation_z(workspace, horizon, session)
     serving = choose_serving_policy(rule, policy, universe.gate, universe.sessions_per_year, evidence)
     served = comparisons[served_name(serving)]
-    workspace.ledger.record_shown(workspace.universe.name, horizon, session, workspace.design.hash, served.summary)
+    hashed = workspace.design.hash_for(horizon)
+    workspace.ledger.record_shown(universe.name, horizon, session, hashed, served.summary)
     figures = _figures(comparisons, served)
     seen = experience_rule(history.market_returns, universe.sessions_per_year)
     record = BacktestRecord.of(serving, served.interval, figures, seen)

@@ -27,6 +27,7 @@ from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import PROMOTION_TAG
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.champion_line import champion_weights
+from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, Scored, realised_returns
@@ -101,7 +102,7 @@ def judge(
     integrity, year = _integrity(workspace, horizon, session), workspace.universe.sessions_per_year
     if champion is None:
         return judge_first(FirstEvidence(integrity, track, buy_and_hold), settings, year)
-    if champion.bundle.manifest.settings_hash == workspace.design.hash:
+    if present_hash(workspace, horizon, champion.bundle.manifest.settings_hash) == workspace.design.hash_for(horizon):
         refreshed, serving = _compared(workspace, horizon, session, champion)
         anchor = anchor_before(workspace, horizon, session, settings.minimum_fresh_sessions) or champion
         fresh = sessions >= pd.Timestamp(anchor.session)
@@ -146,7 +147,7 @@ def _challenge(
     settings: GateSettings,
 ) -> Verdict:
     """Another design, on the live sessions after its declaration and on a replay of those before."""
-    ledger, name, design = workspace.ledger, workspace.universe.name, workspace.design.hash
+    ledger, name, design = workspace.ledger, workspace.universe.name, workspace.design.hash_for(horizon)
     looked = ledger.last_look(name, horizon, design, session)
     declared = ledger.declared(name, horizon, design)
     live = 0 if declared is None else int(np.count_nonzero(paired.sessions > pd.Timestamp(declared)))
@@ -192,7 +193,9 @@ def _champion_line(
     name, symbols, manifest = workspace.universe.name, workspace.universe.held, champion.bundle.manifest
     models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
     weights = champion_weights(
-        read_track(workspace.database, name, horizon, session, manifest.settings_hash),
+        read_track(
+            workspace.database, name, horizon, session, present_hash(workspace, horizon, manifest.settings_hash)
+        ),
         lambda: decide(models, history.features, 0, symbols),
         manifest.serves,
         symbols,

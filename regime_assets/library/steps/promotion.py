@@ -140,7 +140,9 @@ def _judged(
 ) -> Judgement:
     """The gate's answer to the session's models, beside the champion of this moment."""
     history = workspace.history(horizon, session)
-    track = read_track(workspace.database, workspace.universe.name, horizon, session, workspace.design.hash)
+    track = read_track(
+        workspace.database, workspace.universe.name, horizon, session, workspace.design.hash_for(horizon)
+    )
     scored = _scored(workspace, history.traded_returns, track, record)
     sessions = pd.DatetimeIndex(track.index)
     market = _held(workspace, history.traded_returns, track)
@@ -187,7 +189,10 @@ def _identity(workspace: Workspace, horizon: Horizon, session: date, record: Bac
     """What tells the session's models from another fit of the same session."""
     lineage = workspace.lineage(horizon)
     records = lineage.required(KINDS, session).values()
-    parts = [*(f"{one.sha256} {one.data_hash} {one.code_version}" for one in records), workspace.design.hash]
+    parts = [
+        *(f"{one.sha256} {one.data_hash} {one.code_version}" for one in records),
+        workspace.design.hash_for(horizon),
+    ]
     return hashlib.sha256("|".join([*parts, record.serves]).encode()).hexdigest()[:16]
 
 
@@ -269,7 +274,7 @@ def assemble(workspace: Workspace, horizon: Horizon, session: date, judgement: J
         traded=workspace.universe.held,
         serves="policy" if judgement.serves == "policy" else "rule",
         data_hash=records["vae"].data_hash,
-        settings_hash=workspace.design.hash,
+        settings_hash=workspace.design.hash_for(horizon),
         code_version=code_version(),
         seeds={kind: record.seed for kind, record in records.items()},
         parents={kind: record.parent for kind, record in records.items() if record.parent},

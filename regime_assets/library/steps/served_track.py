@@ -8,6 +8,7 @@ import pandas as pd
 
 from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.production.names import model_name
+from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -16,5 +17,6 @@ def read_served_track(workspace: Workspace, horizon: Horizon, session: date) -> 
     """The track of the champion's design as of a session; of the universe's own design while nothing serves."""
     name = workspace.universe.name
     champion = workspace.registry.champion_as_of(model_name(name, horizon), session)
-    design = champion.tags.get("settings_hash") if champion else None
-    return read_track(workspace.database, name, horizon, session, design or workspace.design.hash)
+    stored = champion.tags.get("settings_hash") if champion else None
+    design = present_hash(workspace, horizon, stored) if stored else workspace.design.hash_for(horizon)
+    return read_track(workspace.database, name, horizon, session, design)

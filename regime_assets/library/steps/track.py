@@ -27,7 +27,7 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
     Args:
         history: features and returns from the universe's start to `session`, as known as of it.
     """
-    database, name, design = workspace.database, workspace.universe.name, workspace.design.hash
+    database, name, design = workspace.database, workspace.universe.name, workspace.design.hash_for(horizon)
     before = read_track(database, name, horizon, workspace.calendar.previous(session), design)
     stretch = (
         _first_stretch(workspace, horizon, history, log)

@@ -129,3 +129,18 @@ def test_the_last_look_is_the_designs_own(ledger: TrialLedger) -> None:
 def test_what_is_no_measurement_is_refused(ledger: TrialLedger, sharpe: float, sessions: int) -> None:
     with pytest.raises(TrialError, match="design a"):
         ledger.record("stocks", "long", DAY, "a", sharpe=sharpe, n_sessions=sessions)
+
+
+def test_a_design_whose_hash_another_version_computes_otherwise_stays_one_trial(ledger: TrialLedger) -> None:
+    record(ledger, "former", 0.4)
+    ledger.record_look("stocks", "long", DAY, "former", 0.04)
+    record(ledger, "former", 0.3, horizon="short")
+    assert ledger.rename("stocks", "long", "former", "present", NOON)
+    assert not ledger.rename("stocks", "long", "former", "present", NOON), "nothing is booked under it any more"
+    start(ledger, "present", at=datetime(2026, 1, 6, tzinfo=UTC))
+    assert ledger.statistics("stocks", ("SP500",)).count == 2, "one of either horizon"
+    assert ledger.declared("stocks", "long", "present") == DAY, "it keeps the day of its declaration"
+    assert ledger.last_look("stocks", "long", "present", LATER) == DAY
+    assert ledger.present_hash("stocks", "long", "former") == "present"
+    assert ledger.present_hash("stocks", "short", "former") == "former", "the other horizon is left alone"
+    assert ledger.present_hash("stocks", "long", "never seen") == "never seen"

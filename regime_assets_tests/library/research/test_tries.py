@@ -70,7 +70,7 @@ def test_a_try_walks_both_designs_over_the_same_sessions_and_goes_on_where_it_wa
     assert set(pair.tests) == {RULE, POLICY}
     assert pair.trials == 2
     assert [sentence.partition(":")[0] for sentence in pair.verdict()] == [RULE, POLICY]
-    report = write_pair(workspace, "long", pair, design.hash[:12])
+    report = write_pair(workspace, "long", pair, design.hash_for("long")[:12])
     assert "try: regime rule" in report.read_text()
 
 

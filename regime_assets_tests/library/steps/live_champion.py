@@ -40,7 +40,7 @@ def live_chain(tmp_path: Path) -> Workspace:
         {"regime": 0, "risk_off": 0.1, "rule_exposure": 1.0, "policy_exposure": 1.0, "reconstruction_error": 0.5},
         index=sessions.rename("session"),
     ).assign(model_session=sessions[0])
-    store_stretch(workspace.database, workspace.key("short", LIVE[0]), workspace.design.hash, stretch)
+    store_stretch(workspace.database, workspace.key("short", LIVE[0]), workspace.design.hash_for("short"), stretch)
     return workspace
 
 

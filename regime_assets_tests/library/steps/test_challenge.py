@@ -45,7 +45,7 @@ def challenged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Jud
         workspace.__dict__["design"] = OTHER
         workspace.__dict__["universe"] = workspace.universe.model_copy(update={"gate": EARLY})
         held = workspace.universe.held
-        workspace.ledger.start("tiny", "short", OTHER.hash, held, "daily", DECLARED)
+        workspace.ledger.start("tiny", "short", OTHER.hash_for("short"), held, "daily", DECLARED)
         for number in range(3):
             workspace.ledger.start("tiny", "short", f"tried {number}", held, "search", clock.now())
         return workspace, run(workspace, SECOND)
@@ -86,7 +86,7 @@ def test_the_champions_record_is_not_booked_under_the_other_design(challenged: t
     workspace, _ = challenged
     rows = workspace.database.query("SELECT design, count(*) AS n FROM decisions WHERE horizon = 'short' GROUP BY 1")
     counts = dict(zip(rows["design"], rows["n"], strict=True))
-    assert set(counts) == {QUICK.hash, OTHER.hash}
+    assert set(counts) == {QUICK.hash_for("short"), OTHER.hash_for("short")}
     champion = workspace.registry.champion(model_name("tiny", "short"))
     assert champion is not None
-    assert champion.tags["settings_hash"] in (QUICK.hash, OTHER.hash)
+    assert champion.tags["settings_hash"] in (QUICK.hash_for("short"), OTHER.hash_for("short"))

@@ -47,7 +47,7 @@ challengers:
     )
     designs = designs_of(universe)
     assert list(designs) == ["design", "five_latents", "recurrent", "calmer"]
-    assert len({design.hash for design in designs.values()}) == 4
+    assert len({design.hash_for("long") for design in designs.values()}) == 4
     five, recurrent = designs["five_latents"].encoder_settings, designs["recurrent"].encoder
     assert (five.n_latents, getattr(five, "hidden")) == (5, (16,))  # noqa: B009 (a setting of one encoder only)
     assert (recurrent.use, recurrent.settings.n_latents) == ("gru_vae", 3), "another encoder has its own defaults"
@@ -85,11 +85,11 @@ def test_what_is_wrong_points_to_its_line(tmp_path: Path, text: str, line: int, 
 def test_an_edition_of_the_defaults_changes_only_the_universes_that_ask_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = design_of(read(tmp_path, "")).hash
+    before = design_of(read(tmp_path, "")).hash_for("long")
     newer: Mapping[int, Any] = {1: {}, 2: {("encoders", "mlp_vae"): {"n_latents": 5}}}
     monkeypatch.setattr(design_section, "EDITIONS", newer)
-    assert design_of(read(tmp_path, "")).hash == before
+    assert design_of(read(tmp_path, "")).hash_for("long") == before
     asked = design_of(read(tmp_path, "design: {defaults: 2}\n"))
     assert asked.encoder_settings.n_latents == 5
-    assert asked.hash != before
-    assert design_of(read(tmp_path, "design: {defaults: 2, encoder: {n_latents: 3}}\n")).hash == before
+    assert asked.hash_for("long") != before
+    assert design_of(read(tmp_path, "design: {defaults: 2, encoder: {n_latents: 3}}\n")).hash_for("long") == before

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from regime_assets.library.design import Design, design_of
-from regime_assets.library.universe import Universe, load_universe
+from regime_assets.library.universe import HORIZONS, Universe, load_universe
 from regime_assets.library.universe.setting_effects import EFFECTS, effect_of
 
 BASE = """\
@@ -67,7 +67,7 @@ def read(folder: Path, text: str) -> Design:
     ],
 )
 def test_only_a_setting_that_makes_another_design_changes_its_hash(tmp_path: Path, setting: str, line: str) -> None:
-    same = read(tmp_path, BASE).hash == read(tmp_path, BASE + line).hash
+    same = read(tmp_path, BASE).hash_for("short") == read(tmp_path, BASE + line).hash_for("short")
     assert same == (effect_of(setting) != "design")
 
 
@@ -81,9 +81,29 @@ def test_only_a_setting_that_makes_another_design_changes_its_hash(tmp_path: Pat
     ],
 )
 def test_other_data_is_another_design(tmp_path: Path, change: tuple[str, str]) -> None:
-    assert read(tmp_path, BASE).hash != read(tmp_path, BASE.replace(*change)).hash
+    assert read(tmp_path, BASE).hash_for("short") != read(tmp_path, BASE.replace(*change)).hash_for("short")
+
+
+@pytest.mark.parametrize(
+    ("windows", "changed"),
+    [("short_calendar_days: 400", ("short",)), ("long_half_life_sessions: 252", ("long",))],
+)
+def test_a_window_concerns_the_models_of_its_own_horizon(
+    tmp_path: Path, windows: str, changed: tuple[str, ...]
+) -> None:
+    before, after = read(tmp_path, BASE), read(tmp_path, f"{BASE}windows: {{{windows}}}\n")
+    assert tuple(one for one in HORIZONS if before.hash_for(one) != after.hash_for(one)) == changed
+
+
+def test_with_default_windows_both_horizons_keep_the_hash_that_they_once_shared(tmp_path: Path) -> None:
+    design = read(tmp_path, BASE)
+    assert {design.hash_for(one) for one in HORIZONS} == {design.former_hash}
+    other = read(tmp_path, f"{BASE}windows: {{short_calendar_days: 400}}\n")
+    assert other.hash_for("short") == other.former_hash != other.hash_for("long")
 
 
 def test_a_setting_written_at_its_default_is_the_same_design(tmp_path: Path) -> None:
     written: dict[str, Any] = {"design": {"encoder": {"use": "mlp_vae", "n_latents": 3}, "regimes": {"n_regimes": 2}}}
-    assert read(tmp_path, BASE).hash == read(tmp_path, f"{BASE}design: {written['design']}\n").hash
+    assert read(tmp_path, BASE).hash_for("short") == read(tmp_path, f"{BASE}design: {written['design']}\n").hash_for(
+        "short"
+    )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from regime_assets.library.design import Design
     from regime_assets.library.evaluation.trials import TrialLedger
     from regime_assets.library.features.training_set import TrainingSet
-    from regime_assets.library.market.decisions import DecisionStore
+    from regime_assets.library.market.decisions import Decision, DecisionStore
     from regime_assets.library.market.held_back import HeldBackStore
     from regime_assets.library.market.price_basis import PriceBasisStore
     from regime_assets.library.market.quarantine import Quarantine
@@ -104,6 +104,10 @@ class Workspace:
         absences = self.held_back.absences(as_of, self.market, self.calendar)
         return self.universe.membership.without((one.symbol, one.first, one.last) for one in absences)
 
+    def decided(self, as_of: date) -> tuple[Decision, ...]:
+        """The decisions about single bars that windows up to a session stand on."""
+        return self.decisions.in_force(as_of, self.market, self.quarantine, self.calendar)
+
     @cached_property
     def quarantine(self) -> Quarantine:
         """What was refused, and why."""
@@ -164,7 +168,7 @@ class Workspace:
                 history_start=self.universe.history_start,
                 lookback=lookback,
                 membership=self.membership(as_of),
-                accepted=self.universe.accept,
+                accepted=(*self.universe.accept, *self.decided(as_of)),
             )
 
         return self.reads.once(("window", as_of, wanted, lookback), read) if self.reads else read()

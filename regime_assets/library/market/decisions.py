@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from regime_assets.library.database import Database
+    from regime_assets.library.market.calendar import TradingCalendar
+    from regime_assets.library.market.quarantine import Quarantine
+    from regime_assets.library.market.store import MarketStore
 
 Kind = Literal["accept", "correct", "retract"]
 
@@ -51,6 +54,11 @@ class Decision:
         return self.kind == "accept" and (self.rule, self.symbol, self.session) == (rule, symbol, session)
 
     @property
+    def span(self) -> tuple[date, date]:
+        """First and last session that it is about."""
+        return self.session, self.session
+
+    @property
     def told(self) -> str:
         """The decision in one line."""
         what = self.rule if self.kind == "accept" else ", ".join(f"{k} {v:.6g}" for k, v in self.bar.items())
@@ -69,7 +77,7 @@ class DecisionStore:
         values = [self.universe, decision.kind, decision.symbol, decision.session, decision.rule]
         values += [decision.bar.get(name) for name in PRICE_FIELDS]
         values += [decision.refused.get(name) for name in PRICE_FIELDS]
-        values += [decision.reason, decision.by, at.astimezone(UTC).replace(tzinfo=None)]
+        values += [decision.reason, decision.by, _as_utc(at)]
         with self._database.transaction() as connection:
             _create_table(connection)
             connection.execute(f"INSERT INTO bar_decisions VALUES ({', '.join('?' * len(values))})", values)
@@ -78,6 +86,30 @@ class DecisionStore:
         """The decisions that hold now: those after the last one that took a bar back."""
         with self._database.connect() as connection:
             return self.standing_in(connection)
+
+    def in_force(
+        self, as_of: date, market: MarketStore, quarantine: Quarantine, calendar: TradingCalendar
+    ) -> tuple[Decision, ...]:
+        """The standing decisions whose bar was known as of a session: those that a window up to it stands on.
+
+        A decision that no run has carried out yet is none of them, nor one whose bar became known later.
+        """
+        known_by = _as_utc(calendar.decision_time(as_of))
+        with self._database.connect() as connection:
+            _create_table(connection)
+            rows = connection.execute(
+                "SELECT kind, symbol, session, rule, max(decided_at) FROM bar_decisions "
+                "WHERE universe = ? AND session <= ? GROUP BY ALL",
+                [self.universe, as_of],
+            ).fetchall()
+        decided = {(kind, symbol, session, rule): at for kind, symbol, session, rule, at in rows}
+        return tuple(
+            one
+            for one in (self.standing() if decided else ())
+            if (at := decided.get((one.kind, one.symbol, one.session, one.rule))) is not None
+            and (known_at := _carried_out(one, at, market, quarantine)) is not None
+            and known_at <= known_by
+        )
 
     def standing_in(self, connection: duckdb.DuckDBPyConnection) -> tuple[Decision, ...]:
         """`standing` on a connection of the caller."""
@@ -113,6 +145,26 @@ def corrected(fetched: Fetched, decisions: tuple[Decision, ...], first: date, la
     ordered = bars.sort_values(["symbol", "session"], ignore_index=True)
     failures = {symbol: why for symbol, why in fetched.failures.items() if symbol not in set(bars["symbol"])}
     return Fetched(ordered, fetched.actions, failures, fetched.currencies)
+
+
+def _carried_out(
+    decision: Decision, decided_at: datetime, market: MarketStore, quarantine: Quarantine
+) -> datetime | None:
+    """From when on the bar that a decision let in is known; None while no run has stored it."""
+    versions = market.versions(decision.symbol, decision.session)
+    versions = versions[~versions["retracted"]]
+    later = versions[versions["known_at"] >= decided_at]["known_at"]
+    if len(later):
+        return later.iloc[0].to_pydatetime()
+    # A bar that is dated back to its session's decision says nothing of when it was stored; the quarantine does.
+    stored = quarantine.history(decision.symbol, [decision.session])["accepted_at"]
+    if not (stored >= decided_at).any() or versions.empty:
+        return None
+    return versions["known_at"].iloc[-1].to_pydatetime()
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _same(bar: pd.Series, refused: Mapping[str, float]) -> bool:

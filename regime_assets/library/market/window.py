@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from regime_assets.library.market.decisions import Decision
 from regime_assets.library.universe.exceptions import ALL, Accepted
 from regime_assets.library.universe.membership import Membership
 
@@ -64,7 +65,7 @@ class Window:
         traded: the symbols whose returns are earned; each is a column of `prices`.
         sample_weight: weight of each session in the window, shape (T,), mean 1.
         data_hash: SHA-256 over sessions, symbols, prices, weights, and the accepted exceptions among them.
-        accepted: the findings in these sessions and symbols that somebody took for right, a line each.
+        accepted: what somebody took for right or corrected in these sessions and symbols, a line each.
     """
 
     universe: str
@@ -112,7 +113,7 @@ def read_window(
     history_start: date,
     lookback: int,
     membership: Membership | None = None,
-    accepted: Sequence[Accepted] = (),
+    accepted: Sequence[Accepted | Decision] = (),
 ) -> Window:
     """Read the window that ends with `as_of`, complete or not at all.
 
@@ -127,7 +128,7 @@ def read_window(
         history_start: first day that may be read.
         lookback: sessions before the window that features need.
         membership: the sessions on which symbols are members; always when not given.
-        accepted: findings that were taken for right, whatever they concern.
+        accepted: what was taken for right or corrected, in the file or by command, whatever it concerns.
 
     Raises:
         WindowError: `as_of` is no session, the history is too short, or a member lacks a close.
@@ -162,7 +163,7 @@ def read_window(
     )
 
 
-def _concerns(entry: Accepted, symbols: Sequence[str], sessions: Sequence[date]) -> bool:
+def _concerns(entry: Accepted | Decision, symbols: Sequence[str], sessions: Sequence[date]) -> bool:
     first, last = entry.span
     return entry.symbol in (ALL, *symbols) and first <= sessions[-1] and sessions[0] <= last
 
@@ -212,7 +213,7 @@ def _refuse_gaps(prices: pd.DataFrame, expected: NDArray[np.bool_], label: str) 
 
 
 def _hash(
-    prices: pd.DataFrame, traded: tuple[str, ...], weight: NDArray[np.float64], accepted: Sequence[Accepted]
+    prices: pd.DataFrame, traded: tuple[str, ...], weight: NDArray[np.float64], accepted: Sequence[Accepted | Decision]
 ) -> str:
     digest = hashlib.sha256()
     digest.update(prices.index.to_numpy(dtype="datetime64[D]").astype("int64").tobytes())

@@ -31,7 +31,7 @@ def undo_rescaling(
     rescalings = find_rescalings(stored, fetched, workspace.calendar, smallest)
     if not rescalings:
         return fetched, []
-    accept = workspace.universe.accept
+    accept = [*workspace.universe.accept, *workspace.decisions.standing()]
     accepted = [
         one for one in rescalings if any(entry.covers("rescaled", one.symbol, one.ex_session) for entry in accept)
     ]

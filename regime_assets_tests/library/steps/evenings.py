@@ -115,7 +115,7 @@ class Evenings:
             history_start=work.universe.history_start,
             lookback=10,
             membership=work.membership(session),
-            accepted=work.universe.accept,
+            accepted=(*work.universe.accept, *work.decided(session)),
         )
 
     def _open(self, exception: str, *, renamed: bool = False) -> None:

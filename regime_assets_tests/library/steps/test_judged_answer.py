@@ -67,7 +67,7 @@ class Desk:
         rows[~rows["session"].isin([day.isoformat() for day in sessions])].to_csv(path, index=False)
         return rows
 
-    def window(self, session: date) -> Window:
+    def window(self, session: date, *, decided: bool = True) -> Window:
         work = self.workspace
         return read_window(
             work.market,
@@ -80,7 +80,7 @@ class Desk:
             history_start=START,
             lookback=20,
             membership=work.membership(session),
-            accepted=work.universe.accept,
+            accepted=(*work.universe.accept, *(work.decided(session) if decided else ())),
         )
 
 
@@ -208,6 +208,25 @@ def test_a_corrected_bar_keeps_the_vendors_and_stands_while_the_vendor_repeats_i
     desk.change("AAPL", THURSDAY, close=98.5, low=98.0)
     desk.run(FRIDAY)
     assert desk.workspace.market.versions("AAPL", THURSDAY)["close"].tolist() == [-3.0, 99.0, 98.5]
+
+
+def test_a_decision_by_command_is_part_of_the_windows_that_stand_on_it(desk: Desk) -> None:
+    desk.run(THURSDAY)
+    before = desk.window(THURSDAY)
+    old = desk.window(THURSDAY).prices["KO"].iloc[-1]
+    desk.change("KO", FRIDAY, open=old / 20, high=old / 20, low=old / 20, close=old / 20)
+    with clock.at(datetime(2018, 6, 22, 22, 30, tzinfo=UTC)):
+        ingest(desk.workspace, [FRIDAY], lambda _: None)
+        held_back = desk.window(FRIDAY)
+        bar_decisions.accept(desk.workspace, "KO", FRIDAY, "largest_move", "news of the day", "ann")
+        assert desk.window(FRIDAY).data_hash == held_back.data_hash, "no run has carried it out yet"
+        ingest(desk.workspace, [FRIDAY], lambda _: None)
+    decided = desk.window(FRIDAY)
+    assert decided.accepted == ("KO 2018-06-22: accept largest_move: news of the day (ann)",)
+    plain = desk.window(FRIDAY, decided=False)
+    assert plain.prices.equals(decided.prices)
+    assert plain.data_hash != decided.data_hash, "the decision is in the hash, beside the price that it let in"
+    assert desk.window(THURSDAY).data_hash == before.data_hash
 
 
 def test_a_stored_bar_is_taken_back(desk: Desk) -> None:

@@ -21,6 +21,7 @@ ENDINGS = (".csv", ".parquet")
 INTERVAL_SECONDS = 30
 SETTLED_NANOSECONDS = 2_000_000_000
 FILES_PER_RUN = 200
+MOST_SHOWN = 20
 RETRIES = dg.RetryPolicy(max_retries=3, delay=20)
 
 
@@ -36,7 +37,7 @@ def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
 
     @dg.op(name=f"{universe.name}_store_batches", pool=lane.pool, retry_policy=RETRIES)
     def store_batches(context: dg.OpExecutionContext, config: BatchConfig, data: DataHome) -> None:
-        from regime_assets.library.arrivals.micro_batches import StreamError, append_bars, read_batch
+        from regime_assets.library.arrivals.micro_batches import AGAIN, StreamError, append_bars, read_batch
         from regime_assets.library.market.store import StoreError
         from regime_assets.library.steps.raw_prices import RejectedDataError
 
@@ -57,8 +58,17 @@ def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
                 context.log_event(
                     dg.AssetObservation(lane.key("raw_prices"), partition=session.isoformat(), metadata=metadata)
                 )
+            for row in appended.refused.itertuples(index=False):
+                refused.append(
+                    f"{name}: {row.message}. Way out: {row.way_out}" if row.way_out else f"{name}: {row.message}"
+                )
         if refused:
-            raise dg.Failure("\n".join(refused), allow_retries=False)
+            more = f"\nand {len(refused) - MOST_SHOWN} more" if len(refused) > MOST_SHOWN else ""
+            shown = "\n".join(refused[:MOST_SHOWN])
+            raise dg.Failure(
+                f"refused and kept in quarantine, everything else is stored:\n{shown}{more}\n{AGAIN}",
+                allow_retries=False,
+            )
 
     @dg.job(name=f"{universe.name}_stream", description="Validates and stores bars that arrived as files.")
     def job() -> None:

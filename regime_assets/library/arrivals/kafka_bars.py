@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from regime_assets.library.arrivals.kafka_topic import Record
-from regime_assets.library.arrivals.micro_batches import foreign_bars, judge
+from regime_assets.library.arrivals.micro_batches import foreign_bars, judge, named_bars
+from regime_assets.library.market.decisions import as_corrected
 from regime_assets.library.market.findings import Finding, blocking
 from regime_assets.library.market.sources.base import BAR_COLUMNS
 from regime_assets.library.workspace import Workspace
@@ -83,15 +84,13 @@ def settle(workspace: Workspace, bars: Sequence[StreamedBar], at: datetime) -> S
     for bar in sorted(bars, key=lambda one: (one.record.sent_at, one.record.partition, one.record.offset)):
         versions.setdefault((bar.symbol, bar.session), []).append(bar)
     refused: list[tuple[StreamedBar, list[Finding]]] = []
-    foreign = foreign_bars(workspace, as_frame(bars), at)
-    for key, reason in foreign.items():
-        finding = Finding("expected", "error", *key, "", None, "a bar that continues the stored ones", reason)
+    for key, finding in foreign_bars(workspace, as_frame(bars), at).items():
         refused += [(bar, [finding]) for bar in versions.pop(key)]
-    attempt = 0
+    attempt, decisions = 0, workspace.decisions.standing()
     while versions:
-        newest = as_frame([of_bar[-1] for of_bar in versions.values()])
+        newest = as_corrected(as_frame([of_bar[-1] for of_bar in versions.values()]), decisions)
         findings = judge(workspace, newest)
-        named = _named(blocking(findings), list(versions))
+        named = named_bars(blocking(findings), list(versions))
         if not named:
             return Settled(newest, sum(map(len, versions.values())) - len(versions), refused, len(findings))
         attempt += 1
@@ -102,14 +101,6 @@ def settle(workspace: Workspace, bars: Sequence[StreamedBar], at: datetime) -> S
             if not versions[key]:
                 del versions[key]
     return Settled(as_frame([]), 0, refused, 0)
-
-
-def _named(errors: Sequence[Finding], keys: Sequence[tuple[str, date]]) -> dict[tuple[str, date], list[Finding]]:
-    """The bars that errors name; all of them when the errors name none, since nothing may be stored then."""
-    if not errors:
-        return {}
-    named = {key: [e for e in errors if e.symbol in ("", key[0]) and e.session in (None, key[1])] for key in keys}
-    return {key: found for key, found in named.items() if found} or {key: list(errors) for key in keys}
 
 
 def _number(name: str, value: object) -> float:

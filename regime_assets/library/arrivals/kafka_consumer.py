@@ -19,7 +19,9 @@ from regime_assets.library.clock import clock
 from regime_assets.library.market.findings import Finding, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.store import IngestReport
-from regime_assets.library.universe import KafkaChoice
+from regime_assets.library.market.ways_out import with_way_out
+from regime_assets.library.steps.raw_prices import store_in
+from regime_assets.library.universe import KafkaChoice, Universe
 from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -125,25 +127,29 @@ def _store(
         except ValueError as error:
             refusals.append(_unreadable(topic, record, str(error)))
     settled = settle(workspace, bars, at)
+    of_bar = {_origin(topic, bar.record): findings[0] for bar, findings in settled.refused}
     for bar, findings in settled.refused:
         refusals.append(Refusal(_origin(topic, bar.record), bar.session, findings_frame(findings), as_frame([bar])))
-    name = workspace.universe.name
+    name, answered = workspace.universe.name, workspace.held_back.all()
     with workspace.database.transaction() as connection:
         if _offsets(connection, name, topic) != known:
             raise StreamError(f"kafka topic {topic}: another run stored its messages meanwhile; nothing was stored")
         report = NOTHING
         if not settled.accepted.empty:
             source = f"kafka:{topic}"
-            report = workspace.market.append(connection, as_answer(settled.accepted), source, at, workspace.calendar)
-            workspace.quarantine.accept(connection, settled.accepted, source, at)
+            report = store_in(connection, workspace, as_answer(settled.accepted), source, at, answered)
         workspace.quarantine.record(connection, refusals, at)
         connection.executemany(
             "INSERT OR REPLACE INTO stream_offsets VALUES (?, ?, ?, ?, ?)",
             [[name, topic, number, offset, at.replace(tzinfo=None)] for number, offset in reached.items()],
         )
-    shown = tuple(f"{refusal.origin}: {refusal.findings['message'].iloc[0]}" for refusal in refusals)
+    shown = tuple(f"{one.origin}: {_told(one, of_bar.get(one.origin), workspace.universe)}" for one in refusals)
     sessions = tuple(sorted(set(settled.accepted["session"].dt.date)))
     return Drained(len(records), settled.superseded, shown, sessions, report, settled.warnings)
+
+
+def _told(refusal: Refusal, finding: Finding | None, universe: Universe) -> str:
+    return with_way_out(finding, universe) if finding else str(refusal.findings["message"].iloc[0])
 
 
 def _unreadable(topic: str, record: Record, reason: str) -> Refusal:

@@ -1,11 +1,13 @@
 """Micro-batches: bars that arrive between two daily runs, validated and stored in the same table as those.
 
 A batch may be partial, some symbols of some sessions. It continues what the daily run loaded and never replaces it:
-history, corporate actions and completeness stay the daily run's.
+history, corporate actions and completeness stay the daily run's. What cannot be used of it is refused bar by bar, each
+with its way out, and the others are stored. What a window goes without is the daily run's question too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -13,11 +15,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from regime_assets.library.market.decisions import as_corrected
+from regime_assets.library.market.findings import found
 from regime_assets.library.market.quality import Finding, blocking, check_bars, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, History, assemble, no_actions
 from regime_assets.library.market.store import IngestReport
+from regime_assets.library.market.ways_out import ways_out_frame, with_ways_out
+from regime_assets.library.steps.judged_answer import FROM_HERE_ON, as_accepted
 from regime_assets.library.steps.raw_prices import (
     HISTORY_SESSIONS,
     RejectedDataError,
@@ -28,6 +34,10 @@ from regime_assets.library.steps.requested_bars import OVERLAP_SESSIONS, last_se
 from regime_assets.library.workspace import Workspace
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+AGAIN = "What is accepted or corrected is stored when it is delivered again."
+
+Key = tuple[str, date]
+"""Symbol and session of a bar."""
 
 
 class StreamError(Exception):
@@ -39,14 +49,16 @@ class Appended:
     """What one batch wrote.
 
     Attributes:
-        sessions: the sessions that it has bars of, ascending.
+        sessions: the sessions of the stored bars, ascending.
         report: new and revised bars.
         warnings: findings that do not block, one a row.
+        refused: what was refused, one finding a row, with the column way_out; empty when all was stored.
     """
 
     sessions: tuple[date, ...]
     report: IngestReport
     warnings: pd.DataFrame
+    refused: pd.DataFrame
 
 
 def append_bars(workspace: Workspace, frame: pd.DataFrame, source: str, at: datetime) -> Appended:
@@ -59,31 +71,40 @@ def append_bars(workspace: Workspace, frame: pd.DataFrame, source: str, at: date
         source: who delivered it, kept with each row.
         at: when it was received, with a time zone.
 
+    Returns:
+        What was stored and what was refused: the bars that a blocking rule names, those of a symbol that is not of this
+        universe or has no history yet, and those of a session that is none of the calendar, lies ahead of `at`, or
+        leaves a gap behind the stored bars. They are kept in quarantine with their findings.
+
     Raises:
-        StreamError: a column is missing or unreadable, a symbol is not of this universe or has no history yet, or a
-            session is none of the calendar, lies ahead of `at`, or leaves a gap behind the stored bars.
-        RejectedDataError: the bars broke a blocking rule; findings and bars are kept in quarantine.
+        StreamError: a column is missing or unreadable.
+        RejectedDataError: all bars were refused.
         StoreError: a differing version of a bar became known at or after `at`.
     """
     fields = supplied_fields(workspace)
-    bars = _as_bars(frame, fields)
-    strangers = foreign_bars(workspace, bars, at)
-    if strangers:
-        raise StreamError(next(iter(strangers.values())))
-    sessions = tuple(sorted(set(bars["session"].dt.date)))
-    findings = judge(workspace, bars)
-    errors = blocking(findings)
+    given = _as_bars(frame, fields)
+    left = as_corrected(given, workspace.decisions.standing())
+    errors, findings = list(foreign_bars(workspace, left, at).values()), list[Finding]()
+    left = _without(left, {_key(one) for one in errors})
+    while len(left):
+        findings = judge(workspace, left)
+        named = named_bars(blocking(findings), _keys(left))
+        if not named:
+            break
+        errors += [error for of_bar in named.values() for error in of_bar if error not in errors]
+        left = _without(left, set(named))
+    newest = max(given["session"]).date()
     if errors:
-        refused = findings_frame(errors)
-        workspace.quarantine.refuse(Refusal(source, sessions[-1], refused, bars), at)
-        shown = "; ".join(error.message for error in errors[:10])
+        workspace.quarantine.refuse(Refusal(source, newest, findings_frame(errors), given), at)
+    if left.empty:
         raise RejectedDataError(
-            f"{workspace.universe.name}: a batch up to {sessions[-1]} from {source} was refused, nothing of it was "
-            f"stored: {shown}",
-            refused,
+            f"{workspace.universe.name}: a batch up to {newest} from {source} was refused, nothing of it was stored:\n"
+            f"{with_ways_out(errors[:10], workspace.universe)}\n{AGAIN}",
+            ways_out_frame(errors, workspace.universe),
         )
-    report = store_accepted(workspace, as_answer(bars), source, at)
-    return Appended(sessions, report, findings_frame(findings))
+    report = store_accepted(workspace, as_answer(left), source, at)
+    refused = ways_out_frame(errors, workspace.universe) if errors else findings_frame([]).assign(way_out="")
+    return Appended(tuple(sorted(set(left["session"].dt.date))), report, findings_frame(findings), refused)
 
 
 def read_batch(path: Path) -> pd.DataFrame:
@@ -127,7 +148,7 @@ def supplied_fields(workspace: Workspace) -> tuple[str, ...]:
     return create_source(workspace.universe.source.kind, workspace.universe.source.options).fields
 
 
-def foreign_bars(workspace: Workspace, bars: pd.DataFrame, at: datetime) -> dict[tuple[str, date], str]:
+def foreign_bars(workspace: Workspace, bars: pd.DataFrame, at: datetime) -> dict[Key, Finding]:
     """Which bars do not belong here, and why: not of this universe, no session, ahead of time, behind a gap.
 
     Args:
@@ -136,29 +157,30 @@ def foreign_bars(workspace: Workspace, bars: pd.DataFrame, at: datetime) -> dict
         at: when they were received, with a time zone.
 
     Returns:
-        (symbol, session) → the reason.
+        (symbol, session) → the finding.
     """
     if at.tzinfo is None:
         raise ValueError(f"{at} has no time zone")
     newest = workspace.market.newest_sessions()
-    reasons: dict[tuple[str, date], str] = {}
+    foreign: dict[Key, Finding] = {}
     for name, rows in bars.groupby("symbol"):
         symbol = str(name)
         reached = newest.get(symbol)
         for day in sorted({moment.date() for moment in rows["session"]}):
             reason = _foreign(workspace, symbol, day, reached, at)
             if reason:
-                reasons[symbol, day] = reason
+                bound = "a bar that continues the stored ones"
+                foreign[symbol, day] = found("expected", "error", symbol, day, bound=bound, detail=reason)
             elif reached is not None:
                 reached = max(reached, day)
-    return reasons
+    return foreign
 
 
 def judge(workspace: Workspace, bars: pd.DataFrame) -> list[Finding]:
     """What the rules say to the bars that are there; which others should be there is the daily run's question.
 
     Bars of sessions that lie far apart, such as today's and a correction of last year's, are judged separately, each
-    against the stored sessions before it.
+    against the stored sessions before it. What somebody has accepted is a warning.
     """
     days = sorted({moment.date() for moment in bars["session"]})
     groups = [[days[0]]]
@@ -170,7 +192,28 @@ def judge(workspace: Workspace, bars: pd.DataFrame) -> list[Finding]:
     for group in groups:
         within = bars["session"].between(pd.Timestamp(group[0]), pd.Timestamp(group[-1]))
         findings += _judge_together(workspace, bars[within], workspace.calendar.sessions(group[0], group[-1]))
-    return findings
+    decided = [*workspace.universe.accept, *workspace.decisions.standing()]
+    return [as_accepted(finding, decided) for finding in findings]
+
+
+def named_bars(errors: Sequence[Finding], keys: Sequence[Key]) -> dict[Key, list[Finding]]:
+    """The bars that errors name; all of them when the errors name none, since nothing may be stored then.
+
+    A doubt about the level of a price is one about the later bars of the symbol too.
+    """
+    if not errors:
+        return {}
+    named = {key: [error for error in errors if _is_about(error, key)] for key in keys}
+    return {key: of_bar for key, of_bar in named.items() if of_bar} or {key: list(errors) for key in keys}
+
+
+def _is_about(error: Finding, key: Key) -> bool:
+    symbol, session = key
+    if error.symbol not in ("", symbol):
+        return False
+    if error.session is None or error.session == session:
+        return True
+    return error.rule in FROM_HERE_ON and error.session < session
 
 
 def as_answer(bars: pd.DataFrame) -> Fetched:
@@ -183,30 +226,36 @@ def as_answer(bars: pd.DataFrame) -> Fetched:
 
 
 def _foreign(workspace: Workspace, symbol: str, day: date, reached: date | None, at: datetime) -> str | None:
-    """Why a bar cannot follow those up to `reached`, the newest of its symbol."""
-    if symbol not in workspace.universe.instruments:
-        return f"{symbol} is no instrument of {workspace.universe.name}"
-    if reached is None:
-        return f"{symbol} has no history yet: materialize raw_prices first"
-    reason = _misplaced(workspace, symbol, day, reached, at)
-    return None if reason is None else f"{symbol} {day}: {reason}"
-
-
-def _misplaced(workspace: Workspace, symbol: str, day: date, reached: date, at: datetime) -> str | None:
+    """Why a bar cannot follow those up to `reached`, the newest of its symbol, and what to do."""
     universe, calendar = workspace.universe, workspace.calendar
+    if symbol not in universe.instruments:
+        return f"{symbol} is no instrument of {universe.name}: name it under symbols:, or leave it out of the stream"
     if not calendar.is_session(day):
-        return f"no session of {calendar.name}"
+        line = f"- {{session: {day}, rule: unknown_session, reason: ..., by: ...}}"
+        return f"no session of {calendar.name}; if it was one, add under accept: `{line}`"
     if symbol not in universe.instruments_on(day):
-        return f"it is no member of {universe.name} then"
+        return f"it is no member of {universe.name} then: see its from:, to: and suspended:"
     if day > at.astimezone(ZoneInfo(calendar.timezone)).date():
-        return f"lies ahead of {at:%Y-%m-%d %H:%M %Z}"
-    between = len(calendar.sessions(reached, day)) - 2
+        return f"it lies ahead of {at:%Y-%m-%d %H:%M %Z}: see the clock and the time zone of who sends it"
+    first = "materialize raw_prices first"
+    between = len(calendar.sessions(reached, day)) - 2 if reached else 0
     if between > OVERLAP_SESSIONS:
-        return (
-            f"{between} sessions are missing after {reached}; the daily run would not fetch them any more: "
-            "materialize raw_prices first"
-        )
-    return None
+        return f"{between} sessions are missing after {reached}; the daily run would not fetch them any more: {first}"
+    return None if reached else f"{symbol} has no history yet: {first}"
+
+
+def _key(finding: Finding) -> Key:
+    assert finding.session is not None
+    return finding.symbol, finding.session
+
+
+def _keys(bars: pd.DataFrame) -> list[Key]:
+    return list(dict.fromkeys(zip(bars["symbol"].astype(str), bars["session"].dt.date, strict=True)))
+
+
+def _without(bars: pd.DataFrame, refused: set[Key]) -> pd.DataFrame:
+    keys = zip(bars["symbol"], bars["session"].dt.date, strict=True)
+    return bars[[key not in refused for key in keys]].reset_index(drop=True)
 
 
 def _judge_together(workspace: Workspace, bars: pd.DataFrame, sessions: tuple[date, ...]) -> list[Finding]:

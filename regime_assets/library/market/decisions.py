@@ -130,21 +130,32 @@ def corrected(fetched: Fetched, decisions: tuple[Decision, ...], first: date, la
 
     A correction holds for the vendor's values that it was stated for. Other values are an answer of their own.
     """
-    bars = fetched.bars
-    for decision in decisions:
-        if decision.kind != "correct" or not first <= decision.session <= last:
-            continue
+    within = tuple(one for one in decisions if one.kind == "correct" and first <= one.session <= last)
+    bars = as_corrected(fetched.bars, within)
+    for decision in within:
         rows = (bars["symbol"] == decision.symbol) & (bars["session"] == pd.Timestamp(decision.session))
-        values = {name: decision.bar.get(name, np.nan) for name in PRICE_FIELDS}
         if not rows.any():
+            values = {name: decision.bar.get(name, np.nan) for name in PRICE_FIELDS}
             row = {"symbol": decision.symbol, "session": pd.Timestamp(decision.session), **values}
             bars = pd.concat([bars, pd.DataFrame([row])], ignore_index=True)
-        elif _same(bars[rows].iloc[0], decision.refused):
-            bars = bars.copy()
-            bars.loc[rows, list(PRICE_FIELDS)] = [values[name] for name in PRICE_FIELDS]
     ordered = bars.sort_values(["symbol", "session"], ignore_index=True)
     failures = {symbol: why for symbol, why in fetched.failures.items() if symbol not in set(bars["symbol"])}
     return Fetched(ordered, fetched.actions, failures, fetched.currencies)
+
+
+def as_corrected(bars: pd.DataFrame, decisions: tuple[Decision, ...]) -> pd.DataFrame:
+    """Bars with the corrections of those whose values they repeat.
+
+    Args:
+        bars: columns symbol, session and `PRICE_FIELDS`.
+        decisions: those that stand.
+    """
+    for decision in decisions:
+        rows = (bars["symbol"] == decision.symbol) & (bars["session"] == pd.Timestamp(decision.session))
+        if decision.kind == "correct" and rows.any() and _same(bars[rows].iloc[0], decision.refused):
+            bars = bars.copy()
+            bars.loc[rows, list(PRICE_FIELDS)] = [decision.bar.get(name, np.nan) for name in PRICE_FIELDS]
+    return bars
 
 
 def _carried_out(

@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from regime_assets.library.market.findings import Finding, findings_frame
-from regime_assets.library.universe.exceptions import ACCEPTABLE, CALENDAR_RULES, CLOSED
+from regime_assets.library.universe.exceptions import ACCEPTABLE, CALENDAR_RULES, CLOSED, OPEN
 
 if TYPE_CHECKING:
     from regime_assets.library.universe import Universe
 
 SIGNED = "reason: ..., by: ..."
 
+TOLD_IN_THE_FINDING = ("expected", "readable", "kept")
+"""Rules on what arrives in a stream, whose findings say what to do."""
+
 
 def way_out(finding: Finding, universe: Universe) -> str:
     """A sentence or two with the lines to write and the command that does the same."""
     session = "" if finding.session is None else finding.session.isoformat()
-    if finding.rule in CALENDAR_RULES:
-        late = "run again later if the source is late; " if finding.rule == CLOSED else ""
-        return (
-            f"{late}if the calendar errs, add to the universe's file under accept: "
-            f"`- {{session: {session}, rule: {finding.rule}, {SIGNED}}}`, and reload the code location"
-        )
-    if finding.rule == "stale_session":
-        return (
-            f"if the exchange was closed and the source repeats the day before, add under accept: "
-            f"`- {{session: {session}, rule: {CLOSED}, {SIGNED}}}`; if the market stood still: "
-            f"`- {{session: {session}, rule: stale_session, {SIGNED}}}`; then reload the code location"
-        )
+    if finding.rule in TOLD_IN_THE_FINDING:
+        return ""
+    if finding.rule in (*CALENDAR_RULES, "stale_session"):
+        return _of_the_calendar(finding.rule, session, universe.name)
     if finding.rule == "held_back":
         return (
             "look at the symbols (`regime-assets quarantine`, `regime-assets check`): one that has ended gets `to:`, "
@@ -49,6 +44,28 @@ def way_out(finding: Finding, universe: Universe) -> str:
             f"`- {{symbol: {finding.symbol}, from: ..., to: ...}}`"
         )
     return " or ".join(_of_one_symbol(finding, universe, session))
+
+
+def _of_the_calendar(rule: str, session: str, universe: str) -> str:
+    def line(accepted: str) -> str:
+        return f"`- {{session: {session}, rule: {accepted}, {SIGNED}}}`"
+
+    reload = "reload the code location afterwards"
+    if rule == CLOSED:
+        return (
+            f"run again later if the source is late; if the exchange was closed, add to the universe's file under "
+            f"accept: {line(CLOSED)} (`regime-assets check {universe} --fix` writes such lines for a whole history); "
+            f"{reload}"
+        )
+    if rule == OPEN:
+        return (
+            f"if the exchange was open, add to the universe's file under accept: {line(OPEN)}; if it was closed and "
+            f"the source has bars all the same, {line(CLOSED)} leaves them out; {reload}"
+        )
+    return (
+        f"if the exchange was closed and the source repeats the day before, add under accept: {line(CLOSED)}; if the "
+        f"market stood still: {line(rule)}; {reload}"
+    )
 
 
 def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterable[str]:
@@ -78,7 +95,13 @@ def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterab
 
 def with_ways_out(findings: Iterable[Finding], universe: Universe) -> str:
     """The findings' messages with what to do about each. The UI's job takes the same decisions as the command."""
-    return "\n".join(f"{finding.message}. Way out: {way_out(finding, universe)}." for finding in findings)
+    return "\n".join(with_way_out(finding, universe) for finding in findings)
+
+
+def with_way_out(finding: Finding, universe: Universe) -> str:
+    """One finding's message with what to do about it."""
+    way = way_out(finding, universe)
+    return f"{finding.message}. Way out: {way}." if way else f"{finding.message}."
 
 
 def ways_out_frame(findings: Sequence[Finding], universe: Universe) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -46,6 +47,9 @@ from regime_assets.library.steps.rescaled_history import undo_rescaling
 from regime_assets.library.steps.revised_bars import judge_revisions, revised_in_answer
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.workspace import Workspace
+
+if TYPE_CHECKING:
+    import duckdb
 
 HISTORY_SESSIONS = 80
 COVERAGE_SESSIONS = 60
@@ -215,14 +219,36 @@ def store_accepted(
     """
     answered = workspace.held_back.all()
     with workspace.database.transaction() as connection:
-        report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar, answered)
-        for one in workspace.decisions.standing_in(connection):
-            if one.kind == "correct":
-                workspace.market.keep_refused(connection, one.symbol, one.session, one.refused, source, one.told)
-        workspace.quarantine.accept(connection, fetched.bars, source, fetched_at)
+        report = store_in(connection, workspace, fetched, source, fetched_at, answered)
         workspace.held_back.record(connection, held, fetched_at, workspace.calendar)
         if asked is not None and asked != workspace.price_basis.newest_in(connection):
             workspace.price_basis.append(connection, asked, fetched_at)
+    return report
+
+
+def store_in(
+    connection: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    fetched: Fetched,
+    source: str,
+    fetched_at: datetime,
+    answered: Sequence[HeldBack],
+) -> IngestReport:
+    """Store bars and actions inside the caller's transaction; what was refused before is accepted with them.
+
+    Args:
+        connection: inside a transaction.
+        workspace: the universe.
+        fetched: the bars and actions to store.
+        source: who answered.
+        fetched_at: when it was received.
+        answered: sessions that answers were given without: their bars are known from `fetched_at` on.
+    """
+    report = workspace.market.append(connection, fetched, source, fetched_at, workspace.calendar, answered)
+    for one in workspace.decisions.standing_in(connection):
+        if one.kind == "correct":
+            workspace.market.keep_refused(connection, one.symbol, one.session, one.refused, source, one.told)
+    workspace.quarantine.accept(connection, fetched.bars, source, fetched_at)
     return report
 
 

@@ -23,6 +23,7 @@ from regime_assets.library.arrivals.kafka_topic import Position, Topic
 from regime_assets.library.arrivals.micro_batches import StreamError
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
+from regime_assets.library.steps import bar_decisions
 from regime_assets.library.universe import KafkaChoice, UniverseError, load_universe
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.chain_run import QUIET
@@ -101,6 +102,20 @@ def test_a_message_is_read_like_any_other_bar(workspace: Workspace, feed: Feed) 
     version = workspace.market.versions("AAPL", FRIDAY).iloc[0]
     assert version["source"] == f"kafka:{feed.topic}"
     assert last_close(workspace, FRIDAY) == pytest.approx(last_close(workspace, LOADED) * 1.01)
+
+
+def test_a_refused_bar_names_its_way_out_and_an_accepted_one_is_stored_when_it_is_sent_again(
+    workspace: Workspace, feed: Feed
+) -> None:
+    feed.send(message(workspace, 0.05), message(workspace, 1.0, "MSFT"))
+    drained = drain(workspace, feed)
+    assert drained.report.new_bars == 1
+    (refused,) = drained.refused
+    assert "quarantine accept tiny --symbol AAPL --session 2020-06-26" in refused
+    for rule in set(workspace.quarantine.history("AAPL", [FRIDAY])["rule"]):
+        bar_decisions.accept(workspace, "AAPL", FRIDAY, str(rule), "news of the day", "ann")
+    feed.send(message(workspace, 0.05))
+    assert drain(workspace, feed).report.new_bars == 1
 
 
 def test_a_restart_goes_on_behind_what_is_stored_and_partitions_are_independent(

@@ -1,4 +1,4 @@
-"""Streamed bars join the stored ones point in time, or are refused whole; the sensor asks for each file once."""
+"""Streamed bars join the stored ones point in time, or are refused one by one; the sensor asks for each file once."""
 
 import os
 import time
@@ -12,6 +12,7 @@ import pytest
 from regime_assets.definitions import build_definitions
 from regime_assets.library.arrivals.micro_batches import StreamError, append_bars, read_batch
 from regime_assets.library.database import Database
+from regime_assets.library.steps import bar_decisions
 from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.chain_run import QUIET
@@ -86,26 +87,68 @@ def test_the_checks_show_what_was_held_back_of_their_session(definitions: dg.Def
     assert "quarantined" not in checked["finite"].metadata
 
 
-def test_a_batch_that_breaks_a_blocking_rule_is_quarantined_whole(workspace: Workspace) -> None:
-    broken = pd.concat([bar(workspace), bar(workspace, symbol="MSFT").assign(close=-1.0)])
-    with pytest.raises(RejectedDataError, match=r"MSFT 2020-06-26 close -1: positive"):
-        append_bars(workspace, broken, "stream", AFTERNOON)
-    assert set(workspace.market.newest_sessions().values()) == {LOADED}
-    assert "positive" in workspace.quarantine.history()["rule"].tolist()
+def test_what_breaks_a_blocking_rule_is_refused_with_its_way_out_and_the_rest_is_stored(workspace: Workspace) -> None:
+    broken = pd.concat([bar(workspace, move=1.01), bar(workspace, symbol="MSFT").assign(close=-1.0)])
+    appended = append_bars(workspace, broken, "stream", AFTERNOON)
+    assert workspace.market.newest_sessions() == {"AAPL": FRIDAY, "MSFT": LOADED}
+    (refused,) = appended.refused.query("rule == 'positive'").to_dict("records")
+    assert refused["message"].startswith("MSFT 2020-06-26 close -1: positive")
+    assert "quarantine correct tiny --symbol MSFT --session 2020-06-26" in refused["way_out"]
+    assert set(workspace.quarantine.history()["symbol"]) == {"MSFT"}
+
+
+def test_a_level_in_doubt_holds_back_the_later_bars_of_that_symbol_too(workspace: Workspace) -> None:
+    monday = workspace.calendar.next(FRIDAY)
+    halved = pd.concat([bar(workspace, FRIDAY, 0.01), bar(workspace, monday, 0.01), bar(workspace, FRIDAY, 1, "MSFT")])
+    appended = append_bars(workspace, halved, "stream", datetime(2020, 6, 29, 22, tzinfo=UTC))
+    assert workspace.market.newest_sessions() == {"AAPL": LOADED, "MSFT": FRIDAY}
+    assert set(appended.refused["symbol"]) == {"AAPL"}
+
+
+def test_what_somebody_accepted_or_corrected_is_stored_when_it_comes_again(workspace: Workspace) -> None:
+    fallen = bar(workspace, FRIDAY, 0.05)
+    with pytest.raises(RejectedDataError, match="quarantine accept tiny --symbol AAPL") as refused:
+        append_bars(workspace, fallen, "stream", AFTERNOON)
+    for rule in set(refused.value.findings["rule"]):
+        bar_decisions.accept(workspace, "AAPL", FRIDAY, str(rule), "news of the day", "ann")
+    assert append_bars(workspace, fallen, "stream", EVENING).report.new_bars == 1
+    with pytest.raises(RejectedDataError):
+        append_bars(workspace, bar(workspace, symbol="MSFT").assign(close=-1.0), "stream", AFTERNOON)
+    close = round(last_close(workspace, LOADED, "MSFT"), 2)
+    bar_decisions.correct(workspace, "MSFT", FRIDAY, {"close": close}, "typo", "ann")
+    append_bars(workspace, bar(workspace, symbol="MSFT").assign(close=-1.0), "stream", EVENING)
+    assert workspace.market.versions("MSFT", FRIDAY)["close"].tolist() == [-1.0, close]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"symbol": "GONE"}, "GONE is no instrument of tiny"),
-        ({"session": "2020-06-27"}, "no session of XNYS"),
+        ({"session": "2020-06-27"}, "no session of XNYS; .*rule: unknown_session"),
         ({"session": "2020-06-29"}, "lies ahead"),
+    ],
+)
+def test_a_bar_that_does_not_belong_here_is_refused_and_kept_on_record(
+    workspace: Workspace, change: dict[str, str], words: str
+) -> None:
+    foreign = bar(workspace, symbol="MSFT").assign(**change)
+    with pytest.raises(RejectedDataError, match=words):
+        append_bars(workspace, foreign, "stream", AFTERNOON)
+    assert set(workspace.market.newest_sessions().values()) == {LOADED}
+    assert workspace.quarantine.history()["rule"].tolist() == ["expected"]
+    append_bars(workspace, pd.concat([bar(workspace), foreign]), "stream", AFTERNOON)
+    assert workspace.market.newest_sessions()["AAPL"] == FRIDAY, "the others are stored"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
         ({"session": "26.06.2020"}, "unreadable"),
         ({"session": "2020-06-26 14:30"}, "unreadable"),
         ({"close": "high"}, "unreadable"),
     ],
 )
-def test_what_is_no_bar_of_this_universe_is_refused(workspace: Workspace, change: dict[str, str], words: str) -> None:
+def test_what_is_no_table_of_bars_is_refused(workspace: Workspace, change: dict[str, str], words: str) -> None:
     with pytest.raises(StreamError, match=words):
         append_bars(workspace, bar(workspace).assign(**change), "stream", AFTERNOON)
     assert set(workspace.market.newest_sessions().values()) == {LOADED}
@@ -121,7 +164,7 @@ def test_a_missing_column_an_empty_batch_and_a_time_without_zone_are_refused(wor
 
 
 def test_a_stream_that_would_leave_a_gap_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(StreamError, match="sessions are missing after 2020-06-25"):
+    with pytest.raises(RejectedDataError, match="sessions are missing after 2020-06-25"):
         append_bars(workspace, bar(workspace, date(2020, 7, 31)), "stream", datetime(2020, 8, 1, tzinfo=UTC))
 
 

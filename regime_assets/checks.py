@@ -250,6 +250,6 @@ def _judge_window(workspace: Workspace, lane: Lane, session: date) -> Sequence[R
 
 def _recorded(kind: str) -> Evaluate:
     def evaluate(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-        return workspace.lineage(lane.horizon).outcomes(kind, session)
+        return workspace.lineage(lane.horizon, design="" if kind == "drift_report" else None).outcomes(kind, session)
 
     return evaluate

@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("home"))
     registry = registry_of(home)
     for version, session in enumerate((SESSION, date(2022, 3, 2)), start=1):
-        built = home.bundle(UNIVERSE, "short", session)
+        built = home.bundle(UNIVERSE, "short", "design", session)
         sha256 = save_bundle(stored_only_bundle(session, version, universe=UNIVERSE), built)
         registry.register(built, MODEL, sha256, {"verdict": "hold"})
         registry.promote(MODEL, version, "test", "promote")

@@ -72,7 +72,8 @@ def move_alias(workspace: Workspace) -> None:
 
 
 def newest_vae(workspace: Workspace) -> Path:
-    return workspace.home.root / "models" / "tiny" / "short" / "2018-12-19" / "vae" / "arrays.safetensors"
+    (fitted,) = (workspace.home.root / "models" / "tiny" / "short" / "2018-12-19").glob("*/vae/arrays.safetensors")
+    return fitted
 
 
 REPAIRED: dict[str, Callable[[Workspace], object]] = {

@@ -24,7 +24,7 @@ from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSetti
 from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.policies.settings import OnlineSettings, OwnPolicySettings, PolicySettings
 from regime_assets.library.regimes.settings import JumpSettings, RegimeSettings
-from regime_assets.library.universe import Horizon, Universe, UniverseError
+from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe, UniverseError
 from regime_assets.library.universe.design_section import SLOTS, ComponentChoice, DesignChoice, validated_settings
 from regime_assets.library.universe.sections import WindowChoice
 
@@ -122,6 +122,11 @@ class Design:
             **{name: getattr(self, name).document() for name in ("encoder", "regimes", "policy")},
         }
 
+    @cached_property
+    def features_hash(self) -> str:
+        """SHA-256 of the features alone: designs that read the same features share a stored window."""
+        return _hashed({"features": [feature.document() for feature in self.features]})
+
 
 def design_of(universe: Universe, choice: DesignChoice | None = None, place: tuple[str, ...] = ("design",)) -> Design:
     """The design that a universe's file describes.
@@ -155,10 +160,18 @@ def design_of(universe: Universe, choice: DesignChoice | None = None, place: tup
 
 def designs_of(universe: Universe) -> dict[str, Design]:
     """The design of a universe under the name `design`, and its challengers under theirs."""
-    challengers = {
-        name: design_of(universe, universe.challenger(name), ("challengers", name)) for name in universe.challengers
-    }
-    return {"design": design_of(universe), **challengers}
+    return {name: design_named(universe, name) for name in universe.lanes}
+
+
+def design_named(universe: Universe, name: str) -> Design:
+    """The design of one lane of a universe.
+
+    Raises:
+        UniverseError: as `design_of`.
+    """
+    if name == OWN_DESIGN:
+        return design_of(universe)
+    return design_of(universe, universe.challenger(name), ("challengers", name))
 
 
 def data_identity(universe: Universe) -> dict[str, Any]:

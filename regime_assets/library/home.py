@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 HOME_VARIABLE = "REGIME_ASSETS_HOME"
+DESIGN_DIGITS = 16
+"""Of a design's hash, in the name of its folder."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,17 @@ class Home:
         """The lease that the process of a run holds."""
         return self.locks / "runs" / run_id
 
-    def model(self, universe: str, horizon: str, kind: str, session: date) -> Path:
-        """The folder of one fitted model."""
-        return self.root / "models" / universe / horizon / session.isoformat() / kind
+    def model(self, universe: str, horizon: str, design: str, kind: str, session: date) -> Path:
+        """The folder of one fitted model of a design, by the design's hash."""
+        return self.root / "models" / universe / horizon / session.isoformat() / design[:DESIGN_DIGITS] / kind
 
     def drift_thresholds(self, universe: str, calibrated: date, rules: str) -> Path:
         """The folder of the drift thresholds calibrated on the history up to a session, under rules of that name."""
         return self.root / "drift_thresholds" / universe / calibrated.isoformat() / rules
 
-    def bundle(self, universe: str, horizon: str, session: date) -> Path:
-        """The folder of one session's bundle."""
-        return self.root / "bundles" / universe / horizon / session.isoformat()
+    def bundle(self, universe: str, horizon: str, design: str, session: date) -> Path:
+        """The folder of one session's bundle of a design, by the design's hash."""
+        return self.root / "bundles" / universe / horizon / session.isoformat() / design[:DESIGN_DIGITS]
 
     def report(self, universe: str, horizon: str, kind: str, session: date) -> Path:
         """The HTML file of one session's report."""

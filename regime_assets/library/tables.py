@@ -14,6 +14,9 @@ _LANE = """
     universe VARCHAR! name of the universe
     horizon VARCHAR! short (rolling window) or long (expanding window)
 """
+_DESIGN = """
+    design VARCHAR hash of the design whose lane it is
+"""
 _WEIGHTS = """
     rule_exposure DOUBLE exposure that the regime rule decided
     policy_exposure DOUBLE exposure that the policy decided
@@ -271,6 +274,7 @@ VALIDATED_WINDOW = _table(
     return:* DOUBLE simple return of a traded instrument
     sample_weight DOUBLE recency weight, mean 1
     data_hash VARCHAR hash of the window's prices
+    features VARCHAR hash of the feature components; NULL in rows of older versions
     """,
 )
 ADMISSIONS = _table(
@@ -290,6 +294,7 @@ MODELS = _table(
     "models",
     "One fitted model; its arrays are a file.",
     _LANE,
+    _DESIGN,
     """
     kind VARCHAR vae, latents, gmm or rl_policy
     session DATE the partition that fitted it
@@ -308,6 +313,7 @@ RULE_OUTCOMES = _table(
     "rule_outcomes",
     "One rule that a fit, or a promotion, was held against.",
     _LANE,
+    _DESIGN.strip() + "; empty where it concerns the horizon, as drift does",
     """
     kind VARCHAR what was judged: a model's kind, or promotion
     session DATE the partition
@@ -323,6 +329,7 @@ REGIME_PATH = _table(
     "regime_path",
     "What a partition's models say of one session of their window.",
     _LANE,
+    _DESIGN,
     """
     as_of DATE the partition
     session TIMESTAMP_NS row of the window
@@ -338,6 +345,7 @@ VAE_CURVES = _table(
     "vae_curves",
     "One epoch of one VAE fit.",
     _LANE,
+    _DESIGN,
     """
     session DATE the partition
     epoch BIGINT of the fit
@@ -353,6 +361,7 @@ RL_POLICY_CURVES = _table(
     "rl_policy_curves",
     "One measurement while a policy was trained.",
     _LANE,
+    _DESIGN,
     """
     session DATE the partition
     * DOUBLE reward, net return, turnover, exposure, entropy, divergence and loss, with gradient_step and seed
@@ -377,6 +386,7 @@ BACKTESTS = _table(
     "backtests",
     "What one partition's backtest measured, for the promotion that judges it.",
     _LANE,
+    _DESIGN,
     """
     as_of DATE the partition
     serves VARCHAR rule or policy, whichever would decide
@@ -387,6 +397,7 @@ JUDGEMENTS = _table(
     "judgements",
     "The gate's answer for one partition.",
     _LANE,
+    _DESIGN,
     """
     as_of DATE the partition
     lane VARCHAR first, refresh or challenge; none where there was nothing to judge

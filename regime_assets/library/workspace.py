@@ -11,10 +11,12 @@ from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.universe_calendar import universe_calendar
-from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from regime_assets.library.design import Design
     from regime_assets.library.evaluation.trials import TrialLedger
     from regime_assets.library.features.training_set import TrainingSet
@@ -44,6 +46,8 @@ class Workspace:
     home: Home
     reads: WindowReads | None = None
     """What was read in a run, for its next reader; without it every reader reads for itself."""
+    lane: str = OWN_DESIGN
+    """Whose models are meant: `design`, the universe's own, or a challenger's by its name in the file."""
 
     @cached_property
     def calendar(self) -> TradingCalendar:
@@ -117,13 +121,17 @@ class Workspace:
 
     @cached_property
     def design(self) -> Design:
-        """How this universe's models are fitted."""
-        from regime_assets.library.design import design_of
+        """How the lane's models are fitted."""
+        from regime_assets.library.design import design_named
 
-        return design_of(self.universe)
+        return design_named(self.universe, self.lane)
+
+    def of_lane(self, name: str) -> Workspace:
+        """The same stores for another lane of the file."""
+        return self if name == self.lane else replace(self, lane=name)
 
     def under(self, design: Design) -> Workspace:
-        """The same stores under another design."""
+        """The same stores under another design, which need not stand in the file."""
         other = replace(self)
         other.__dict__["design"] = design
         return other
@@ -135,11 +143,17 @@ class Workspace:
 
         return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts, self.home.locks, self.database)
 
-    def lineage(self, horizon: Horizon) -> Lineage:
-        """The fitted models of one horizon."""
+    def lineage(self, horizon: Horizon, design: str | None = None) -> Lineage:
+        """The fitted models of one horizon.
+
+        Args:
+            horizon: which one.
+            design: hash of another design than the lane's; empty for rules that concern the horizon, as drift does.
+        """
         from regime_assets.library.production.lineage import Lineage
 
-        return Lineage(self.database, self.home, self.universe.name, horizon)
+        chosen = self.design.hash_for(horizon) if design is None else design
+        return Lineage(self.database, self.home, self.universe.name, horizon, chosen)
 
     def window_shape(self, horizon: Horizon) -> Rolling | Expanding:
         """Rolling for the short horizon, expanding with recency weights for the long one."""
@@ -174,7 +188,10 @@ class Workspace:
         return self.reads.once(("window", as_of, wanted, lookback), read) if self.reads else read()
 
     def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:
-        """The validated window of one session, as it was stored.
+        """The validated window of one session, as it was stored, with the features that the design reads.
+
+        Designs share the window. One that reads other features than those stored with it has them computed of the same
+        prices, as they were known as of that session.
 
         Raises:
             NotMaterializedError: it was not materialized.
@@ -187,7 +204,9 @@ class Workspace:
             raise NotMaterializedError(
                 f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized"
             )
-        stored = TrainingSet.from_frame(frame)
+        if not self._reads(frame.get("features")):
+            return self.featured(self.read_window(horizon, as_of))
+        stored = TrainingSet.from_frame(frame.drop(columns="features", errors="ignore"))
         # Universes share the table, whose columns are in the order in which any of them came to name one.
         facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
         others = [name for name in stored.features.columns if name not in facts]
@@ -196,6 +215,14 @@ class Workspace:
             features=stored.features[[*others, *facts]],
             traded_returns=stored.traded_returns[list(self.universe.held)],
         )
+
+    def _reads(self, stored: pd.Series | None) -> bool:
+        """Whether the features stored with a window are those of the design; older rows have the universe's own."""
+        from regime_assets.library.design import design_of
+
+        if stored is None or stored.isna().all():
+            return self.design.features == design_of(self.universe).features
+        return str(stored.iloc[0]) == self.design.features_hash
 
     def history(self, horizon: Horizon, as_of: date) -> TrainingSet:
         """Features and returns from the universe's start on, as known as of a session."""
@@ -223,3 +250,7 @@ class Workspace:
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""
         return {"universe": self.universe.name, "horizon": horizon, "as_of": as_of}
+
+    def lane_key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
+        """The key columns of one session's rows in the tables of a lane."""
+        return {**self.key(horizon, as_of), "design": self.design.hash_for(horizon)}

@@ -63,16 +63,5 @@ def read_track(database: Database, universe: str, horizon: str, as_of: date, des
     return unpacked(frame.set_index("session"))
 
 
-def rename_design(database: Database, universe: str, horizon: str, former: str, design: str) -> None:
-    """Book a track that was stored under a former hash of a design under its present one."""
-    if not database.has_table(TABLE):
-        return
-    with database.transaction() as connection:
-        connection.execute(
-            f"UPDATE {TABLE} SET design = ? WHERE universe = ? AND horizon = ? AND design = ?",
-            [design, universe, horizon, former],
-        )
-
-
 def _empty() -> pd.DataFrame:
     return pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([], name="session"))

@@ -1,6 +1,7 @@
 """Which fitted model descends from which, and which may be descended from.
 
-Acceptance is data: a model that broke a blocking rule is kept with its reason, and is never an ancestor.
+A design's models are a line of their own: none of them descends from another design's. Acceptance is data: a model
+that broke a blocking rule is kept with its reason, and is never an ancestor.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,13 @@ from regime_assets.library.regimes.regime_model import RegimePath
 MODELS_TABLE = "models"
 OUTCOMES_TABLE = "rule_outcomes"
 PATHS_TABLE = "regime_path"
+OF_A_DESIGN = frozenset(
+    {
+        *(MODELS_TABLE, OUTCOMES_TABLE, PATHS_TABLE, "vae_curves", "rl_policy_curves"),
+        *("decisions", "backtests", "judgements"),
+    }
+)
+"""Tables whose rows belong to a design."""
 
 
 class LineageError(Exception):
@@ -56,17 +65,18 @@ class ModelRecord:
 
 
 class Lineage:
-    """The fitted models of one universe and horizon."""
+    """The fitted models of one universe, horizon and design."""
 
-    def __init__(self, database: Database, home: Home, universe: str, horizon: str) -> None:
+    def __init__(self, database: Database, home: Home, universe: str, horizon: str, design: str) -> None:
         self._database = database
         self._home = home
         self.universe = universe
         self.horizon = horizon
+        self.design = design
 
     def record(self, record: ModelRecord, parts: Parts, outcomes: Sequence[RuleOutcome]) -> ModelRecord:
         """Store a fitted model and the outcome of every rule it was held against; return the record as stored."""
-        sha256 = write_artifact(self._home.model(self.universe, self.horizon, record.kind, record.session), parts)
+        sha256 = write_artifact(self._folder(record.kind, record.session), parts)
         stored = replace(record, sha256=sha256, accepted=accepted(outcomes), refusal=refusal(outcomes))
         row = asdict(stored) | {"figures": json.dumps(stored.figures, sort_keys=True)}
         for name in ("kind", "session"):
@@ -178,8 +188,8 @@ class Lineage:
         """All models of one session by kind, accepted or not."""
         if not self._database.has_table(MODELS_TABLE):
             return {}
-        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND session = ?"
-        rows = self._database.query(sql, [self.universe, self.horizon, session]).to_dict("records")
+        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND design = ? AND session = ?"
+        rows = self._database.query(sql, [self.universe, self.horizon, self.design, session]).to_dict("records")
         return {str(row["kind"]): _record({str(name): value for name, value in row.items()}) for row in rows}
 
     def require(self, kind: str, session: date) -> ModelRecord:
@@ -207,23 +217,52 @@ class Lineage:
 
     def load(self, record: ModelRecord) -> Parts:
         """The model itself, its hash checked against the record."""
-        folder = self._home.model(self.universe, self.horizon, record.kind, record.session)
-        return read_artifact(folder, record.sha256)
+        return read_artifact(self._folder(record.kind, record.session), record.sha256)
+
+    def take_over(self, former: str) -> None:
+        """Book what was stored under a former hash of the design under the present one."""
+        place = [self.universe, self.horizon, former]
+        sessions: list[date] = []
+        with self._database.transaction() as connection:
+            tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            if MODELS_TABLE in tables:
+                sql = f"SELECT DISTINCT session FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND design = ?"
+                sessions = [row[0] for row in connection.execute(sql, place).fetchall()]
+            for session in sessions:  # before the rows, so that a run that is killed here does it again
+                old = self._home.model(self.universe, self.horizon, former, "", session)
+                if old.is_dir():
+                    old.rename(self._home.model(self.universe, self.horizon, self.design, "", session))
+            for table in sorted(tables.intersection(OF_A_DESIGN)):
+                sql = f"UPDATE {table} SET design = ? WHERE universe = ? AND horizon = ? AND design = ?"
+                connection.execute(sql, [self.design, *place])
+
+    def _folder(self, kind: str, session: date) -> Path:
+        return self._home.model(self.universe, self.horizon, self.design, kind, session)
 
     def _path_key(self, session: date) -> dict[str, Any]:
-        return {"universe": self.universe, "horizon": self.horizon, "as_of": session}
+        return {"universe": self.universe, "horizon": self.horizon, "design": self.design, "as_of": session}
 
     def _key(self, kind: str, session: date) -> dict[str, Any]:
-        return {"universe": self.universe, "horizon": self.horizon, "kind": kind, "session": session}
+        own = {"universe": self.universe, "horizon": self.horizon, "design": self.design}
+        return {**own, "kind": kind, "session": session}
 
     def _first(self, condition: str, kind: str, session: date) -> ModelRecord | None:
         if not self._database.has_table(MODELS_TABLE):
             return None
-        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND kind = ? AND {condition}"
-        rows = self._database.query(sql, [self.universe, self.horizon, kind, session])
+        lane = "universe = ? AND horizon = ? AND design = ? AND kind = ?"
+        sql = f"SELECT * FROM {MODELS_TABLE} WHERE {lane} AND {condition}"
+        rows = self._database.query(sql, [self.universe, self.horizon, self.design, kind, session])
         if rows.empty:
             return None
         return _record({str(name): value for name, value in rows.iloc[0].to_dict().items()})
+
+
+def stored_designs(database: Database, universe: str, horizon: str) -> tuple[str, ...]:
+    """Hashes of the designs of which models are stored, also of those that are in the universe's file no more."""
+    if not database.has_table(MODELS_TABLE):
+        return ()
+    sql = f"SELECT DISTINCT design FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? ORDER BY design"
+    return tuple(map(str, database.query(sql, [universe, horizon])["design"]))
 
 
 def _record(row: dict[str, Any]) -> ModelRecord:

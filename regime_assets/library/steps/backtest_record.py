@@ -53,7 +53,7 @@ class BacktestRecord:
 def store_record(workspace: Workspace, horizon: Horizon, session: date, record: BacktestRecord) -> None:
     """Store one session's record."""
     row = {"serves": record.serves, "document": json.dumps(asdict(record), sort_keys=True)}
-    workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
+    workspace.database.replace_partition(TABLE, workspace.lane_key(horizon, session), pd.DataFrame([row]))
 
 
 def read_record(workspace: Workspace, horizon: Horizon, session: date) -> BacktestRecord:
@@ -62,7 +62,7 @@ def read_record(workspace: Workspace, horizon: Horizon, session: date) -> Backte
     Raises:
         NotMaterializedError: the session's backtest report was not materialized.
     """
-    rows = workspace.database.read_partition(TABLE, workspace.key(horizon, session))
+    rows = workspace.database.read_partition(TABLE, workspace.lane_key(horizon, session))
     if rows.empty:
         raise NotMaterializedError(
             f"backtest_report of {workspace.universe.name}/{horizon}, {session} was not materialized"

@@ -15,7 +15,6 @@ from regime_assets.library.evaluation.gate import ServingChoice, choose_serving_
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
-from regime_assets.library.steps.declared_design import declare
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.steps.track import extend_track
 from regime_assets.library.universe import Horizon
@@ -70,7 +69,6 @@ def served_name(serving: ServingChoice) -> str:
 def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
     """Carry the out-of-sample track on to `session`, score it beside the baselines, and write the report."""
     universe = workspace.universe
-    declare(workspace, horizon, "daily")
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
     comparisons = compare(history, track, universe.cost, universe.sessions_per_year)

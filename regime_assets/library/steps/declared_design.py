@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from regime_assets.library.clock import clock
 from regime_assets.library.design import Design
-from regime_assets.library.evaluation.out_of_sample import rename_design
 from regime_assets.library.evaluation.trials import Kind
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
@@ -27,8 +26,9 @@ def declare(workspace: Workspace, horizon: Horizon, kind: Kind, design: Design |
     universe, chosen = workspace.universe, design or workspace.design
     present, former, now = chosen.hash_for(horizon), chosen.former_hash, clock.now()
     # Where both agree there is nothing to carry forward.
-    if former != present and workspace.ledger.rename(universe.name, horizon, former, present, now):
-        rename_design(workspace.database, universe.name, horizon, former, present)
+    if former != present:
+        workspace.lineage(horizon, present).take_over(former)
+        workspace.ledger.rename(universe.name, horizon, former, present, now)
     workspace.ledger.start(universe.name, horizon, present, universe.held, kind, now)
 
 

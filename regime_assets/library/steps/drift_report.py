@@ -92,7 +92,7 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift
         "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
         detail=f"{state.status}; largest: {measurement.leading}",
     )  # fmt: skip
-    workspace.lineage(horizon).record_outcomes("drift_report", session, [outcome])
+    workspace.lineage(horizon, design="").record_outcomes(TABLE, session, [outcome])
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
     drift = Drift(measurement, state, figures, path)

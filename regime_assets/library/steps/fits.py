@@ -8,9 +8,11 @@ from typing import Any
 
 from regime_assets.library.cadence import full_retrain_due
 from regime_assets.library.determinism import derive_seed
-from regime_assets.library.model_kinds import Kind
+from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.production.lineage import ModelRecord
 from regime_assets.library.recipe import Fitted, NotAcceptedError, SessionFit, fit_model
+from regime_assets.library.steps.admission import require_admitted
+from regime_assets.library.steps.declared_design import declare
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
@@ -36,14 +38,18 @@ class Unfitted:
 def fit(
     workspace: Workspace, horizon: Horizon, session: date, kind: Kind, *, full_retrain: bool = False
 ) -> StoredFit | Unfitted:
-    """Fit and store one model of a session.
+    """Fit and store one model of a session. The first of them counts the design in the ledger, whatever comes of it.
 
     Args:
         full_retrain: from scratch although it is not due.
 
     Raises:
         NotMaterializedError: the session's window was not materialized.
+        NotAdmittedError: a feature or an encoder of the user's own breaks a promise.
     """
+    if kind == KINDS[0]:
+        declare(workspace, horizon, "daily")
+        require_admitted(workspace, session)
     lineage = workspace.lineage(horizon)
     try:
         fitted = fit_model(kind, session_fit(workspace, horizon, session, full_retrain=full_retrain))

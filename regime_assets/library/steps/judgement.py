@@ -55,12 +55,12 @@ def store_judgement(workspace: Workspace, horizon: Horizon, session: date, judge
         "figures": json.dumps(judgement.figures, sort_keys=True),
     }
     workspace.lineage(horizon).record_outcomes(SUBJECT, session, judgement.rules)
-    workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
+    workspace.database.replace_partition(TABLE, workspace.lane_key(horizon, session), pd.DataFrame([row]))
 
 
 def find_judgement(workspace: Workspace, horizon: Horizon, session: date) -> Judgement | None:
     """The stored answer; None while there is none."""
-    rows = workspace.database.read_partition(TABLE, workspace.key(horizon, session))
+    rows = workspace.database.read_partition(TABLE, workspace.lane_key(horizon, session))
     if rows.empty:
         return None
     row = {str(name): value for name, value in rows.iloc[0].to_dict().items()}

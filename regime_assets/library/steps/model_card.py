@@ -28,7 +28,8 @@ def publish_card(workspace: Workspace, manifest: Manifest, judgement: Judgement,
     report = workspace.home.report(manifest.universe, horizon, "backtest", manifest.session)
     compared = _comparison(data_folder(report) / "figures.json")
     card = model_card(workspace.universe, manifest, judgement, version, compared)
-    path = workspace.home.bundle(manifest.universe, horizon, manifest.session).with_suffix(".md")
+    built = workspace.home.bundle(manifest.universe, horizon, manifest.settings_hash, manifest.session)
+    path = built.with_suffix(".md")
     write_file_atomically(path, card.encode())
     workspace.registry.describe(manifest.model_name, version, card)
     return path

@@ -102,7 +102,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
     )
     store_judgement(workspace, horizon, session, judgement)
     bundle = assemble(workspace, horizon, session, judgement)
-    folder = workspace.home.bundle(workspace.universe.name, horizon, session)
+    folder = workspace.home.bundle(workspace.universe.name, horizon, workspace.design.hash_for(horizon), session)
     sha256 = save_bundle(bundle, folder)
     tags = version_tags(bundle.manifest, judgement) | {IDENTITY_TAG: identity}
     version = workspace.registry.register(folder, name, sha256, tags, run_id)

@@ -1,4 +1,4 @@
-"""The training window of one session: read as it was known then, featured, and stored."""
+"""The training window of one session, which all designs share: read as it was known then, featured, and stored."""
 
 from __future__ import annotations
 
@@ -31,5 +31,6 @@ def validate_window(workspace: Workspace, horizon: Horizon, session: date) -> Va
     require_admitted(workspace, session)
     window = workspace.read_window(horizon, session)
     training = workspace.featured(window)
-    workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(horizon, session), training.to_frame())
+    rows = training.to_frame().assign(features=workspace.design.features_hash)
+    workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(horizon, session), rows)
     return ValidatedWindow(window, training)

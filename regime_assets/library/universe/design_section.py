@@ -26,6 +26,19 @@ from regime_assets.library.universe.sections import Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
+OWN_DESIGN = "design"
+"""The lane of the universe's own design; challengers have their names."""
+
+TAKEN: frozenset[str] = frozenset(
+    {
+        *("short", "long", "market", "signal", "monitoring"),
+        *("raw_prices", "corporate_actions", "macro", "fundamentals", "validated_window", "daily_signal"),
+        *("vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion", "champion"),
+        *("drift_report", "live_performance", "walk_forward"),
+    }
+)
+"""Names of horizons, assets and groups, below which a challenger's assets cannot stand."""
+
 SLOTS: Mapping[str, Slot] = {
     "features": "features",
     "encoder": "encoders",
@@ -209,6 +222,19 @@ def require_components(design: DesignChoice, place: tuple[str | int, ...]) -> No
             problems.append(_problem((*place, "features", number), f"{choice.use} is named twice with equal settings"))
     if problems:
         raise ValidationError.from_exception_data("design", problems)
+
+
+def written_design(design: DesignChoice) -> str:
+    """What tells two designs of a file apart: components by class, with the settings that they come to.
+
+    Settings of the user's own components count as they are written down: their classes are not loaded here.
+    """
+    parts: list[str] = []
+    for _, slot, choice in design.components():
+        built_in = choice.use in BUILT_IN.get(slot, {})
+        settings = validated_settings(slot, choice) if built_in else sorted(choice.settings.items())
+        parts.append(f"{slot} {class_path(slot, choice.use)} {choice.use if slot == 'policies' else ''} {settings!r}")
+    return "\n".join(parts)
 
 
 def _problem(location: tuple[str | int, ...], message: str) -> InitErrorDetails:

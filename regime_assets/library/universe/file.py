@@ -12,7 +12,15 @@ from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, Val
 from regime_assets.library.clock import clock
 from regime_assets.library.components import is_built_in
 from regime_assets.library.universe.alert_settings import AlertChoice
-from regime_assets.library.universe.design_section import ChallengerChoice, DesignChoice, Name, require_components
+from regime_assets.library.universe.design_section import (
+    OWN_DESIGN,
+    TAKEN,
+    ChallengerChoice,
+    DesignChoice,
+    Name,
+    require_components,
+    written_design,
+)
 from regime_assets.library.universe.exceptions import CLOSED, OPEN, Accepted, Renamed, Suspended
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
@@ -158,10 +166,23 @@ class Universe(Section):
 
     @model_validator(mode="after")
     def _challengers_are_designs(self) -> Universe:
-        if "design" in self.challengers:
-            raise MisplacedError("`design` is the name of the universe's own design", "challengers", "design")
+        if OWN_DESIGN in self.challengers:
+            raise MisplacedError("`design` is the name of the universe's own design", "challengers", OWN_DESIGN)
+        seen = {written_design(self.design): "`design`"}
         for name in self.challengers:
+            if name in TAKEN or "__" in name:
+                taken = "is what a horizon, an asset or a group is called"
+                why = "holds two underscores in a row" if "__" in name else taken
+                raise MisplacedError(f"{name} {why}: give the challenger another name", "challengers", name)
             require_components(self.challenger(name), ("challengers", name))
+            written = written_design(self.challenger(name))
+            if written in seen:
+                raise MisplacedError(
+                    f"{name} is the same design as {seen[written]}: change something of it, or take it out",
+                    "challengers",
+                    name,
+                )
+            seen[written] = name
         return self
 
     @property
@@ -173,6 +194,11 @@ class Universe(Section):
     def closed(self) -> tuple[date, ...]:
         """Sessions of its calendar that are none of this universe."""
         return tuple(entry.span[0] for entry in self.accept if entry.rule == CLOSED)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The designs that are fitted: `design`, and the challengers by their names."""
+        return (OWN_DESIGN, *self.challengers)
 
     def challenger(self, name: str) -> DesignChoice:
         """The whole design of a challenger."""

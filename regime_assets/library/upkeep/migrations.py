@@ -130,5 +130,69 @@ _LEDGER_OF_FORMAT_3 = (
         alpha DOUBLE NOT NULL, PRIMARY KEY (universe, horizon, session, design))""",
 )
 
-MIGRATIONS: Mapping[int, Callable[[Home], None]] = {1: _to_one_database_a_universe, 2: _to_one_ledger}
+
+def _to_one_lineage_a_design(home: Home) -> None:
+    """Format 3 to 4: models, their rules, curves and paths, backtests and judgements belong to a design.
+
+    A session's design is the one whose decisions are stored for it; a session without any has that of the nearest one
+    before it, or else of the first. Models lie in a folder of their design.
+    """
+    kept = home.root / "backups" / "before-format-4"
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in sorted(home.databases.glob("*.duckdb")):
+        database = Database(path)
+        if not (kept / path.name).exists():
+            with database.connect() as connection:
+                connection.execute("CHECKPOINT")
+                shutil.copyfile(path, kept / path.name)
+        with database.transaction() as connection:
+            connection.execute(
+                "CREATE TEMP TABLE fitted AS SELECT DISTINCT ON (universe, horizon, as_of)"
+                " universe, horizon, as_of, design FROM decisions WHERE design IS NOT NULL"
+                if _has(connection, "decisions")
+                else "CREATE TEMP TABLE fitted (universe VARCHAR, horizon VARCHAR, as_of DATE, design VARCHAR)"
+            )
+            for table, session in _LANES_OF_FORMAT_4.items():
+                if not _has(connection, table):
+                    continue
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS design VARCHAR")
+                nearest = (
+                    "SELECT f.design FROM fitted AS f"
+                    f" WHERE f.universe = {table}.universe AND f.horizon = {table}.horizon"
+                    f" ORDER BY f.as_of > {table}.{session}, abs(datediff('day', f.as_of, {table}.{session})) LIMIT 1"
+                )
+                connection.execute(f"UPDATE {table} SET design = coalesce(({nearest}), '') WHERE design IS NULL")
+            if _has(connection, "rule_outcomes"):
+                connection.execute("UPDATE rule_outcomes SET design = '' WHERE kind = 'drift_report'")
+            connection.execute("DROP TABLE fitted")
+        if database.has_table("models"):
+            fitted = database.query("SELECT DISTINCT universe, horizon, session, design FROM models")
+            for universe, horizon, session, design in fitted.itertuples(index=False):
+                _move_models(home.root / "models" / universe / horizon / f"{session:%Y-%m-%d}", str(design)[:16])
+
+
+def _has(connection: object, table: str) -> bool:
+    sql = "SELECT count(*) FROM information_schema.tables WHERE table_catalog = ? AND table_name = ?"
+    return bool(connection.execute(sql, [CATALOG, table]).fetchone()[0])  # pyright: ignore
+
+
+def _move_models(folder: Path, design: str) -> None:
+    """Put the models of one session into the folder of their design."""
+    for kind in ("vae", "latents", "gmm", "rl_policy"):
+        if (folder / kind).is_dir():
+            (folder / design).mkdir(exist_ok=True)
+            os.replace(folder / kind, folder / design / kind)
+
+
+_LANES_OF_FORMAT_4 = {
+    **dict.fromkeys(("models", "rule_outcomes", "vae_curves", "rl_policy_curves"), "session"),
+    **dict.fromkeys(("regime_path", "backtests", "judgements"), "as_of"),
+}
+"""Tables that are a lane's → their column of the partition."""
+
+MIGRATIONS: Mapping[int, Callable[[Home], None]] = {
+    1: _to_one_database_a_universe,
+    2: _to_one_ledger,
+    3: _to_one_lineage_a_design,
+}
 """From each format to the next."""

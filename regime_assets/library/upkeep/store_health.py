@@ -14,7 +14,7 @@ from regime_assets.library.database import CATALOG, Database, DatabaseError
 from regime_assets.library.home import Home
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
-from regime_assets.library.production.lineage import ModelRecord
+from regime_assets.library.production.lineage import Lineage, ModelRecord, stored_designs
 from regime_assets.library.production.mlflow_client import RegistryError
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import RegisteredBundle
@@ -94,7 +94,8 @@ def serving_findings(workspace: Workspace, repair: bool) -> Iterator[Finding]:
             for stored in workspace.registry.versions(name):
                 if stored.version in serving:
                     yield _bundle(workspace, horizon, stored, serving[stored.version], repair)
-        yield from _models(workspace, horizon, repair)
+        for design in stored_designs(workspace.database, workspace.universe.name, horizon):
+            yield from _models(workspace, horizon, workspace.lineage(horizon, design), repair)
 
 
 def _bundle(workspace: Workspace, horizon: Horizon, stored: RegisteredBundle, alias: str, repair: bool) -> Finding:
@@ -102,7 +103,8 @@ def _bundle(workspace: Workspace, horizon: Horizon, stored: RegisteredBundle, al
     try:
         verify_bundle(stored.path, stored.sha256)
     except BundleError as error:
-        built = workspace.home.bundle(workspace.universe.name, horizon, stored.session)
+        design = stored.tags.get("settings_hash", "")
+        built = workspace.home.bundle(workspace.universe.name, horizon, design, stored.session)
         try:
             verify_bundle(built, stored.sha256)
         except BundleError:
@@ -115,15 +117,14 @@ def _bundle(workspace: Workspace, horizon: Horizon, stored: RegisteredBundle, al
     return Finding("ok", subject, f"bundle {stored.sha256[:12]} verifies")
 
 
-def _models(workspace: Workspace, horizon: Horizon, repair: bool) -> Iterator[Finding]:
-    """The newest accepted model of each kind: what the next session starts from."""
-    lineage = workspace.lineage(horizon)
+def _models(workspace: Workspace, horizon: Horizon, lineage: Lineage, repair: bool) -> Iterator[Finding]:
+    """The newest accepted model of each kind of a design: what its next session starts from."""
     for kind in KINDS:
         record = lineage.latest_accepted(kind, before=clock.today().replace(year=9999))
         if record is None:
             continue
-        folder = workspace.home.model(workspace.universe.name, horizon, kind, record.session)
-        subject = f"{kind} of {workspace.universe.name}/{horizon}, {record.session}"
+        folder = workspace.home.model(workspace.universe.name, horizon, lineage.design, kind, record.session)
+        subject = f"{kind} of {workspace.universe.name}/{horizon}, {record.session}, design {lineage.design[:8]}"
         try:
             read_artifact(folder, record.sha256)
         except ArtifactError as error:

@@ -145,7 +145,7 @@ def test_a_model_that_is_refused_in_the_graph_is_refused_in_the_walk_and_the_las
 def test_a_damaged_ancestor_is_passed_over_for_an_older_one_and_the_fit_says_so(opened: Open, kind: str) -> None:
     workspace = opened("index")
     fit_all(workspace, "short", SESSIONS[:2])
-    damaged = workspace.home.model("index", "short", kind, SESSIONS[1]) / "document.json"
+    damaged = workspace.home.model("index", "short", QUICK.hash_for("short"), kind, SESSIONS[1]) / "document.json"
     damaged.write_text(damaged.read_text()[:-20])
     done = {one.record.kind: one for one in fit_all(workspace, "short", SESSIONS[2:3]) if isinstance(one, StoredFit)}
     assert done[kind].fitted.parent is not None
@@ -185,12 +185,27 @@ def test_another_shape_has_no_predecessor_and_says_so(
 ) -> None:
     workspace = opened("index")
     fit_all(workspace, "short", SESSIONS[:1])
-    workspace.__dict__["design"] = replace(QUICK, **changed)
-    done = {one.record.kind: one.fitted for one in fit_all(workspace, "short", SESSIONS[1:2])}
+    validate_window(workspace, "short", SESSIONS[1])
+    at = replace(session_fit(workspace, "short", SESSIONS[1]), design=replace(QUICK, **changed))
+    done = {kind: recipe.fit_model(kind, at) for kind in KINDS}
     assert {kind for kind in KINDS if done[kind].notes} == set(said)
     for kind, words in said.items():
         assert done[kind].parent is None
         assert words in done[kind].notes[0]
+
+
+def test_another_design_has_a_lineage_of_its_own_and_the_former_one_goes_on_where_it_was(opened: Open) -> None:
+    workspace = opened("index")
+    fit_all(workspace, "short", SESSIONS[:1])
+    other = workspace.under(replace(QUICK, encoder=small_design({"n_latents": 2}).encoder))
+    fit_all(other, "short", SESSIONS[1:2])
+    begun = other.lineage("short").of_session(SESSIONS[1])
+    assert {kind: one.parent for kind, one in begun.items()} == dict.fromkeys(KINDS, "")
+    assert workspace.lineage("short").of_session(SESSIONS[1]) == {}
+    fit_all(workspace, "short", SESSIONS[2:3])
+    assert workspace.lineage("short").require("vae", SESSIONS[2]).parent == (
+        workspace.lineage("short").require("vae", SESSIONS[0]).sha256
+    )
 
 
 def test_another_feature_has_no_predecessor_and_says_so(opened: Open) -> None:

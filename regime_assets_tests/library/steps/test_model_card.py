@@ -50,8 +50,8 @@ def test_without_the_backtests_figures_it_shows_those_of_the_verdict() -> None:
 
 def test_it_stands_beside_the_bundle_and_on_the_versions_page(tmp_path: Path) -> None:
     workspace = Workspace(UNIVERSE, Home(tmp_path))
-    built = workspace.home.bundle("us_large_cap", "short", SESSION)
     bundle = stored_only_bundle(SESSION, 1, universe="us_large_cap")
+    built = workspace.home.bundle("us_large_cap", "short", bundle.manifest.settings_hash, SESSION)
     sha256 = save_bundle(bundle, built)
     version = workspace.registry.register(built, "us_large_cap.short", sha256, {"verdict": "hold"})
     figures = workspace.home.report("us_large_cap", "short", "backtest", SESSION).with_suffix(".data") / "figures.json"

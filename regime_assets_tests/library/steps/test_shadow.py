@@ -28,7 +28,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def promote(workspace: Workspace, session: date, seed: int, lane: str = "refresh") -> int:
     """Register a bundle of a session and let it serve."""
     bundle = random_bundle(seed, universe="tiny", horizon="short", session=session, traded=("SP500",))
-    folder = workspace.home.bundle("tiny", "short", session)
+    folder = workspace.home.bundle("tiny", "short", "design", session)
     sha256 = save_bundle(bundle, folder)
     version = workspace.registry.register(folder, NAME, sha256, {"lane": lane, "serves": "rule"})
     workspace.registry.promote(NAME, version, "test", "promote")

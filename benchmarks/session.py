@@ -163,7 +163,7 @@ def main() -> None:
 
     home = Home(Path(scratch.name))
     os.environ.update(prepare_dagster_home(home))
-    universe = {u.name: u for u in load_universes([universes_folder()])}[chosen.universe]
+    universe = {u.name: u for u in load_universes([universes_folder()]).loaded}[chosen.universe]
     calendar = Workspace(universe, home).calendar
     last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
     sessions = calendar.sessions(universe.first_partition, last)[-chosen.sessions :]

@@ -32,11 +32,11 @@ def figures(values: Mapping[str, float | int | None]) -> dict[str, dg.MetadataVa
     return shown | ({"units": dg.MetadataValue.text(units)} if units else {})
 
 
-def picture(png: bytes, alt: str) -> dg.MetadataValue:
-    """A PNG that the UI shows in place."""
+def picture(svg: str, alt: str) -> dg.MetadataValue:
+    """A drawing that the UI shows in place."""
     from regime_assets.library.report.figures import markdown_picture
 
-    return dg.MetadataValue.md(markdown_picture(png, alt))
+    return dg.MetadataValue.md(markdown_picture(svg, alt))
 
 
 def rules(outcomes: Iterable[RuleOutcome]) -> dg.MetadataValue:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from regime_assets.library.report.figure_style import (
-    Form,
-    dated,
-    days,
-    heading,
-    panels,
-    rendered,
-    strategy_colour,
-    thinned,
-)
+from regime_assets.library.report.chart import Chart
+from regime_assets.library.report.figure_style import days, strategy_colour, thinned
 
 FEWEST_DRAWN = 5  # sessions: fewer are no line
 
@@ -24,19 +16,17 @@ HEADINGS = {
 }
 
 
-def live_bands(paths: pd.DataFrame, *, form: Form = "png") -> bytes:
+def live_bands(paths: pd.DataFrame) -> str:
     """A panel for each of `HEADINGS`: the line, and the band between its _low and _high.
 
     Args:
         paths: index = sessions; for each heading's name the columns name, name_low and name_high.
-        form: "png" or "svg".
     """
-    figure, rows = panels(5.2, (1.6, 1.0, 1.0))
-    for axes, (name, text) in zip(rows, HEADINGS.items(), strict=True):
-        line, low, high = (thinned(paths[f"{name}{end}"]) for end in ("", "_low", "_high"))
-        for edge in (low, high):
-            axes.plot(days(edge.index), edge, color=strategy_colour(2), lw=0.9)
-        axes.plot(days(line.index), line, color=strategy_colour(0), lw=1.9)
-        heading(axes, text)
-    dated(rows[-1])
-    return rendered(figure, form)
+    chart = Chart(5.2, (1.6, 1.0, 1.0))
+    for panel, (name, text) in zip(chart.panels, HEADINGS.items(), strict=True):
+        panel.heading = text
+        for edge in (thinned(paths[f"{name}{end}"]) for end in ("_low", "_high")):
+            panel.line(days(edge.index), edge, strategy_colour(2), 0.9)
+        line = thinned(paths[name])
+        panel.line(days(line.index), line, strategy_colour(0), 1.9)
+    return chart.svg()

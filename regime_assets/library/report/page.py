@@ -83,8 +83,8 @@ def render_report(content: ReportContent, data: str = "") -> str:
         subject=subject,
         months=list(monthly_table(content.net[subject]).itertuples()) if subject else [],
         swatches=_swatches(content),
-        # Markup is safe here: matplotlib escapes the texts of its SVG.
-        pictures={name: Markup(svg.decode()) for name, svg in _pictures(content).items()},
+        # Markup is safe here: a drawing escapes its texts.
+        pictures={name: Markup(svg) for name, svg in _pictures(content).items()},
     )
 
 
@@ -99,35 +99,35 @@ def write_report(content: ReportContent, path: Path) -> None:
     write_file_atomically(path, page)
 
 
-def _pictures(content: ReportContent) -> Mapping[str, bytes]:
+def _pictures(content: ReportContent) -> Mapping[str, str]:
     """The SVG of each figure that there is data for."""
-    drawn: dict[str, bytes] = {}
+    drawn: dict[str, str] = {}
     if content.rows:
         (levels, differences), swatches = _estimates(content), _swatches(content)
         if levels:
-            drawn["levels"] = figures.estimates(levels, "Sharpe ratio, 95 % interval", swatches, form="svg")
+            drawn["levels"] = figures.estimates(levels, "Sharpe ratio, 95 % interval", swatches)
         if differences:
             title = f"Sharpe ratio minus that of {content.reference}, 95 % interval"
-            drawn["differences"] = figures.estimates(differences, title, swatches, form="svg")
+            drawn["differences"] = figures.estimates(differences, title, swatches)
     if content.net:
-        drawn["equity"] = figures.equity_and_drawdown(content.net, form="svg")
+        drawn["equity"] = figures.equity_and_drawdown(content.net)
         if len(next(iter(content.net.values()))) > content.rolling_window:
             drawn["rolling"] = figures.rolling_sharpe_with_band(
-                content.net, content.rolling_window, content.sessions_per_year, form="svg"
+                content.net, content.rolling_window, content.sessions_per_year
             )
     if content.weights is not None:
-        drawn["weights"] = figures.weights_over_time(content.weights, form="svg")
+        drawn["weights"] = figures.weights_over_time(content.weights)
     if content.regimes is not None:
         history, sessions = content.regimes, pd.DatetimeIndex(content.regimes.prices.index)
         shown = history.states if history.posteriors is None else history.posteriors
-        drawn["ribbon"] = figures.regime_ribbon(sessions, history.prices, shown, history.names, form="svg")
-        drawn["occupancy"] = figures.regime_occupancy(sessions, history.states, history.names, form="svg")
+        drawn["ribbon"] = figures.regime_ribbon(sessions, history.prices, shown, history.names)
+        drawn["occupancy"] = figures.regime_occupancy(sessions, history.states, history.names)
         if history.latents is not None:
-            drawn["latents"] = figures.latent_map(history.latents, history.states, history.names, form="svg")
+            drawn["latents"] = figures.latent_map(history.latents, history.states, history.names)
     if content.vae_curves is not None:
-        drawn["vae"] = figures.loss_curves(content.vae_curves, form="svg")
+        drawn["vae"] = figures.loss_curves(content.vae_curves)
     if content.policy_curves is not None:
-        drawn["policy"] = figures.reward_curves(content.policy_curves, form="svg")
+        drawn["policy"] = figures.reward_curves(content.policy_curves)
     return drawn
 
 

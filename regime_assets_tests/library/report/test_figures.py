@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
+import zlib
 from collections.abc import Callable
+from datetime import date
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regime_assets.library.report import figures
-from regime_assets.library.report.figure_style import INK, PAPER, regime_colours, thinned
+from regime_assets.library.report.chart import INK, PAPER, Chart
+from regime_assets.library.report.figure_style import TURBULENT, regime_colours, thinned
+from regime_assets.library.report.scales import date_ticks, log_ticks, round_values
 
 LARGEST_PICTURE = 60_000
 HOSTILE = '<script>alert(1)</script> $x_$ & "y"'
@@ -48,58 +52,74 @@ REWARDS = pd.DataFrame(
 )
 NOISE = pd.DataFrame(RANDOM.normal(size=(T, 30)), SESSIONS, [f"${i}_{HOSTILE}" for i in range(30)])
 
-PICTURES: dict[str, Callable[[figures.Form], bytes]] = {
-    "loss_curves": lambda form: figures.loss_curves(LOSSES, form=form),
-    "reward_curves": lambda form: figures.reward_curves(REWARDS, form=form),
-    "reward_curves_of_one_seed": lambda form: figures.reward_curves(REWARDS[:30].drop(columns="entropy"), form=form),
-    "latent_map": lambda form: figures.latent_map(NOISE.to_numpy()[:, :4], STATES, (HOSTILE, "b"), form=form),
-    "latent_map_of_one": lambda form: figures.latent_map(NOISE.to_numpy()[:, :1], STATES, ("a", "b"), form=form),
-    "ribbon_of_states": lambda form: figures.regime_ribbon(SESSIONS, PRICES, STATES, ("a", "b"), form=form),
-    "ribbon_of_posteriors": lambda form: figures.regime_ribbon(SESSIONS, PRICES, POSTERIORS, ("a", "b"), form=form),
-    "regime_occupancy": lambda form: figures.regime_occupancy(SESSIONS, STATES, ("a", "b"), form=form),
-    "equity_and_drawdown": lambda form: figures.equity_and_drawdown(NET, form=form),
-    "rolling_sharpe": lambda form: figures.rolling_sharpe_with_band(NET, form=form),
-    "weights_over_time": lambda form: figures.weights_over_time(NOISE, form=form),
-    "drift_bars": lambda form: figures.drift_bars({HOSTILE: 0.3, "b": 0.1}, {HOSTILE: 0.2, "b": 0.2}, form=form),
-    "price_coverage": lambda form: figures.price_coverage(NOISE < 1.5, form=form),
-    "feature_heatmap": lambda form: figures.feature_heatmap(NOISE, form=form),
-    "estimates": lambda form: figures.estimates({HOSTILE: figures.Estimate(0.1, -0.2, 0.5)}, "Sharpe", form=form),
+PICTURES: dict[str, Callable[[], str]] = {
+    "loss_curves": lambda: figures.loss_curves(LOSSES),
+    "reward_curves": lambda: figures.reward_curves(REWARDS),
+    "reward_curves_of_one_seed": lambda: figures.reward_curves(REWARDS[:30].drop(columns="entropy")),
+    "latent_map": lambda: figures.latent_map(NOISE.to_numpy()[:, :4], STATES, (HOSTILE, "b")),
+    "latent_map_of_one": lambda: figures.latent_map(NOISE.to_numpy()[:, :1], STATES, ("a", "b")),
+    "ribbon_of_states": lambda: figures.regime_ribbon(SESSIONS, PRICES, STATES, ("a", "b")),
+    "ribbon_of_posteriors": lambda: figures.regime_ribbon(SESSIONS, PRICES, POSTERIORS, ("a", "b")),
+    "regime_occupancy": lambda: figures.regime_occupancy(SESSIONS, STATES, ("a", "b")),
+    "equity_and_drawdown": lambda: figures.equity_and_drawdown(NET),
+    "rolling_sharpe": lambda: figures.rolling_sharpe_with_band(NET),
+    "weights_over_time": lambda: figures.weights_over_time(NOISE),
+    "drift_bars": lambda: figures.drift_bars({HOSTILE: 0.3, "b": 0.1}, {HOSTILE: 0.2, "b": 0.2}),
+    "price_coverage": lambda: figures.price_coverage(NOISE < 1.5),
+    "feature_heatmap": lambda: figures.feature_heatmap(NOISE),
+    "estimates": lambda: figures.estimates({HOSTILE: figures.Estimate(0.1, -0.2, 0.5)}, "Sharpe"),
 }
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_a_png_that_metadata_can_carry(name: str) -> None:
-    png = PICTURES[name]("png")
-    assert png.startswith(b"\x89PNG")
-    assert len(png) <= LARGEST_PICTURE
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_an_svg_takes_ink_from_the_page_and_loads_and_runs_nothing(name: str) -> None:
-    svg = PICTURES[name]("svg").decode()
-    assert svg.startswith("<svg")
+def test_a_picture_takes_ink_from_the_page_loads_and_runs_nothing_and_fits_into_metadata(name: str) -> None:
+    svg = PICTURES[name]()
+    ElementTree.fromstring(svg)
     assert "var(--ink" in svg or "var(--muted" in svg
-    assert not re.search(r"(?<!, )" + INK, svg)
+    assert not re.search(r"(?<!,)" + INK, svg)
     assert "<script" not in svg
     assert "://" not in svg
-    assert all(link.startswith(("#", "data:image/png")) for link in re.findall(r'href="([^"]*)', svg))
+    assert all(link.startswith("data:image/png") for link in re.findall(r'href="([^"]*)', svg))
+    assert len(svg) <= LARGEST_PICTURE
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_data_give_the_same_bytes(form: figures.Form) -> None:
+def test_the_same_data_give_the_same_bytes() -> None:
     draw = PICTURES["equity_and_drawdown"]
-    assert draw(form) == draw(form)
+    assert draw() == draw()
 
 
-def test_drawing_leaves_no_open_figure_behind() -> None:
-    from matplotlib import _pylab_helpers
+def test_a_line_leaves_a_gap_where_nothing_is_known() -> None:
+    chart = Chart(2.0)
+    chart.panels[0].line([0, 1, 2, 3, 4], [1.0, 2.0, np.nan, 2.0, 1.0], INK)
+    drawn = re.findall(r'<path d="([^"]*)" fill="none" stroke="[^"]*" stroke-width="11"', chart.svg())
+    assert [path.count("M") for path in drawn] == [2]
 
-    PICTURES["loss_curves"]("png")
-    assert not _pylab_helpers.Gcf.figs
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e9), st.integers(2, 9))
+def test_an_axis_says_few_round_values_within_its_range(low: float, width: float, most: int) -> None:
+    values = round_values(low, low + width, most)
+    assert len(values) <= 2 * most
+    assert all(low - 1e-6 * width <= value <= low + width * (1 + 1e-6) for value in values)
+
+
+@given(st.dates(date(1980, 1, 1), date(2030, 1, 1)), st.integers(1, 20_000))
+def test_a_time_axis_says_few_dates_in_order_within_its_range(first: date, length: int) -> None:
+    begin = (first - date(1970, 1, 1)).days
+    ticks = date_ticks(begin, begin + length)
+    places = [place for place, _ in ticks]
+    assert places == sorted(places)
+    assert len(places) <= 9
+    assert all(begin <= place <= begin + length for place in places)
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.0001, 1e6))
+def test_a_log_axis_says_a_few_values_however_wide_it_is(low: float, factor: float) -> None:
+    ticks = log_ticks(low, low * factor)
+    assert len(ticks) <= 12
 
 
 def test_a_symbol_with_dollar_signs_is_drawn_as_it_is_written() -> None:
-    assert "$A and $B" in PICTURES["equity_and_drawdown"]("svg").decode()
+    assert "$A and $B" in PICTURES["equity_and_drawdown"]()
 
 
 @given(st.integers(2, 8))
@@ -120,14 +140,11 @@ def test_thinning_keeps_both_extremes_and_both_ends(values: list[float], most: i
 
 
 def test_a_session_without_a_bar_is_seen_in_a_history_longer_than_the_picture_is_wide() -> None:
-    from PIL import Image
-
     present = pd.DataFrame(True, pd.bdate_range("1990-01-01", periods=6000), ["A", "B", "C"])
-    whole = set(Image.open(io.BytesIO(figures.price_coverage(present))).convert("RGB").get_flattened_data())
+    vermilion = bytes.fromhex(TURBULENT[1:])
+    assert vermilion not in _pixels(figures.price_coverage(present))
     present.iloc[3210, 1] = False
-    gap = set(Image.open(io.BytesIO(figures.price_coverage(present))).convert("RGB").get_flattened_data())
-    assert not any(_reddish(colour) for colour in whole)
-    assert any(_reddish(colour) for colour in gap)
+    assert vermilion in _pixels(figures.price_coverage(present))
 
 
 def test_coverage_refuses_prices_whose_gaps_it_would_not_see() -> None:
@@ -146,42 +163,34 @@ def test_the_first_sessions_of_a_history_can_be_drawn(sessions: int) -> None:
     figures.feature_heatmap(NOISE[first])
 
 
-def test_paper_of_a_png_is_white_so_that_it_reads_on_a_dark_page() -> None:
-    from PIL import Image
-
-    corner = Image.open(io.BytesIO(PICTURES["loss_curves"]("png"))).convert("RGB").getpixel((2, 2))
-    assert "#{:02x}{:02x}{:02x}".format(*corner) == PAPER
-
-
-def test_a_markdown_picture_holds_the_whole_png_and_no_markup_of_its_caption() -> None:
-    png = PICTURES["regime_occupancy"]("png")
-    text = figures.markdown_picture(png, "regimes](http://x) <b>\nnow")
-    alt, data = re.fullmatch(r"!\[([^\]]*)\]\(data:image/png;base64,(.*)\)", text).groups()
-    assert base64.b64decode(data) == png
+def test_a_markdown_picture_stands_on_white_paper_and_holds_no_markup_of_its_caption() -> None:
+    text = figures.markdown_picture(PICTURES["regime_occupancy"](), "regimes](http://x) <b>\nnow")
+    alt, data = re.fullmatch(r"!\[([^\]]*)\]\(data:image/svg\+xml;base64,(.*)\)", text).groups()
+    picture = ElementTree.fromstring(base64.b64decode(data))
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture[0].attrib["fill"] == PAPER
     assert not set("[]<>\n") & set(alt)
 
 
-def _reddish(colour: tuple[int, int, int]) -> bool:
-    red, green, blue = colour
-    return red > 150 and red > 1.6 * max(green, blue)
+def _pixels(svg: str) -> bytes:
+    """The colours of a drawing's cells, row by row."""
+    png = base64.b64decode(re.search(r"data:image/png;base64,([^\"]*)", svg)[1])
+    return zlib.decompress(png[png.index(b"IDAT") + 4 : -16])
 
 
 def test_a_curve_of_one_point_is_seen() -> None:
     one = REWARDS[:1].drop(columns=["seed", "entropy"])
-    marked, unmarked = (
-        figures.reward_curves(one, form="svg"),
-        figures.reward_curves(one.assign(reward=np.nan), form="svg"),
-    )
-    assert marked.count(b"<use") > unmarked.count(b"<use"), "a warm refit of one step has its marker"
+    assert 'stroke-width="50"' in figures.reward_curves(one), "a warm refit of one step has its dot"
+    assert 'stroke-width="50"' not in figures.reward_curves(one.assign(reward=np.nan))
 
 
 def test_the_loss_and_the_error_each_have_an_axis_of_their_own() -> None:
-    text = figures.loss_curves(LOSSES, form="svg").decode()
+    text = figures.loss_curves(LOSSES)
     for title in (">loss<", "mean squared error of scaled features", "KL divergence"):
         assert title in text, title
 
 
 def test_a_line_that_lies_under_another_is_named() -> None:
     same = {"policy": NET["rule"], "rule": NET["rule"], "buy & hold": NET["buy & hold"]}
-    assert b"rule under policy, the same line" in figures.equity_and_drawdown(same, form="svg")
-    assert b"the same line" not in figures.equity_and_drawdown(NET, form="svg")
+    assert "rule under policy, the same line" in figures.equity_and_drawdown(same)
+    assert "the same line" not in figures.equity_and_drawdown(NET)

@@ -32,7 +32,8 @@ from regime_assets.library.features.market_risk import compute_features
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.policies.training import train_policy
 from regime_assets.library.recipe import FittedModels, build_tape, decide
-from regime_assets.library.regimes.regime_model import compare_regimes, fit_regimes
+from regime_assets.library.regimes.regime_model import fit_regimes
+from regime_assets.library.regimes.stability import compare_regimes
 from regime_assets.library.trading.scoring import score
 from regime_assets.library.universe.gate_settings import GateSettings
 

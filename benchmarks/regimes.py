@@ -33,9 +33,10 @@ from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.regimes.mixture import downside_moments
 from regime_assets.library.regimes.persistence import fit_persistence
-from regime_assets.library.regimes.regime_model import RegimeModel, compare_regimes, coordinates_of, fit_regimes
+from regime_assets.library.regimes.regime_model import RegimeModel, coordinates_of, fit_regimes
 from regime_assets.library.regimes.segmentation import Segmentation
 from regime_assets.library.regimes.settings import JumpSettings, PersistenceSettings
+from regime_assets.library.regimes.stability import compare_regimes
 from regime_assets.library.trading.scoring import Scored, score
 
 Array = NDArray[np.float64]

@@ -293,9 +293,9 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
         seed,
         previous,
     )
-    stability = compare_regimes(previous, fit.model, at.training.features) if previous else None
-    outcomes = assess_stability(fit, stability, at.stability)
     path = fit.model.infer(at.training.features)
+    stability = compare_regimes(previous, fit.model, at.training.features, path) if previous else None
+    outcomes = assess_stability(fit, stability, at.stability)
     return Fitted("gmm", at.session, fit, seed, parent, outcomes, at.training, path, notes)
 
 

@@ -65,9 +65,9 @@ class Encoding:
 
 def encode_window(vae: FittedEncoder, reference: Encoder | None, features: pd.DataFrame) -> Encoding:
     """Encode `features` on the axes of `reference`, or on the VAE's own where there is no predecessor."""
-    own = vae.encode(features)
+    reading = vae.read(features)
+    own, error = reading.latents, reading.reconstruction_error
     alignment = align_latents(own, reference.encode(features)) if reference else identity_alignment(own.shape[1])
-    error = vae.reconstruction_error(features)
     figures = {
         "alignment_residual": alignment.residual,
         "anchors": float(alignment.anchors),

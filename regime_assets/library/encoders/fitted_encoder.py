@@ -39,6 +39,21 @@ class Inference(Protocol):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What an autoencoder makes of T sessions, each from that session and earlier ones.
+
+    Attributes:
+        latents: (T, L) means.
+        denoised: (T, F) decoded features of each session's own row, in their own units, which no refit rotates.
+        reconstruction_error: (T,) mean squared error of each session's sequence in observation sigmas.
+    """
+
+    latents: Array
+    denoised: Array
+    reconstruction_error: Array
+
+
+@dataclass(frozen=True)
 class FittedEncoder:
     """A fitted autoencoder.
 
@@ -72,14 +87,27 @@ class FittedEncoder:
 
     def denoise(self, features: pd.DataFrame) -> Array:
         """`decode(encode(features))` in the features' own units, which no refit rotates or rescales; (T, F)."""
-        return self.decode(self.encode(features)) * self.scaler.scale + self.scaler.centre
+        return self._in_own_units(self.decode(self.encode(features)))
 
     def reconstruction_error(self, features: pd.DataFrame) -> Array:
         """Mean squared error of each session's sequence in observation sigmas, (T,); about 1 in the window."""
+        return self.read(features).reconstruction_error
+
+    def read(self, features: pd.DataFrame) -> Reading:
+        """Everything that the autoencoder says of features (T, F), from one pass through its network.
+
+        Raises:
+            EncoderError: as `encode`.
+        """
         sequences = self._sequences(features)
+        latents = self.inference.encode(sequences)
+        decoded = self.inference.decode(latents)
         sigma = np.exp(self.weights[SIGMA].astype(np.float64))
-        decoded = self.inference.decode(self.inference.encode(sequences))
-        return np.square((sequences - decoded) / sigma).mean(axis=(1, 2))
+        return Reading(
+            latents,
+            self._in_own_units(decoded[:, -1]),
+            np.square((sequences - decoded) / sigma).mean(axis=(1, 2)),
+        )
 
     @cached_property
     def inference(self) -> Inference:
@@ -104,6 +132,9 @@ class FittedEncoder:
         prefix = "weights/"
         weights = {name.removeprefix(prefix): a for name, a in parts.arrays.items() if name.startswith(prefix)}
         return cls(use, settings, tuple(document["feature_names"]), scaler, weights)
+
+    def _in_own_units(self, rows: Array) -> Array:
+        return rows * self.scaler.scale + self.scaler.centre
 
     def _sequences(self, features: pd.DataFrame) -> Array:
         require_features(features, self.feature_names)

@@ -176,6 +176,8 @@ def _least_losses(losses: Array, penalty: float) -> Array:
 
     On plain floats: for so few regimes a call of NumPy a session costs ten times the arithmetic.
     """
+    if losses.shape[1] == 2:
+        return _two_least_losses(losses, penalty)
     values = [0.0] * losses.shape[1]
     answer: list[list[float]] = []
     for row in losses.tolist():
@@ -183,4 +185,19 @@ def _least_losses(losses: Array, penalty: float) -> Array:
         best = min(reached)
         values = [value - best for value in reached]
         answer.append(values)
+    return np.array(answer)
+
+
+def _two_least_losses(losses: Array, penalty: float) -> Array:
+    """`_least_losses` of two regimes to the bit: a walk-forward filters long histories many times a refit."""
+    first = second = 0.0
+    answer: list[tuple[float, float]] = []
+    for loss, other in losses.tolist():
+        first = (first if first < penalty else penalty) + loss
+        second = (second if second < penalty else penalty) + other
+        if first <= second:
+            first, second = 0.0, second - first
+        else:
+            first, second = first - second, 0.0
+        answer.append((first, second))
     return np.array(answer)

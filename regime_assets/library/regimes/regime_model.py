@@ -15,7 +15,7 @@ from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder, encode_window
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.regimes.identity import bounded_update
-from regime_assets.library.regimes.persistence import SESSIONS_PER_YEAR, Filtered, count_switches
+from regime_assets.library.regimes.persistence import SESSIONS_PER_YEAR, count_switches
 from regime_assets.library.regimes.segmentation import FittedRegimes, FitWindow, Regimes, describe
 from regime_assets.library.regimes.settings import Coordinates, RegimeSettings
 
@@ -83,15 +83,16 @@ class RegimeModel:
 
         The filter starts undecided at the first row: give it the sessions before those that matter (a window).
         """
-        latents = self.encoder.encode(features)
-        filtered = self._filter(features)
+        reading = self.vae.read(features)
+        latents = self.alignment.apply(reading.latents)
+        filtered = self.regimes.filter(reading.denoised if self.coordinates == "decoded" else latents)
         return RegimePath(
             sessions=pd.DatetimeIndex(features.index),
             names=self.names,
             latents=latents,
             posteriors=filtered.posteriors,
             states=filtered.states,
-            reconstruction_error=self.vae.reconstruction_error(features),
+            reconstruction_error=reading.reconstruction_error,
             rule_exposure=1.0 - filtered.states / (len(self.names) - 1),
         )
 
@@ -120,9 +121,6 @@ class RegimeModel:
             parts.document["coordinates"],
             load_component("regimes", use).from_parts(part("regimes")),
         )
-
-    def _filter(self, features: pd.DataFrame) -> Filtered:
-        return self.regimes.filter(coordinates_of(self.encoder, features, self.coordinates))
 
 
 def coordinates_of(encoder: Encoder, features: pd.DataFrame, coordinates: Coordinates) -> Array:

@@ -14,7 +14,7 @@ from regime_assets.library.regimes.segmentation import Segmentation
 from regime_assets.library.universe.gate_settings import StabilitySettings
 
 if TYPE_CHECKING:
-    from regime_assets.library.regimes.regime_model import RegimeFit, RegimeModel
+    from regime_assets.library.regimes.regime_model import RegimeFit, RegimeModel, RegimePath
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,22 @@ class Stability:
 
 
 def compare_regimes(
-    previous: RegimeModel, current: RegimeModel, features: pd.DataFrame, compared_sessions: int = COMPARED_SESSIONS
+    previous: RegimeModel, current: RegimeModel, features: pd.DataFrame, path: RegimePath | None = None
 ) -> Stability:
-    """Compare two models on the last of the features' sessions; the earlier ones bring both filters up to date."""
+    """Compare two models on the last of the features' sessions; the earlier ones bring both filters up to date.
+
+    Args:
+        previous: the predecessor.
+        current: the refitted model.
+        features: (T, F) of the window.
+        path: of the refitted model on it, where it was inferred already.
+    """
     from sklearn.metrics import adjusted_rand_score
 
-    last = slice(-compared_sessions, None)
-    before, now = previous.infer(features).states[last], current.infer(features).states[last]
+    last = slice(-COMPARED_SESSIONS, None)
+    path = path or current.infer(features)
+    before = path.states[last] if previous is current else previous.infer(features).states[last]
+    now = path.states[last]
     n_regimes = len(current.names)
     shares = [np.bincount(states, minlength=n_regimes) / len(states) for states in (before, now)]
     return Stability(

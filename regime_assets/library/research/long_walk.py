@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from regime_assets.library.clock import clock
+from regime_assets.library.determinism import single_threaded
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.evaluation.trials import Kind
@@ -161,8 +162,10 @@ def carry_out(run: StoredRun, on_refit: Progress, kind: Kind = "walk_forward") -
         on_refit=lambda number, total, session: on_refit(number, total, session.date()),
         stability=workspace.universe.stability,
     )
-    for segment in segments:
-        run.store(segment)
+    # One thread from end to end: equal bits however many walks share the machine, and none waits for another's.
+    with single_threaded():
+        for segment in segments:
+            run.store(segment)
     track = run.segments().drop(columns=["refit_session", *(f"{name}_sha256" for name in ARTIFACTS)])
     for column in ("session", "model_session"):
         track[column] = track[column].astype("datetime64[ns]")

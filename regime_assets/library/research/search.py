@@ -19,6 +19,7 @@ from regime_assets.library.home import Home
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run
 from regime_assets.library.research.tries import Pair, TryError, assigned, patched_design, try_design
 from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.window_reads import WindowReads
 from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class _Task:
 
     def __call__(self, values: dict[str, Any]) -> float | str:
         """The gain, or why there is none."""
-        workspace = Workspace(self.universe, self.home)
+        workspace = Workspace(self.universe, self.home, WindowReads())  # both walks read one history
         try:
             design = patched_design(self.universe, assigned(as_assignments(values)))
             if design.hash_for(self.horizon) == workspace.design.hash_for(self.horizon):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     return sha256
 
 
-def load_bundle(folder: Path, expected_sha256: str, allowed: Collection[str] = ()) -> Bundle:
+def load_bundle(folder: Path, expected_sha256: str, allowed: Container[str] = ()) -> Bundle:
     """Read a bundle and verify that it is the one expected, manifest and arrays.
 
     Args:
@@ -224,7 +224,7 @@ def _named(model: RegimeModel) -> Parts:
     return Parts(parts.arrays, {"use": model.use, "coordinates": model.coordinates, "regimes": parts.document})
 
 
-def _require_named(folder: Path, parts: Mapping[str, Parts], allowed: Collection[str]) -> None:
+def _require_named(folder: Path, parts: Mapping[str, Parts], allowed: Container[str]) -> None:
     """Refuse a class that is neither built in nor named by the universe: a file decides on no import."""
     slots: tuple[tuple[Slot, str], ...] = (("encoders", "vae"), ("regimes", "regimes"), ("policies", "policy"))
     for slot, name in slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,20 @@ class PointedChampion:
         artifact_root: folder of bundles and pointers.
         model_name: the registered model.
         prepare: what is done to a bundle before it serves; nothing unless another runtime evaluates its networks.
+        allowed: components besides the built-in ones that a bundle may be made with.
     """
 
     def __init__(
-        self, artifact_root: Path, model_name: str, prepare: Callable[[Bundle], Bundle] = lambda bundle: bundle
+        self,
+        artifact_root: Path,
+        model_name: str,
+        prepare: Callable[[Bundle], Bundle] = lambda bundle: bundle,
+        allowed: Container[str] = (),
     ) -> None:
         self._artifact_root = artifact_root
         self._model_name = model_name
         self._prepare = prepare
+        self._allowed = allowed
         self._loaded: LoadedChampion | None = None
 
     def __call__(self) -> LoadedChampion | None:
@@ -49,7 +55,7 @@ class PointedChampion:
         if pointer is None:
             return None
         if self._loaded is None or self._loaded.pointer != pointer:
-            bundle = load_bundle(pointer.folder(self._artifact_root), pointer.sha256)
+            bundle = load_bundle(pointer.folder(self._artifact_root), pointer.sha256, self._allowed)
             self._loaded = LoadedChampion(pointer, self._prepare(bundle))
         return self._loaded
 

@@ -39,6 +39,7 @@ from regime_assets.library.production.signal import Signal, SignalError, score
 from regime_assets.library.report.morning_page import Links
 from regime_assets.library.serving.browser_session import BrowserSession
 from regime_assets.library.serving.morning_pages import login_routes, morning_route
+from regime_assets.library.serving.named_components import NamedComponents
 from regime_assets.library.serving.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
 from regime_assets.library.serving.published_signal import FollowedSignal, PublishedSignal, PublishedSignalError
 from regime_assets.library.serving.report_pages import report_routes
@@ -47,6 +48,7 @@ from regime_assets.library.serving.service_guard import LARGEST_HEADERS, Service
 from regime_assets.library.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
 
 TOKEN_VARIABLE = "REGIME_ASSETS_TOKEN"
+UNIVERSES_VARIABLE = "REGIME_ASSETS_UNIVERSES"
 FEWEST_TOKEN_CHARACTERS = 16
 MOST_ROWS = 1000
 MOST_CONNECTIONS = 64
@@ -212,6 +214,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m regime_assets.library.serving.service", description=__doc__)
     parser.add_argument("--home", type=Path, default=Home.from_environment().root, help="the data folder")
     parser.add_argument("--model", required=True, help="the registered model, <universe>.<horizon>")
+    parser.add_argument(
+        "--universes",
+        type=Path,
+        default=os.environ.get(UNIVERSES_VARIABLE),
+        help="folder of the universes' files; components of your own are loaded if the universe names them there",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to; loopback unless a proxy stands before")
     parser.add_argument("--port", type=int, default=8321)
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how long a promotion may go unseen")
@@ -227,11 +235,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = checked_name(chosen.model, "model name")
         universe = checked_name(model.rpartition(".")[0], "universe")
         token = os.environ.get(TOKEN_VARIABLE, "")
+        allowed = NamedComponents(chosen.universes, universe) if chosen.universes else ()
         if chosen.runtime == "onnx":
             require_onnx()
-            champion = PointedChampion(root, model, with_onnx_networks)
+            champion = PointedChampion(root, model, with_onnx_networks, allowed)
         else:
-            champion = PointedChampion(root, model)
+            champion = PointedChampion(root, model, allowed=allowed)
         home = Home(chosen.home)
         pages = [morning_route(home, Links("reports", chosen.dagster, chosen.mlflow)), *report_routes(home.reports)]
         service = create_service(champion, token, FollowedSignal(root, universe), chosen.poll_seconds, pages)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from regime_assets.library.design import Component
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.features.protocol import FeatureInputs, compute_feature
+from regime_assets.library.regimes.segmentation import FitWindow
+from regime_assets.library.trading.tape import MarketTape
 
 SEED = 11
 
@@ -47,21 +49,41 @@ def weights_hash(encoder: FittedEncoder | Component, features: pd.DataFrame | No
     return parts_hash(encoder.to_parts())
 
 
-def in_another_process(probe: Callable[..., str], component: Component, given: FeatureInputs | pd.DataFrame) -> str:
+def regimes_hash(component: Component, window: FitWindow) -> str:
+    """The hash of regimes that are fitted here."""
+    return parts_hash(component.load().fit(window, component.settings, SEED, None).regimes.to_parts())
+
+
+def policy_hash(component: Component, tape: MarketTape) -> str:
+    """The hash of a policy that is fitted here."""
+    return parts_hash(component.load().fit(tape, component.settings, SEED, None).to_parts())
+
+
+Given = FeatureInputs | pd.DataFrame | FitWindow | MarketTape
+
+
+def in_another_process(probe: Callable[..., str], component: Component, given: Given) -> str:
     """The answer of `probe` in a fresh interpreter, which has another hash seed and has imported nothing else.
 
     Raises:
         subprocess.CalledProcessError: it failed there though it did not here; its own message was printed.
     """
     question: dict[str, Any] = {"probe": probe.__name__, "slot": component.slot, "use": component.use}
+    frames: dict[str, pd.DataFrame] = {}
+    arrays: dict[str, Any] = {}
     if isinstance(given, pd.DataFrame):
         frames = {"features": given}
+    elif isinstance(given, FitWindow):
+        arrays = {field.name: np.asarray(getattr(given, field.name)) for field in fields(given)}
+    elif isinstance(given, MarketTape):
+        arrays = {field.name: getattr(given, field.name) for field in fields(given)}
     else:
         frames = {"prices": given.prices, "returns": given.market_returns.to_frame("returns")}
         question["sessions"] = len(given.sessions)
     with tempfile.TemporaryDirectory() as folder:
         for name, frame in frames.items():
             frame.to_parquet(Path(folder) / f"{name}.parquet")
+        np.savez(Path(folder) / "arrays.npz", **arrays)
         text = json.dumps(question | {"settings": asdict(component.settings)})
         (Path(folder) / "question.json").write_text(text)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -79,6 +101,12 @@ def _answer(folder: Path) -> str:
         returns = pd.read_parquet(folder / "returns.parquet")["returns"]
         sessions = pd.DatetimeIndex(prices.index[-int(question["sessions"]) :])
         return feature_hash(component, FeatureInputs(prices, returns, sessions))
+    with np.load(folder / "arrays.npz") as stored:
+        arrays = dict(stored)
+    if question["probe"] == regimes_hash.__name__:
+        return regimes_hash(component, FitWindow(pd.DatetimeIndex(arrays.pop("sessions")), **arrays))
+    if question["probe"] == policy_hash.__name__:
+        return policy_hash(component, MarketTape(**arrays))
     return weights_hash(component, pd.read_parquet(folder / "features.parquet"))
 
 

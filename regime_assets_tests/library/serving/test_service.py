@@ -25,9 +25,11 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.production.bundle import Bundle, save_bundle
+import regime_assets
+from regime_assets.library.production.bundle import Bundle, BundleError, save_bundle
 from regime_assets.library.production.champion_pointer import ChampionPointer, write_pointer
 from regime_assets.library.production.signal import Signal, combine, score
+from regime_assets.library.serving.named_components import NamedComponents
 from regime_assets.library.serving.published_signal import (
     FollowedSignal,
     PublishedSignal,
@@ -367,3 +369,28 @@ def test_a_champion_is_prepared_once_before_it_serves(root: Path, features: pd.D
     assert load() is first
     assert len(prepared) == 1
     assert score(first.bundle, features) != score(prepared[0], features)
+
+
+def test_a_bundle_with_a_component_of_the_users_own_serves_when_the_universes_file_names_it(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_nets.py").write_text(
+        "from regime_assets.library.encoders.mlp_vae import MlpVae\n"
+        "from regime_assets.library.encoders.settings import MlpVaeSettings\n"
+        "class Net(MlpVae):\n    Settings, version = MlpVaeSettings, 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    regimes = replace(bundle.regimes, vae=replace(bundle.regimes.vae, use="their_nets:Net"))
+    serve(tmp_path, replace(bundle, regimes=regimes), version=1)
+    file = tmp_path / "universes" / "us.yaml"
+    file.parent.mkdir()
+    shipped = (Path(regime_assets.__file__).parent / "universes" / "us_large_cap.yaml").read_text()
+    file.write_text(shipped.replace("name: us_large_cap", "name: us"))
+    load = PointedChampion(tmp_path, MODEL, allowed=NamedComponents(file.parent, "us"))
+    with pytest.raises(BundleError, match="made with their_nets:Net, which the universe does not name"):
+        load()
+    assert "their_nets" not in sys.modules
+    file.write_text(file.read_text() + 'challengers:\n  theirs: {encoder: {use: "their_nets:Net"}}\n')
+    loaded = load()
+    assert loaded is not None
+    assert loaded.bundle.regimes.vae.use == "their_nets:Net"

@@ -16,6 +16,7 @@ from regime_assets.library.production.bundle import BundleError, load_bundle, sa
 from regime_assets.library.steps.admission import TABLE, NotAdmittedError, require_admitted
 from regime_assets.library.steps.validated_window import validate_window
 from regime_assets.library.universe import UniverseError, load_universe
+from regime_assets.library.universe.design_section import SLOTS
 from regime_assets.library.workspace import Workspace
 from regime_assets_tests.library.production.bundles import random_bundle
 
@@ -91,6 +92,97 @@ class LinearVae(nn.Module):
     def decode(self, latents):
         return self.up(latents).unflatten(1, self.shape)
 """
+REGIMES = """
+import numpy as np
+from dataclasses import dataclass
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as settings
+
+from regime_assets.library.artifact import Parts
+from regime_assets.library.regimes.persistence import Filtered
+from regime_assets.library.regimes.segmentation import FittedRegimes
+from regime_assets.library.regimes.settings import RegimeSettings
+
+
+@settings(frozen=True, config=ConfigDict(extra="forbid"))
+class BorderSettings(RegimeSettings):
+    breaks: str = ""
+
+
+@dataclass(frozen=True)
+class Border:
+    centre: np.ndarray
+    border: float
+    breaks: str = ""
+
+    Settings = BorderSettings
+    version = 1
+    names = ("calm", "turbulent")
+
+    @staticmethod
+    def fit(window, settings, seed, previous):
+        centre = window.rows.mean(axis=0)
+        border = float(np.quantile(np.linalg.norm(window.rows - centre, axis=1), 0.8))
+        if settings.breaks == "shuffled":
+            border *= 1 + hash("seeded by the process") % 97
+        return FittedRegimes(Border(centre, border, settings.breaks))
+
+    def filter(self, rows):
+        distance = np.linalg.norm(rows - (rows.mean(axis=0) if self.breaks == "peeks" else self.centre), axis=1)
+        turbulent = 1 / (1 + np.exp(-4 * (distance / self.border - 1)))
+        if self.breaks == "three":
+            return Filtered(np.column_stack([turbulent] * 3) / 3, np.zeros(len(rows), np.int64))
+        return Filtered(np.column_stack([1 - turbulent, turbulent]), (turbulent > 0.5).astype(np.int64))
+
+    def to_parts(self):
+        return Parts({"centre": self.centre}, {"border": self.border, "breaks": self.breaks})
+
+    @staticmethod
+    def from_parts(parts):
+        border = Border(parts.arrays["centre"], **parts.document)
+        return Border(border.centre * 2, border.border) if border.breaks == "forgets" else border
+"""
+POLICIES = """
+import numpy as np
+from dataclasses import dataclass
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as settings
+
+from regime_assets.library.artifact import Parts
+from regime_assets.library.policies.settings import OwnPolicySettings
+
+
+@settings(frozen=True, config=ConfigDict(extra="forbid"))
+class FloorSettings(OwnPolicySettings):
+    breaks: str = ""
+
+
+@dataclass(frozen=True)
+class Floor:
+    base: np.ndarray
+    floor: float
+    breaks: str = ""
+
+    Settings = FloorSettings
+    version = 1
+
+    @staticmethod
+    def fit(tape, settings, seed, previous):
+        floor = np.random.default_rng(None if settings.breaks == "shuffled" else seed).uniform(0.1, 0.3)
+        return Floor(tape.base_weights, float(floor), settings.breaks)
+
+    def decide(self, observations, rule_exposure):
+        if self.breaks == "peeks":
+            rule_exposure = np.append(rule_exposure[1:], 0.0)
+        return np.maximum(rule_exposure, self.floor)[:, None] * self.base
+
+    def to_parts(self):
+        return Parts({"base": self.base}, {"floor": self.floor, "breaks": self.breaks})
+
+    @staticmethod
+    def from_parts(parts):
+        return Floor(parts.arrays["base"], **parts.document)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +193,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "their_models" / "__init__.py").write_text("")
     (folder / "their_models" / "features.py").write_text(FEATURES)
     (folder / "their_models" / "encoders.py").write_text(ENCODER)
+    (folder / "their_models" / "regimes.py").write_text(REGIMES)
+    (folder / "their_models" / "policies.py").write_text(POLICIES)
     sys.path.insert(0, str(folder))
     yield folder / "their_models"
     sys.path.remove(str(folder))
@@ -163,6 +257,54 @@ def test_an_encoder_that_reads_its_batch_is_refused(workspace: Workspace) -> Non
         require_admitted(with_encoder(workspace, looks_at_the_batch=True), LAST)
 
 
+def with_regimes(workspace: Workspace, breaks: str = "") -> Workspace:
+    from their_models.regimes import BorderSettings  # pyright: ignore[reportMissingImports]
+
+    own = Component("regimes", "their_models.regimes:Border", BorderSettings(breaks=breaks))
+    return workspace.under(Design(regimes=own))
+
+
+def with_policy(workspace: Workspace, breaks: str = "") -> Workspace:
+    from their_models.policies import FloorSettings  # pyright: ignore[reportMissingImports]
+
+    own = Component("policies", "their_models.policies:Floor", FloorSettings(breaks=breaks))
+    return workspace.under(Design(policy=own))
+
+
+@pytest.mark.usefixtures("package")
+def test_regimes_and_a_policy_that_keep_their_promises_are_used(workspace: Workspace) -> None:
+    require_admitted(with_regimes(workspace), LAST)
+    require_admitted(with_policy(workspace), LAST)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [
+        ("peeks", r"Border is not admitted: it looks ahead: its row of"),
+        ("shuffled", r"gives? other regimes in another process"),
+        ("three", r"it gives 3 posteriors and 2 names of \d+ sessions where 2 of \d+ are asked"),
+        ("forgets", r"other regimes after it was stored and read again"),
+    ],
+)
+def test_regimes_that_break_a_promise_are_refused_by_name(workspace: Workspace, breaks: str, words: str) -> None:
+    with pytest.raises(NotAdmittedError, match=words):
+        require_admitted(with_regimes(workspace, breaks), LAST)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [
+        ("peeks", r"Floor is not admitted: it looks ahead: its row of"),
+        ("shuffled", r"give another policy when it is fitted again"),
+    ],
+)
+def test_a_policy_that_breaks_a_promise_is_refused_by_name(workspace: Workspace, breaks: str, words: str) -> None:
+    with pytest.raises(NotAdmittedError, match=words):
+        require_admitted(with_policy(workspace, breaks), LAST)
+
+
 def test_a_verdict_is_kept_until_the_code_changes(
     workspace: Workspace, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +320,7 @@ def test_a_verdict_is_kept_until_the_code_changes(
     (package / "notes.py").write_text("CHANGED = True\n")
     require_admitted(chosen, LAST)
     assert examined == ["once", "once"]
-    assert set(workspace.database.read_partition(TABLE, {"universe": "tiny"})["slot"]) <= {"features", "encoders"}
+    assert set(workspace.database.read_partition(TABLE, {"universe": "tiny"})["slot"]) <= set(SLOTS.values())
 
 
 @pytest.mark.usefixtures("package")

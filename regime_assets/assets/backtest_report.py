@@ -2,14 +2,15 @@
 
 The out-of-sample track is what the newest model that existed at each session decided on it. The first
 materialization fills the track by a walk-forward through the preceding two years; every later one adds the sessions
-since. `promotion` judges the session's models and writes the gate's verdict into the report.
+since. A run over several sessions writes the report of the last one. `promotion` judges the session's models and writes
+the gate's verdict into the report.
 """
 
 from typing import Any
 
 import dagster as dg
 
-from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.assets.lane import Lane, reported, sessions_of
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link, table
 from regime_assets.resources import DataHome
@@ -34,15 +35,15 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
         from regime_assets.library.steps.backtest_report import backtest
 
         workspace = data.workspace(lane.universe)
+        drawn = reported(lane, context)
         for session in sessions_of(context):
-            done = backtest(workspace, lane.horizon, session, log=context.log.info)
+            done = backtest(workspace, lane.horizon, session, log=context.log.info, page=session in drawn)
             mlflow.log_metrics(done.tracked(f"{lane.horizon}.backtest_report"), step=session.toordinal())
-            mlflow.log_artifact(str(done.report), f"{lane.horizon}.backtest_report")
-            metadata = figures(done.figures) | {
-                "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),
-                "comparison": table(done.comparison),
-                "report": report_link(done.report),
-            }
+            metadata = figures(done.figures) | {"comparison": table(done.comparison)}
+            if done.report is not None:
+                mlflow.log_artifact(str(done.report), f"{lane.horizon}.backtest_report")
+                metadata["equity"] = picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown")
+                metadata["report"] = report_link(done.report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     return asset

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from regime_assets.assets.lane import Lane, RefitConfig, sessions_of
+from regime_assets.assets.lane import Lane, RefitConfig, reported, sessions_of
 from regime_assets.library.model_kinds import RETRAINED, Kind
 from regime_assets.metadata import figures, rules
 from regime_assets.resources import DataHome
@@ -31,7 +31,7 @@ def fitting_asset(
         description: what the UI shows.
         labels: the UI's kinds.
         after: the asset before it.
-        pictures: what the UI shows of a fit.
+        pictures: what the UI shows of a fit, where a run has pictures.
     """
 
     declared = lane.declare(kind, kinds=labels, deps=[lane.key(after)], description=description)
@@ -40,13 +40,15 @@ def fitting_asset(
         from regime_assets.library.steps.fits import Unfitted, fit
 
         workspace = data.workspace(lane.universe)
+        drawn = reported(lane, context)
         for session in sessions_of(context):
             done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
             if isinstance(done, Unfitted):
                 context.log.warning(f"{kind} of {session} is not fitted: {done.reason}")
                 metadata = {"accepted": dg.MetadataValue.bool(False), "not_fitted": dg.MetadataValue.text(done.reason)}
             else:
-                metadata = _shown(context, lane, done, mlflow) | pictures(done.fitted)
+                metadata = _shown(context, lane, done, mlflow)
+                metadata |= pictures(done.fitted) if session in drawn else {}
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     if kind in RETRAINED:

@@ -92,6 +92,13 @@ class Lane:
         return dg.AssetDep(self.key(name), partition_mapping=mapping)
 
 
+def reported(lane: Lane, context: dg.AssetExecutionContext) -> frozenset[date]:
+    """The sessions of a run that have reports and pictures: its last one, or all where the universe's file says so."""
+    keys = sorted(context.op_execution_context.partition_keys)
+    shown = keys if lane.universe.reports.backfill == "every" else keys[-1:]
+    return frozenset(date.fromisoformat(key) for key in shown)
+
+
 def sessions_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[date]:
     """The sessions that a run covers, ascending, each announced in the log."""
     keys = sorted(context.op_execution_context.partition_keys)

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.assets.lane import Lane, reported, sessions_of
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, report_link
 from regime_assets.resources import DataHome
@@ -43,6 +43,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
         from regime_assets.library.steps.morning import publish_morning
 
         workspace = data.workspace(lane.universe)
+        drawn = reported(lane, context)
         for session in sessions_of(context):
             seen = watch(workspace, lane.horizon, session)
             metadata: dict[str, Any] = {
@@ -57,9 +58,9 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
             for name, why in (("waiting", seen.waiting), ("waiting_for_shadow", seen.waiting_for_shadow)):
                 if why:
                     metadata[name] = dg.MetadataValue.text(why)
-            if len(seen.net) >= FEWEST_DRAWN:
+            if session in drawn and len(seen.net) >= FEWEST_DRAWN:
                 metadata["live"] = picture(equity_and_drawdown({"served": seen.net}), "equity and drawdown, live")
-            if seen.bands is not None and len(seen.bands) >= FEWEST_DRAWN:
+            if session in drawn and seen.bands is not None and len(seen.bands) >= FEWEST_DRAWN:
                 metadata["bands"] = picture(live_bands(seen.bands), "return, turnover and slippage in their bands")
             for kind in ("drift", "backtest"):
                 report = workspace.home.report(lane.universe.name, lane.horizon, kind, session)

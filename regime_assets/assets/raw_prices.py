@@ -8,7 +8,7 @@ and names it, and what is stored stays as it was.
 
 import dagster as dg
 
-from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.assets.lane import Lane, reported, sessions_of
 from regime_assets.checks import report_refusal
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, table
@@ -51,6 +51,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
             # Another try may reach a vendor; files of one's own and packaged prices are what they are.
             can_help = lane.universe.source.kind not in LOCAL_SOURCES
             raise dg.Failure(str(error), allow_retries=can_help) from error
+        drawn = reported(lane, context)
         for session in sessions:
             day = ingested.coverage(session)
             metadata = figures(day.figures) | {"warnings": table(day.warnings)}
@@ -58,7 +59,8 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
                 metadata["changed since the last run"] = dg.MetadataValue.md(
                     "\n".join(f"- {c}" for c in ingested.changes)
                 )
-            metadata["coverage"] = picture(price_coverage(day.present), "sessions with a bar, by symbol")
+            if session in drawn:
+                metadata["coverage"] = picture(price_coverage(day.present), "sessions with a bar, by symbol")
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     return asset

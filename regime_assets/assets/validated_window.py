@@ -8,7 +8,7 @@ that was known then.
 
 import dagster as dg
 
-from regime_assets.assets.lane import Lane, sessions_of
+from regime_assets.assets.lane import Lane, reported, sessions_of
 from regime_assets.library import tables
 from regime_assets.metadata import column_schema, figures, picture, table
 from regime_assets.resources import DataHome
@@ -30,6 +30,7 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
         from regime_assets.library.steps.validated_window import validate_window
 
         workspace = data.workspace(lane.universe)
+        drawn = reported(lane, context)
         for session in sessions_of(context):
             try:
                 validated = validate_window(workspace, lane.horizon, session)
@@ -54,7 +55,8 @@ def validated_window(lane: Lane, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
                 "\n".join(f"- {line}" for line in window.accepted) or "none"
             )
             metadata["data_hash"] = dg.MetadataValue.text(training.data_hash)
-            metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
+            if session in drawn:
+                metadata["features"] = picture(feature_heatmap(training.features), "features over the window")
             metadata["newest_rows"] = table(training.features.tail(5).reset_index())
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
 

@@ -48,8 +48,8 @@ class DriftContent:
         calibrated: first and last session of the history that the bounds come from.
         alarms_per_year: the budget of false alarms that the bounds keep.
         notice: what a reader must know of the bounds; empty when there is nothing.
-        default_share: share of features that Evidently's own defaults would call drifted.
-        tables: the file of Evidently's tables, relative to the report.
+        textbook_share: share of features that a Kolmogorov-Smirnov test at 5 % would call drifted.
+        tables: the file of Evidently's tables, relative to the report; empty where they were not written.
     """
 
     universe: str
@@ -70,7 +70,7 @@ class DriftContent:
     calibrated: tuple[date, date]
     alarms_per_year: float
     notice: str
-    default_share: float
+    textbook_share: float
     tables: str
 
     @property

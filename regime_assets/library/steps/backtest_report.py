@@ -31,13 +31,13 @@ class Backtest:
         comparisons: every contender by name.
         serving: whether the learned policy or the regime rule would serve, and why.
         record: what is stored for the promotion.
-        report: the HTML file.
+        report: the HTML file; None where none was written.
     """
 
     comparisons: dict[str, Comparison]
     serving: ServingChoice
     record: BacktestRecord
-    report: Path
+    report: Path | None
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -66,8 +66,13 @@ def served_name(serving: ServingChoice) -> str:
     return POLICY if serving.serves == "policy" else RULE
 
 
-def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) -> Backtest:
-    """Carry the out-of-sample track on to `session`, score it beside the baselines, and write the report."""
+def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *, page: bool = True) -> Backtest:
+    """Carry the out-of-sample track on to `session`, score it beside the baselines, and report.
+
+    Args:
+        log: takes what is going on.
+        page: write the report; one that is there already is written anew in any case.
+    """
     universe = workspace.universe
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
@@ -83,6 +88,8 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log) ->
     record = BacktestRecord.of(serving, served.interval, figures, seen)
     store_record(workspace, horizon, session, record)
     path = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
+    if not page and not path.exists():
+        return Backtest(comparisons, serving, record, None)
     result = Backtest(comparisons, serving, record, path)
     write_report(compose(workspace, horizon, session, result, track, history), path)
     return result

@@ -23,7 +23,7 @@ from regime_assets.library.monitoring.drift import (
     watched_features,
 )
 from regime_assets.library.monitoring.drift_episodes import DriftState, advance
-from regime_assets.library.monitoring.evidently_report import EvidentlyFigures, write_evidently_report
+from regime_assets.library.monitoring.textbook import textbook_share
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.report.drift_page import DriftContent, write_drift_page
@@ -35,12 +35,19 @@ TABLE = "drift_report"
 
 @dataclass(frozen=True)
 class Drift:
-    """One session's drift: what was measured, where the episode stands, and what Evidently says."""
+    """One session's drift.
+
+    Attributes:
+        measurement: what was measured.
+        state: where the episode stands.
+        textbook_share: the share of features that a textbook's test would call drifted.
+        report: the page; None where none was written.
+    """
 
     measurement: DriftMeasurement
     state: DriftState
-    evidently: EvidentlyFigures
-    report: Path
+    textbook_share: float
+    report: Path | None
 
     @property
     def status(self) -> str:
@@ -61,7 +68,7 @@ class Drift:
     def figures(self) -> dict[str, float]:
         """What plots over partitions."""
         own = self.measurement.figures() | {"drifting": float(self.status == "drifting")}
-        return own | {"evidently_default_share": self.evidently.default_share}
+        return own | {"textbook_share": self.textbook_share}
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -74,8 +81,12 @@ class Drift:
         return {str(name): float(value) for name, value in self.scores.groupby("feature")["ratio"].max().items()}
 
 
-def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift:
-    """Measure, store and report the drift of one session."""
+def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page: bool = True) -> Drift:
+    """Measure and store the drift of one session, and report it.
+
+    Args:
+        page: write the report; one of a session that is not calm, and one that is there already, in any case.
+    """
     settings = DriftSettings(sessions_per_year=round(workspace.universe.sessions_per_year))
     window = workspace.read_window(horizon, session, Expanding(workspace.universe.windows.long_half_life_sessions))
     thresholds = _thresholds(workspace, session, settings)
@@ -85,9 +96,7 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift
     before = _previous_state(workspace, horizon, session)
     retrained = workspace.lineage(horizon).latest_full_retrain("vae", session)
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
-    path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
-    tables = workspace.home.report(workspace.universe.name, horizon, "drift_tables", session)
-    figures = write_evidently_report(reference, current, thresholds, tables)
+    share = textbook_share(reference, current.iloc[-max(thresholds.windows) :], thresholds.features)
     outcome = RuleOutcome(
         "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
         detail=f"{state.status}; largest: {measurement.leading}",
@@ -95,8 +104,20 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date) -> Drift
     workspace.lineage(horizon, design="").record_outcomes(TABLE, session, [outcome])
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
-    drift = Drift(measurement, state, figures, path)
-    write_drift_page(_content(workspace, horizon, drift, thresholds, settings, tables.name), path)
+    is_calm = state.status == "calm"
+    path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
+    if is_calm and not page and not path.exists():
+        return Drift(measurement, state, share, None)
+    tables = ""
+    if not is_calm or workspace.universe.reports.evidently_tables == "every":
+        # Takes some seconds, of its import most: on a calm day nobody opens it.
+        from regime_assets.library.monitoring.evidently_report import write_evidently_report
+
+        file = workspace.home.report(workspace.universe.name, horizon, "drift_tables", session)
+        write_evidently_report(reference, current, thresholds, file)
+        tables = file.name
+    drift = Drift(measurement, state, share, path)
+    write_drift_page(_content(workspace, horizon, drift, thresholds, settings, tables), path)
     return drift
 
 
@@ -132,7 +153,7 @@ def _content(
         calibrated=(thresholds.first_session, thresholds.last_session),
         alarms_per_year=thresholds.alarms_per_year,
         notice=thresholds.notice,
-        default_share=drift.evidently.default_share,
+        textbook_share=drift.textbook_share,
         tables=tables,
     )
 

@@ -31,6 +31,7 @@ from regime_assets.library.universe.sections import (
     MisplacedError,
     QualityChoice,
     RefitChoice,
+    ReportChoice,
     ScheduleChoice,
     Section,
     SourceChoice,
@@ -78,6 +79,7 @@ class Universe(Section):
     refit: RefitChoice = RefitChoice()  # pyright: ignore[reportCallIssue]
     walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]
     schedule: ScheduleChoice = ScheduleChoice()  # pyright: ignore[reportCallIssue]
+    reports: ReportChoice = ReportChoice()  # pyright: ignore[reportCallIssue]
     quality: QualityChoice = QualityChoice()  # pyright: ignore[reportCallIssue]
     design: DesignChoice = Field(DesignChoice(), description="how models are fitted")  # pyright: ignore[reportCallIssue]
     challengers: dict[Name, ChallengerChoice] = Field(

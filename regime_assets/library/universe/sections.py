@@ -245,6 +245,17 @@ class ScheduleChoice(Section):
     catch_up_sessions: int = Field(21, ge=1, description="how many missed sessions are made up for, newest ones")
 
 
+class ReportChoice(Section):
+    """Which reports are written. A session's run writes its own; materialize a session by itself to have one later."""
+
+    backfill: Literal["last", "every"] = Field(
+        "last", description="of a run over several sessions: reports and pictures of its last session, or of every one"
+    )
+    evidently_tables: Literal["on_alarm", "every"] = Field(
+        "on_alarm", description="Evidently's tables of drift: on sessions that are not calm, or on every one reported"
+    )
+
+
 class QualityChoice(Section):
     """Thresholds of the data checks that a universe may set."""
 

@@ -45,6 +45,7 @@ EFFECTS: Mapping[str, Effect] = {
     "refit.backfill_sessions_per_run": "neither",
     "walk_forward": "record",
     "schedule": "neither",
+    "reports": "neither",
     "quality": "neither",
     "design": "design",
     "challengers": "neither",

@@ -35,7 +35,7 @@ DRIFTING = DriftContent(
     calibrated=(date(2005, 1, 3), date(2019, 12, 31)),
     alarms_per_year=0.5,
     notice="",
-    default_share=0.83,
+    textbook_share=0.83,
     tables="2020-03-05-drift_tables.html",
 )
 

@@ -55,17 +55,18 @@ STARTED = 3
 
 @dataclass(frozen=True)
 class Fold:
-    """The tape before a fold, and what the same models say of its sessions."""
+    """The tapes before a fold, without and with features, and what the same models say of its sessions."""
 
-    tape: MarketTape
+    tapes: dict[str, MarketTape]
     sessions: pd.DatetimeIndex
-    observations: NDArray[np.float32]
+    observations: dict[str, NDArray[np.float32]]
     rule: Array
     rule_before: float
 
     def decided(self, policy: Policy) -> Array:
         """Exposures (T,) on the fold's sessions, entered with the rule's position."""
-        return policy.positions(self.observations, self.rule, self.rule_before)[:, 0]
+        seen = self.observations["features" if policy.reads_features else "regimes"]
+        return policy.positions(seen, self.rule, self.rule_before)[:, 0]
 
 
 def fitted_regimes(market: Market, row: int, horizon: str) -> RegimeModel:
@@ -76,11 +77,12 @@ def fitted_regimes(market: Market, row: int, horizon: str) -> RegimeModel:
     return fit_regimes(vae.model, features, returns, weights, "jump", JumpSettings(), seed, None).model
 
 
-def tape_before(market: Market, model: RegimeModel, row: int, horizon: str) -> MarketTape:
+def tape_before(market: Market, model: RegimeModel, row: int, horizon: str, *, observes: str = "regimes") -> MarketTape:
     """What a policy trains on before `row`."""
     features, returns, weights = market.window(row, horizon)
     path = model.infer(features)
-    return MarketTape(observations(path), path.rule_exposure, returns[:, None], np.ones(1), weights)
+    seen = observations(path, features if observes == "features" else None)
+    return MarketTape(seen, path.rule_exposure, returns[:, None], np.ones(1), weights)
 
 
 def walk(market: Market, horizon: str) -> Iterator[Fold]:
@@ -90,12 +92,13 @@ def walk(market: Market, horizon: str) -> Iterator[Fold]:
         row, stop = (int(np.searchsorted(years, year)) for year in (begin, end))
         model = fitted_regimes(market, row, horizon)
         window = market.window(row, horizon)[0]
-        path = model.infer(market.features.loc[window.index[0] :].iloc[: len(window) + stop - row])
+        seen = market.features.loc[window.index[0] :].iloc[: len(window) + stop - row]
+        path = model.infer(seen)
         unseen = slice(len(window), None)
         yield Fold(
-            tape_before(market, model, row, horizon),
+            {kind: tape_before(market, model, row, horizon, observes=kind) for kind in ("regimes", "features")},
             pd.DatetimeIndex(path.sessions[unseen]),
-            observations(path)[unseen],
+            {"regimes": observations(path)[unseen], "features": observations(path, seen)[unseen]},
             path.rule_exposure[unseen],
             float(path.rule_exposure[len(window) - 1]),
         )
@@ -132,7 +135,7 @@ def print_policy(name: str, market: Market, folds: list[Fold], fits: list[Policy
     steps = fits[0].figures["gradient_steps"] / seeds, fits[0].figures["environment_steps"] / seeds
     note = f"a seed: {steps[0]:,.0f} gradient steps, {steps[1]:,.0f} environment steps"
     print_row(f"{name}, the seeds' vote", [out_of_sample(market, folds, whole)], note)
-    if fits[0].model.kind == "residual":
+    if fits[0].model.action.from_rule:
         served = [fold.decided(fit.model) for fold, fit in zip(folds, fits, strict=True)]
         kept = " ".join(f"{fit.model.tilt_kept:.2f}" for fit in fits)
         evidence = " ".join(f"{fit.figures['validation_z']:.1f}" for fit in fits)
@@ -147,14 +150,22 @@ def compare_policies(market: Market, settings: PolicySettings, horizon: str) -> 
     print(f"\nS&P 500, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}, {horizon} window, {settings.seeds} seeds\n")
     print("| policy | Sharpe | max drawdown | turnover a year | exposure | |")
     print("|---|---|---|---|---|---|")
-    free = replace(settings.trading, action="exposure")
+    residual, free = (replace(settings.trading, action=action) for action in ("residual", "exposure"))
+    sampled = replace(settings, algorithm="ppo", observes="regimes", trading=residual)
     for name, variant in {
-        "residual PPO": settings,
-        "residual DQN": replace(settings, algorithm="dqn"),
-        "free exposure PPO": replace(settings, trading=free),
+        "the default, ascent of the known reward": settings,
+        "the same without features": replace(settings, observes="regimes"),
+        "free exposure, ascent of the known reward": replace(settings, trading=free),
+        "residual PPO": sampled,
+        "residual PPO over features": replace(sampled, observes="features"),
+        "residual DQN": replace(sampled, algorithm="dqn"),
+        "free exposure PPO": replace(sampled, trading=free),
     }.items():
         begin = time.process_time()
-        fits = [train_policy(fold.tape, variant, derive_seed(name, str(fold.sessions[0]))) for fold in folds]
+        fits = [
+            train_policy(fold.tapes[variant.observes], variant, derive_seed(name, str(fold.sessions[0])))
+            for fold in folds
+        ]
         print_policy(name, market, folds, fits, settings.seeds)
         print(f"<!-- {name}: {time.process_time() - begin:.0f} CPU s -->", flush=True)
     print_row("regime rule", [out_of_sample(market, folds, [fold.rule for fold in folds])])
@@ -253,7 +264,7 @@ def main() -> None:
     market = read_market()
     settings = PolicySettings(seeds=chosen.seeds, gradient_steps=chosen.gradient_steps)
     compare_policies(market, settings, chosen.horizon)
-    compare_starts(market, PolicySettings(seeds=STARTED), chosen.horizon)
+    compare_starts(market, PolicySettings(seeds=STARTED, algorithm="ppo", observes="regimes"), chosen.horizon)
     print(f"\n{time.process_time() - begin:.0f} CPU seconds")
 
 

@@ -49,6 +49,7 @@ BUILT_IN: Mapping[Slot, Mapping[str, BuiltIn]] = {
         "mlp_vae": _built_in("encoders.mlp_vae", "MlpVae", "MlpVaeSettings"),
         "conv_vae": _built_in("encoders.conv_vae", "ConvVae", "ConvVaeSettings"),
         "gru_vae": _built_in("encoders.gru_vae", "GruVae", "GruVaeSettings"),
+        "none": _built_in("encoders.no_encoder", "NoEncoder", "NoEncoderSettings"),
     },
     "regimes": {
         "jump": _built_in("regimes.jump_regimes", "JumpRegimes", "JumpSettings"),

@@ -24,6 +24,8 @@ from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSetti
 from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.policies.settings import OnlineSettings, OwnPolicySettings, PolicySettings
 from regime_assets.library.regimes.settings import JumpSettings, RegimeSettings
+from regime_assets.library.trading.portfolio import Portfolio, portfolio_of
+from regime_assets.library.trading.settings import TradingSettings
 from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe, UniverseError
 from regime_assets.library.universe.design_section import SLOTS, ComponentChoice, DesignChoice, validated_settings
 from regime_assets.library.universe.sections import WindowChoice
@@ -72,6 +74,7 @@ class Design:
         regimes: what segments the encoder's coordinates.
         policy: what sets the exposure from regimes.
         data: what it is meant for; see `data_identity`.
+        portfolio: how what is traded is spread; None where it is held in equal parts at one cost.
     """
 
     features: tuple[Component, ...] = field(
@@ -81,6 +84,7 @@ class Design:
     regimes: Component = field(default_factory=lambda: Component("regimes", "jump", JumpSettings()))
     policy: Component = field(default_factory=lambda: Component("policies", "tilts", PolicySettings()))
     data: Mapping[str, Any] = field(default_factory=dict)
+    portfolio: Portfolio | None = None
 
     @cached_property
     def memory_sessions(self) -> int:
@@ -117,9 +121,11 @@ class Design:
 
     @cached_property
     def _components_documented(self) -> dict[str, Any]:
+        portfolio = {} if self.portfolio is None else {"portfolio": self.portfolio.document()}
         return {
             "features": [feature.document() for feature in self.features],
             **{name: getattr(self, name).document() for name in ("encoder", "regimes", "policy")},
+            **portfolio,
         }
 
     @cached_property
@@ -154,7 +160,12 @@ def design_of(universe: Universe, choice: DesignChoice | None = None, place: tup
     if problems:
         raise UniverseError("\n".join(problems))
     return Design(
-        tuple(found["features"]), found["encoder"][0], found["regimes"][0], found["policy"][0], data_identity(universe)
+        tuple(found["features"]),
+        found["encoder"][0],
+        found["regimes"][0],
+        found["policy"][0],
+        data_identity(universe),
+        portfolio_of(universe),
     )
 
 
@@ -219,11 +230,33 @@ def _for_the_universe(settings: PolicySettings, use: str, universe: Universe) ->
 
     An update by the newest session alone is one of a sampled algorithm: PPO's, unless another one is chosen.
     """
+    _require_a_price(settings.trading, universe)
     trading = replace(settings.trading, action=use, cost=universe.cost)  # pyright: ignore[reportArgumentType]
     online = OnlineSettings() if universe.refit.policy_updates == "online" else None
     algorithm = "ppo" if online and settings.algorithm == "direct" else settings.algorithm
     sessions = round(universe.sessions_per_year)
     return replace(settings, trading=trading, algorithm=algorithm, sessions_per_year=sessions, online=online)
+
+
+def _require_a_price(trading: TradingSettings, universe: Universe) -> None:
+    """Refuse exposures that nobody pays for.
+
+    Raises:
+        ComponentError: a limit of the exposure that the portfolio does not allow.
+    """
+    chosen = universe.portfolio
+    most = chosen.borrowing.most if chosen and chosen.borrowing else 1.0
+    least = -chosen.shorting.most if chosen and chosen.shorting else 0.0
+    if trading.highest_exposure > most:
+        raise ComponentError(
+            f"highest_exposure {trading.highest_exposure:g} borrows, and nothing says at what price: give "
+            "`portfolio: {borrowing: {most: ..., rate: ...}}`"
+        )
+    if trading.lowest_exposure < least:
+        raise ComponentError(
+            f"lowest_exposure {trading.lowest_exposure:g} sells short, and nothing says at what price: give "
+            "`portfolio: {shorting: {most: ..., rate: ...}}`"
+        )
 
 
 def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

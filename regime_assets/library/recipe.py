@@ -37,6 +37,7 @@ from regime_assets.library.regimes.regime_model import (
 )
 from regime_assets.library.regimes.stability import assess_stability, compare_regimes
 from regime_assets.library.trading.decided import weight_columns
+from regime_assets.library.trading.portfolio import Portfolio
 from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe.gate_settings import StabilitySettings
 
@@ -195,14 +196,26 @@ def fit_session(at: SessionFit, *, keep_policy: bool = False) -> tuple[FittedMod
     return FittedModels(at.models.accepted("gmm", at.session), at.models.accepted("rl_policy", at.session)), ""
 
 
-def build_tape(training: TrainingSet, path: RegimePath, settings: PolicySettings | OwnPolicySettings) -> MarketTape:
-    """What a trading episode plays: the regimes' path beside the returns of the same sessions."""
+def build_tape(
+    training: TrainingSet,
+    path: RegimePath,
+    settings: PolicySettings | OwnPolicySettings,
+    portfolio: Portfolio | None = None,
+) -> MarketTape:
+    """What a trading episode plays: the regimes' path beside the returns of the same sessions.
+
+    A portfolio's sleeves are fitted here, on the window: they are those of the policy until its next refit.
+    """
+    returns = training.traded_returns.to_numpy(dtype="float64")
+    base, sleeves = (training.base_weights, None) if portfolio is None else portfolio.fitted(returns, path.states)
     return MarketTape(
         observations=observations(path, training.features if settings.observes == "features" else None),
         rule_exposure=path.rule_exposure,
-        returns=training.traded_returns.to_numpy(dtype="float64"),
-        base_weights=training.base_weights,
+        returns=returns if training.cash is None else returns - training.cash[:, None],
+        base_weights=base,
         sample_weight=training.sample_weight,
+        sleeves=sleeves,
+        charges=None if portfolio is None else portfolio.charges,
     )
 
 
@@ -236,8 +249,8 @@ def decisions(
         {
             "regime": path.states[first:],
             "risk_off": path.posteriors[first:, -1],
-            "rule_exposure": path.rule_exposure[first:],
-            "policy_exposure": weights.sum(axis=1),
+            "rule_exposure": path.rule_exposure[first:],  # the regime's own measure, 0 to 1
+            "policy_exposure": policy.action.exposure(weights),
             "reconstruction_error": path.reconstruction_error[first:],
             **weight_columns(rule, "rule", symbols),
             **weight_columns(weights, "policy", symbols),
@@ -303,7 +316,7 @@ def _fit_policy(at: SessionFit) -> Fitted[PolicyFit] | Fitted[OwnPolicyFit]:
     path = at.models.path(at.session)
     parent, notes = at.models.ancestor("rl_policy", at.session)
     seed, settings = at.seed_of("rl_policy"), at.design.policy.settings
-    tape = build_tape(at.training, path, settings)
+    tape = build_tape(at.training, path, settings, at.design.portfolio)
     if at.design.policy.own:
         own, judged = fit_own(at.design.policy.use, tape, settings, seed, parent.model if parent else None)
         started = parent if own.warm_started else None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.production.lineage import Lineage
     from regime_assets.library.production.registry import Registry
+    from regime_assets.library.trading.terms import Terms
     from regime_assets.library.window_reads import WindowReads
 
 WINDOWS_TABLE = "validated_window"
@@ -183,6 +184,7 @@ class Workspace:
                 lookback=lookback,
                 membership=self.membership(as_of),
                 accepted=(*self.universe.accept, *self.decided(as_of)),
+                refuges=self.universe.refuges,
             )
 
         return self.reads.once(("window", as_of, wanted, lookback), read) if self.reads else read()
@@ -210,11 +212,13 @@ class Workspace:
         # Universes share the table, whose columns are in the order in which any of them came to name one.
         facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
         others = [name for name in stored.features.columns if name not in facts]
-        return replace(
+        window = replace(
             stored,
             features=stored.features[[*others, *facts]],
             traded_returns=stored.traded_returns[list(self.universe.held)],
+            refuges=self.universe.refuges,
         )
+        return self._with_cash(window, as_of)
 
     def _reads(self, stored: pd.Series | None) -> bool:
         """Whether the features stored with a window are those of the design; older rows have the universe's own."""
@@ -242,10 +246,41 @@ class Workspace:
 
         def build() -> TrainingSet:
             facts = read_fact_features(self.universe, self.database, self.calendar, window)
-            return build_training_set(window, self.design.features, facts)
+            return self._with_cash(build_training_set(window, self.design.features, facts), window.as_of)
 
         key = ("features", window.as_of, len(window.sessions), window.data_hash, repr(self.design.features))
         return self.reads.once(key, build) if self.reads else build()
+
+    def terms(self, history: TrainingSet) -> float | Terms:
+        """What trading and holding cost on the sessions of a history: one number, or the terms of a portfolio."""
+        import numpy as np
+
+        from regime_assets.library.trading.portfolio import portfolio_of
+        from regime_assets.library.trading.terms import Terms
+
+        chosen, portfolio = self.universe.portfolio, portfolio_of(self.universe)
+        if chosen is None or portfolio is None:
+            return self.universe.cost
+        cash, charges = history.cash, portfolio.charges
+        return Terms(
+            cost=charges.cost,
+            borrowing=charges.borrowing,
+            shorting=charges.shorting,
+            sessions=history.sessions,
+            cash=np.zeros(len(history.sessions)) if cash is None else cash,
+            no_trade_band=chosen.no_trade_band,
+            risk=portfolio.risk,
+        )
+
+    def _with_cash(self, training: TrainingSet, as_of: date) -> TrainingSet:
+        """The same set with what cash earned on its sessions.
+
+        Raises:
+            FactFeatureError: the series that says so is not known from the first session on.
+        """
+        from regime_assets.library.market.cash import cash_returns
+
+        return replace(training, cash=cash_returns(self.universe, self.database, self.calendar, as_of, training))
 
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""

@@ -23,6 +23,7 @@ from regime_assets.library.encoders.settings import EncoderSettings, MlpVaeSetti
 Weights = dict[str, NDArray[Any]]
 
 MLP = "mlp_vae"
+NONE = "none"
 SIGMA = "log_sigma"
 
 
@@ -114,6 +115,10 @@ class FittedEncoder:
         """What runs the network."""
         if self.use == MLP:
             return MlpInference(self.weights, self.settings)
+        if self.use == NONE:
+            from regime_assets.library.encoders.no_encoder import AsTheyAre
+
+            return AsTheyAre()
         return TorchInference(self.use, self.weights, self.settings, len(self.feature_names))
 
     def to_parts(self) -> Parts:

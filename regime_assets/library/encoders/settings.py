@@ -100,3 +100,11 @@ class GruVaeSettings(EncoderSettings):
     """
 
     width: int = 24
+
+
+@dataclass(frozen=True, config=STRICT)
+class NoEncoderSettings(EncoderSettings):
+    """No autoencoder: the regimes read the scaled features themselves. Only `clip` and `fewest_sessions` say anything
+    here; nothing is trained, and a policy sees the features in the place of latents."""
+
+    sequence_length: int = 1

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.components import load_component
 from regime_assets.library.determinism import deterministic
-from regime_assets.library.encoders.fitted_encoder import SIGMA, FittedEncoder, Weights
+from regime_assets.library.encoders.fitted_encoder import NONE, SIGMA, FittedEncoder, Weights
+from regime_assets.library.encoders.no_encoder import untrained_figures
 from regime_assets.library.encoders.scaling import EncoderError, fit_scaler, require_features, to_sequences
-from regime_assets.library.encoders.settings import EncoderSettings
+from regime_assets.library.encoders.settings import EncoderSettings, NoEncoderSettings
 
 Array = NDArray[np.float64]
 Roles = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # (T,) held out, (T,) learned from
@@ -87,6 +88,10 @@ def fit_encoder(
     if start is not None and (obstacle := warm_start_obstacle(start, features, use, settings)):
         raise EncoderError(f"a warm start is not possible: {obstacle}")
     scaler = start.scaler if start is not None else fit_scaler(features, sample_weight, settings.clip)
+    if isinstance(settings, NoEncoderSettings):
+        model = FittedEncoder(NONE, settings, names, scaler, {SIGMA: np.zeros(len(names), np.float32)})
+        curves, figures = untrained_figures(scaler.apply(features.to_numpy(dtype=np.float64)), settings)
+        return EncoderFit(model, curves, figures, warm_started=start is not None)
     roles = validation_split(pd.DatetimeIndex(features.index), settings)
     sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
     plan = (

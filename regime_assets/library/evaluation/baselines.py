@@ -18,6 +18,7 @@ from regime_assets.library.evaluation.baseline_models import (
     jump_exposure,
 )
 from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR
+from regime_assets.library.trading.allocation import allocate
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,11 @@ VOLATILITY_TARGET = "volatility target"
 MOVING_AVERAGE = "200-day average"
 HIDDEN_MARKOV = "hidden Markov model"
 JUMP_MODEL = "jump model"
+SIXTY_FORTY = "60/40"
+RISK_PARITY = "risk parity, always"
+
+REBALANCED_EVERY = 21
+"""Sessions between two estimates of the risk parity that is always held."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def baselines(
     base_weights: ArrayLike,
     since: int = 0,
     settings: BaselineSettings = BaselineSettings(),
+    refuge_weights: Array | None = None,
 ) -> dict[str, Array]:
     """Every baseline that needs only returns, by name.
 
@@ -57,6 +64,7 @@ def baselines(
         base_weights: (N,) the portfolio at exposure 1.
         since: first row that is compared; rows before it are memory only, and the fitted models decide none of them.
         settings: of the timing baselines.
+        refuge_weights: (N,) held with what a timing baseline leaves of the capital; None for cash.
 
     Returns:
         Name → weights (T, N) decided on each session's close.
@@ -72,14 +80,37 @@ def baselines(
     return {
         BUY_AND_HOLD: buy_and_hold(len(matrix), base),
         EQUAL_WEIGHT: equal_weight(*matrix.shape),
-        **{name: exposure[:, None] * base for name, exposure in exposures.items()},
+        **{name: _spread(exposure, base, refuge_weights) for name, exposure in exposures.items()},
     }
+
+
+def _spread(exposure: Array, base: Array, refuge: Array | None) -> Array:
+    """Weights (T, N) of exposures (T,); the rest is cash or the refuge."""
+    held = exposure[:, None] * base
+    return held if refuge is None else held + (1.0 - exposure)[:, None] * refuge
+
+
+def fixed_mixes(returns: Array, base_weights: Array, refuge_weights: Array) -> dict[str, Array]:
+    """What holds risk and refuge always, by name: weights (T, N).
+
+    The risk parity's covariance is of the year before each session, estimated anew every 21 sessions; the first year
+    of the sessions that are given is in equal parts.
+    """
+    sessions = len(returns)
+    parity = np.tile(np.where(base_weights + refuge_weights > 0, 1.0, 0.0), (sessions, 1))
+    parity /= parity.sum(axis=1, keepdims=True)
+    bounds = np.zeros(returns.shape[1]), np.ones(returns.shape[1])
+    for row in range(SESSIONS_PER_YEAR, sessions, REBALANCED_EVERY):
+        weights = allocate("risk_parity", returns[row - SESSIONS_PER_YEAR + 1 : row + 1], *bounds)
+        parity[row : row + REBALANCED_EVERY] = weights
+    return {SIXTY_FORTY: np.tile(0.6 * base_weights + 0.4 * refuge_weights, (sessions, 1)), RISK_PARITY: parity}
 
 
 def buy_and_hold(sessions: int, base_weights: Array) -> Array:
     """The base portfolio, bought on the first session and kept (T, N).
 
-    The scorer ignores drift, so a portfolio that is kept and one that is rebalanced to the same weights score alike.
+    Under one cost for everything the scorer ignores drift: a portfolio that is kept and one that is rebalanced to the
+    same weights score alike. Under the terms of a portfolio it is rebalanced daily, or beyond the band.
     """
     return np.tile(base_weights, (sessions, 1))
 

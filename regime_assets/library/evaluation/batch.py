@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from regime_assets.library.evaluation.metrics import MINIMUM_SESSIONS
 from regime_assets.library.evaluation.track_record import SESSIONS_PER_YEAR
 from regime_assets.library.trading.scoring import Scored, ScoringError, blocks, score
+from regime_assets.library.trading.terms import Terms
 
 Array = NDArray[np.float64]
 
@@ -34,14 +35,14 @@ class BatchSummary:
 
 
 def summarise_batch(
-    weights: ArrayLike, returns: ArrayLike, cost: float, periods_per_year: float = SESSIONS_PER_YEAR
+    weights: ArrayLike, returns: ArrayLike, cost: float | Terms, periods_per_year: float = SESSIONS_PER_YEAR
 ) -> BatchSummary:
     """Score and measure a batch of strategies.
 
     Args:
         weights: decided on each session's close, (S, T, N); with one instrument exposures (S, T).
         returns: simple returns (T, N) or (T,).
-        cost: fraction of the traded notional, one way.
+        cost: fraction of the traded notional, one way, or the terms of T sessions.
         periods_per_year: sessions a year.
 
     Raises:
@@ -58,8 +59,8 @@ def summarise_batch(
 
 def _figures(scored: Scored, periods_per_year: float) -> tuple[Array, ...]:
     """The figures of one block in the order of `BatchSummary`'s fields."""
-    net = scored.net
-    mean, deviation = net.mean(axis=1), net.std(axis=1, ddof=1)
+    net, over_cash = scored.net, scored.over_cash.net
+    mean, deviation = over_cash.mean(axis=1), over_cash.std(axis=1, ddof=1)
     varies = deviation > 1e-12 * np.abs(net).max(axis=1)
     growth = 1.0 + net
     solvent = growth.min(axis=1) > 0.0
@@ -71,7 +72,7 @@ def _figures(scored: Scored, periods_per_year: float) -> tuple[Array, ...]:
     np.divide(wealth, peaks, out=wealth)
     return (
         sharpe,
-        deviation * np.sqrt(periods_per_year),
+        (deviation if over_cash is net else net.std(axis=1, ddof=1)) * np.sqrt(periods_per_year),
         compound,
         wealth.min(axis=1) - 1.0,
         scored.turnover.mean(axis=1) * periods_per_year,

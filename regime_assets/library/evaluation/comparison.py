@@ -15,6 +15,7 @@ from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, contenders
 from regime_assets.library.evaluation.metrics import PerformanceSummary, summarise
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.trading.scoring import Scored, score
+from regime_assets.library.trading.terms import Terms, on
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,15 @@ class Comparison:
         """(T,) net returns by session."""
         return pd.Series(self.scored.net, index=self.weights.index)
 
+    @property
+    def over_cash(self) -> NDArray[np.float64]:
+        """(T,) net returns over what cash earned."""
+        return self.scored.over_cash.net
 
-def compare(history: TrainingSet, track: pd.DataFrame, cost: float, sessions_per_year: float) -> dict[str, Comparison]:
+
+def compare(
+    history: TrainingSet, track: pd.DataFrame, cost: float | Terms, sessions_per_year: float
+) -> dict[str, Comparison]:
     """Every contender on the sessions of the track, by the one scorer, under the same costs and delay.
 
     The bootstrap's seed derives from the series themselves, so that the same record has the same interval in every
@@ -51,21 +59,20 @@ def compare(history: TrainingSet, track: pd.DataFrame, cost: float, sessions_per
     Args:
         history: returns from the universe's start on.
         track: the out-of-sample decisions; index `session`.
-        cost: one way, a fraction of what is traded.
+        cost: one way, a fraction of what is traded, or the terms of the history's sessions.
         sessions_per_year: what figures are annualised by.
     """
     weights = contenders(history, track)
     returns = history.traded_returns.loc[track.index]
-    scored = {name: score(w.to_numpy(), returns.to_numpy(), cost) for name, w in weights.items()}
-    reference = scored[BUY_AND_HOLD].net
+    terms = on(cost, pd.DatetimeIndex(track.index))
+    scored = {name: score(w.to_numpy(), returns.to_numpy(), terms) for name, w in weights.items()}
+    reference = scored[BUY_AND_HOLD].over_cash.net
     comparisons: dict[str, Comparison] = {}
     for name, result in scored.items():
-        paired = None
+        paired, net = None, result.over_cash.net
         if name != BUY_AND_HOLD:
-            paired = sharpe_difference(
-                result.net, reference, _seed(result.net, reference), periods_per_year=sessions_per_year
-            )
-        interval = sharpe_interval(result.net, _seed(result.net), periods_per_year=sessions_per_year)
+            paired = sharpe_difference(net, reference, _seed(net, reference), periods_per_year=sessions_per_year)
+        interval = sharpe_interval(net, _seed(net), periods_per_year=sessions_per_year)
         summary = summarise(result, sessions_per_year)
         comparisons[name] = Comparison(name, weights[name], result, summary, interval, paired)
     return comparisons

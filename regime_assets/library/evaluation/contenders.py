@@ -1,14 +1,15 @@
 """What a report compares: the learned policy, its regime rule and the baselines, as weights on the same sessions.
 
 Baselines decide from the whole known history. The fitted ones have a model on the first session of the track where 200
-sessions precede it.
+sessions precede it. Where a refuge is traded, what times the market holds the refuge in the place of cash, as the rule
+does, and fixed mixes of risk and refuge stand beside them.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, baselines
+from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, baselines, fixed_mixes
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.trading.decided import weights_of
 
@@ -32,6 +33,11 @@ def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFr
         RULE: weights_of(track, "rule", symbols).to_numpy(),
     }
     rows = history.sessions.get_indexer(pd.DatetimeIndex(track.index))
-    for name, weights in baselines(history.traded_returns.to_numpy(), base, since=int(rows[0])).items():
+    returns = history.traded_returns.to_numpy()
+    refuge = history.refuge_weights
+    for name, weights in baselines(returns, base, since=int(rows[0]), refuge_weights=refuge).items():
         decided[name] = weights[rows]
+    if refuge is not None:
+        for name, weights in fixed_mixes(returns[rows], base, refuge).items():
+            decided[name] = weights
     return {name: pd.DataFrame(weights, index=track.index, columns=symbols) for name, weights in decided.items()}

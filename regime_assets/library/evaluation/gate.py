@@ -68,7 +68,7 @@ class RefreshEvidence:
         track: the line's out-of-sample track, arrays (T,).
         buy_and_hold: net returns of buy & hold on the same sessions (T,).
         label_agreement: share of the last year's sessions with the champion's regime; None when not measured.
-        refreshed_exposure: what the refreshed bundle decides on the newest sessions (T,).
+        refreshed_exposure: what the refreshed bundle decides on the newest sessions (T,), of a portfolio (T, N).
         champion_exposure: what the champion decides on the same sessions (T,).
         refreshed_fresh_net: net returns of the refreshed line on the fresh sessions (F,).
         champion_fresh_net: net returns of the champion on the same sessions (F,).

@@ -110,11 +110,16 @@ def agreement_rule(agreement: float | None, minimum: float) -> RuleOutcome:
 
 
 def exposure_change_rule(refreshed: Series, champion: Series, sessions: int, maximum: float) -> RuleOutcome:
-    """The refreshed bundle decides about what the champion would have decided on the same sessions."""
+    """The refreshed bundle decides about what the champion would have decided on the same sessions.
+
+    Of weights (T, N) half of what would have to be traded to get from one to the other counts.
+    """
     if len(refreshed) != len(champion):
         raise ValueError(f"{len(refreshed)} and {len(champion)} exposures are not of the same sessions")
     compared = min(sessions, len(champion))
-    value = float(np.abs(refreshed[-compared:] - champion[-compared:]).mean()) if compared else None
+    apart = np.abs(refreshed[-compared:] - champion[-compared:])
+    apart = apart.sum(axis=1) / 2.0 if apart.ndim == 2 else apart
+    value = float(apart.mean()) if compared else None
     passed = value is not None and value <= maximum
     detail = f"mean over {compared} sessions"
     return RuleOutcome("exposure_change", value, f"<= {maximum:g}", passed, blocking=True, detail=detail)

@@ -1,6 +1,6 @@
 """Figures of one return series, each with its formula and its source; None where a figure does not exist.
 
-Returns are simple, per session and over cash (cash earns zero, so no rate is subtracted). Ratios are annualised.
+Returns are simple and per session. Ratios are annualised, and of returns over what cash earned where it earns a rate.
 A ratio needs at least `MINIMUM_SESSIONS` and some variance: without them it is None, never a zero that looks like
 a measurement. Numbers that are not finite are an error of the caller.
 What a Sharpe ratio is worth (probabilistic, deflated, minimum record, overfitting) is computed in `track_record` and
@@ -173,12 +173,12 @@ class PerformanceSummary:
 
 def summarise(scored: Scored, periods_per_year: float = SESSIONS_PER_YEAR) -> PerformanceSummary:
     """The summary of one scored strategy; arrays (T,)."""
-    net, fall, sessions = scored.net, max_drawdown(scored.net), len(scored.net)
+    net, fall, sessions, over_cash = scored.net, max_drawdown(scored.net), len(scored.net), scored.over_cash
     return PerformanceSummary(
         sessions=sessions,
-        sharpe=sharpe(net, periods_per_year),
-        gross_sharpe=sharpe(scored.gross, periods_per_year),
-        sortino=sortino(net, periods_per_year),
+        sharpe=sharpe(over_cash.net, periods_per_year),
+        gross_sharpe=sharpe(over_cash.gross, periods_per_year),
+        sortino=sortino(over_cash.net, periods_per_year),
         calmar=calmar(net, periods_per_year),
         cagr=cagr(net, periods_per_year),
         volatility=volatility(net, periods_per_year),
@@ -187,5 +187,5 @@ def summarise(scored: Scored, periods_per_year: float = SESSIONS_PER_YEAR) -> Pe
         turnover=float(scored.turnover.mean() * periods_per_year) if sessions else None,
         exposure=float(scored.exposure.mean()) if sessions else None,
         switches_per_year=switches_per_year(scored.exposure, periods_per_year),
-        probabilistic_sharpe=probabilistic_sharpe(net, 0.0, periods_per_year),
+        probabilistic_sharpe=probabilistic_sharpe(over_cash.net, 0.0, periods_per_year),
     )

@@ -43,12 +43,16 @@ class TrainingSet:
         traded_returns: (T, N) simple close-to-close returns; what weights are applied to.
         sample_weight: (T,) recency weights with mean 1.
         data_hash: identifies the window that the rows came from.
+        refuges: those of the traded instruments that are held when risk is off; the market are the others.
+        cash: (T,) simple return of cash on each session; None where it earns nothing.
     """
 
     features: pd.DataFrame
     traded_returns: pd.DataFrame
     sample_weight: NDArray[np.float64]
     data_hash: str
+    refuges: tuple[str, ...] = ()
+    cash: NDArray[np.float64] | None = None
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -57,14 +61,23 @@ class TrainingSet:
 
     @property
     def market_returns(self) -> pd.Series:
-        """(T,) return of the traded instruments held in equal parts."""
-        return self.traded_returns.mean(axis=1)
+        """(T,) return of the traded risk instruments held in equal parts."""
+        risk = self.traded_returns.drop(columns=list(self.refuges)) if self.refuges else self.traded_returns
+        return risk.mean(axis=1)
 
     @property
     def base_weights(self) -> NDArray[np.float64]:
-        """(N,) weights of full exposure: equal parts."""
-        count = self.traded_returns.shape[1]
-        return np.full(count, 1.0 / count)
+        """(N,) weights of full exposure: equal parts of the risk instruments."""
+        risk = ~self.traded_returns.columns.isin(self.refuges)
+        return risk / float(risk.sum())
+
+    @property
+    def refuge_weights(self) -> NDArray[np.float64] | None:
+        """(N,) equal parts of the refuges; None where there is none."""
+        if not self.refuges:
+            return None
+        refuge = self.traded_returns.columns.isin(self.refuges)
+        return refuge / float(refuge.sum())
 
     def to_frame(self) -> pd.DataFrame:
         """One table with a row a session, as it is stored."""
@@ -99,6 +112,8 @@ class TrainingSet:
             traded_returns=self.traded_returns.iloc[first:stop],
             sample_weight=sample_weight,
             data_hash=self.data_hash,
+            refuges=self.refuges,
+            cash=None if self.cash is None else self.cash[first:stop],
         )
 
 
@@ -112,12 +127,12 @@ def build_training_set(window: Window, features: Sequence[Computed], facts: pd.D
     """
     computed = compute_all(features, FeatureInputs(window.prices, window.market_returns, window.sessions))
     if facts is None:
-        return TrainingSet(computed, window.traded_returns, window.sample_weight, window.data_hash)
+        return TrainingSet(computed, window.traded_returns, window.sample_weight, window.data_hash, window.refuges)
     digest = hashlib.sha256(window.data_hash.encode())
     digest.update("\n".join(facts.columns).encode())
     digest.update(np.ascontiguousarray(facts.to_numpy(dtype=np.float64)).tobytes())
     both = pd.concat([computed, facts], axis=1)
-    return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest())
+    return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest(), window.refuges)
 
 
 def compute_all(features: Sequence[Computed], inputs: FeatureInputs) -> pd.DataFrame:

@@ -66,6 +66,7 @@ class Window:
         sample_weight: weight of each session in the window, shape (T,), mean 1.
         data_hash: SHA-256 over sessions, symbols, prices, weights, and the accepted exceptions among them.
         accepted: what somebody took for right or corrected in these sessions and symbols, a line each.
+        refuges: those of the traded symbols that are held when risk is off; the market are the others.
     """
 
     universe: str
@@ -77,6 +78,7 @@ class Window:
     sample_weight: NDArray[np.float64]
     data_hash: str
     accepted: tuple[str, ...] = ()
+    refuges: tuple[str, ...] = ()
 
     def standing(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The prices of those of `symbols` that are members on every row."""
@@ -85,8 +87,8 @@ class Window:
 
     @property
     def market_returns(self) -> pd.Series[float]:
-        """Equal-weighted mean simple return of the traded symbols, all rows of `prices` but the first."""
-        prices = self.prices[list(self.traded)].to_numpy()
+        """Equal-weighted mean simple return of the traded risk symbols, all rows of `prices` but the first."""
+        prices = self.prices[[symbol for symbol in self.traded if symbol not in self.refuges]].to_numpy()
         mean = (prices[1:] / prices[:-1] - 1.0).mean(axis=1)
         return pd.Series(mean, index=self.prices.index[1:], name="market_return")
 
@@ -114,6 +116,7 @@ def read_window(
     lookback: int,
     membership: Membership | None = None,
     accepted: Sequence[Accepted | Decision] = (),
+    refuges: Sequence[str] = (),
 ) -> Window:
     """Read the window that ends with `as_of`, complete or not at all.
 
@@ -129,6 +132,7 @@ def read_window(
         lookback: sessions before the window that features need.
         membership: the sessions on which symbols are members; always when not given.
         accepted: what was taken for right or corrected, in the file or by command, whatever it concerns.
+        refuges: those of `traded` that are held when risk is off.
 
     Raises:
         WindowError: `as_of` is no session, the history is too short, or a member lacks a close.
@@ -160,6 +164,7 @@ def read_window(
         sample_weight=weight,
         data_hash=_hash(prices, tuple(traded), weight, within),
         accepted=tuple(entry.told for entry in within),
+        refuges=tuple(refuges),
     )
 
 

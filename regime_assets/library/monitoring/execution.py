@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from regime_assets.library.monitoring.calibration import block_days
 from regime_assets.library.monitoring.performance import PerformanceSettings
 from regime_assets.library.trading.scoring import FILL_DELAY, score
+from regime_assets.library.trading.terms import Terms
 
 COLUMNS = ("turnover", "slippage")
 
@@ -47,16 +48,19 @@ class Execution:
         return {f"{column}_per_year": float(self.path[column].iloc[-1]) * self.per_year for column in self.path.columns}
 
 
-def traded(weights: NDArray[np.float64], returns: pd.DataFrame, cost: float) -> pd.DataFrame:
+def traded(weights: NDArray[np.float64], returns: pd.DataFrame, cost: float | Terms) -> pd.DataFrame:
     """Turnover and slippage of each session from the first fill on.
 
     Args:
         weights: (T, N) decided on each session's close.
         returns: (T, N) simple returns, index = sessions.
-        cost: one way, as a fraction of the traded notional.
+        cost: one way, as a fraction of the traded notional, or the terms of the T sessions.
     """
     values = returns.to_numpy(np.float64)
     scored = score(weights, values, cost)
+    if scored.cash is not None:
+        values = values - scored.cash[:, None]  # what is left uninvested earns cash on paper as well
+        scored = scored.over_cash
     paper = np.zeros(len(values))
     paper[1:] = (weights[:-1] * values[1:]).sum(axis=1)
     frame = pd.DataFrame({"turnover": scored.turnover, "slippage": paper - scored.net}, index=returns.index)

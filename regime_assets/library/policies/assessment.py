@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.policies.description import describe_decisions
+from regime_assets.library.policies.description import describe_decisions, exposure_limits
 from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.trading.tape import MarketTape
 
@@ -31,7 +31,7 @@ def assess_policy(fit: PolicyFit, tape: MarketTape, settings: PolicySettings) ->
     if not finite:
         return tuple(outcomes)
     decided = describe_decisions(policy, tape, settings)
-    low, high = settings.trading.lowest_exposure, settings.trading.highest_exposure
+    low, high = exposure_limits(policy.action, settings)
     lowest, highest = decided["lowest_exposure"], decided["highest_exposure"]
     outside = max(low - lowest, highest - high, 0.0)
     outcomes.append(

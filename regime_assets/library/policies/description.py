@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from regime_assets.library.policies.networks import Distance, Member
 from regime_assets.library.policies.policy import Policy
 from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.trading.actions import ActionMap
 from regime_assets.library.trading.tape import MarketTape
 
 ANCHORS = 512
@@ -21,11 +22,10 @@ def describe_decisions(policy: Policy, tape: MarketTape, settings: PolicySetting
     weights = policy.decide(tape.observations, tape.rule_exposure)
     rule = policy.action.at_rule(tape.rule_exposure)
     unit = float(tape.base_weights.sum())
-    exposure = weights.sum(axis=1) / (1.0 if policy.action.per_instrument else unit)
+    exposure = policy.action.exposure(weights) / (1.0 if policy.action.per_instrument else unit)
     rule_weights = policy.action.weights(rule)
-    at_limit = np.isclose(exposure, settings.trading.highest_exposure) | np.isclose(
-        exposure, settings.trading.lowest_exposure
-    )
+    low, high = exposure_limits(policy.action, settings)
+    at_limit = np.isclose(exposure, high) | np.isclose(exposure, low)
     return {
         "turnover_per_year": _turnover(weights) * settings.sessions_per_year,
         "rule_turnover_per_year": _turnover(rule_weights) * settings.sessions_per_year,
@@ -36,6 +36,13 @@ def describe_decisions(policy: Policy, tape: MarketTape, settings: PolicySetting
         "mean_tilt": float(np.abs(weights - rule_weights).sum(axis=1).mean()),
         "extreme_share": float(at_limit.mean()),
     }
+
+
+def exposure_limits(action: ActionMap, settings: PolicySettings) -> tuple[float, float]:
+    """Lowest and highest exposure: the settings', or a portfolio's that may borrow or sell short."""
+    if action.sleeves is None:
+        return settings.trading.lowest_exposure, settings.trading.highest_exposure
+    return action.lowest_exposure, action.highest_exposure
 
 
 def _turnover(weights: NDArray[np.float64]) -> float:

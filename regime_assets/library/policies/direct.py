@@ -52,7 +52,7 @@ def train_directly(
     Returns:
         The member, and its curve.
     """
-    action = ActionMap.of(settings.trading, tape.base_weights)
+    action = ActionMap.of(settings.trading, tape.base_weights, tape.sleeves)
     inputs = torch.from_numpy(_inputs(tape, action))
     policy = ActorCriticPolicy(
         spaces.Box(-np.inf, np.inf, (inputs.shape[1],), np.float32),
@@ -107,8 +107,12 @@ class KnownReward:
         trading, count = settings.trading, tape.n_sessions - FILL_DELAY
         self._trading, self._action = trading, action
         self._rule = _tensor(action.weights(action.at_rule(tape.rule_exposure)))[:count]
-        self._base = _tensor(action.base_weights)
+        self._base, self._rule_exposure = _tensor(action.base_weights), tape.rule_exposure
         self._earned = _tensor(tape.returns[FILL_DELAY:])
+        charges = tape.charges
+        self._cost = trading.cost if charges is None else _tensor(charges.cost)
+        self._carry = (0.0, 0.0) if charges is None else (charges.borrowing, charges.shorting)
+        self._tilted = self._base if action.sleeves is None else self._base - _tensor(action.sleeves.refuge)
         counted = np.zeros(count)
         for first, end in segments:
             counted[first:end] = 1.0
@@ -141,15 +145,29 @@ class KnownReward:
         actions = actions[: len(self._rule)]
         weights = self._limited(torch.clamp(actions, -1.0, 1.0)) if limited else self._unlimited(actions)
         before = torch.cat([self._rule[:1], weights[:-1]])
-        turnover = torch.abs(weights - before).sum(dim=1)
-        net = (weights * self._earned).sum(dim=1) - trading.cost * turnover
+        traded = torch.abs(weights - before)
+        turnover = traded.sum(dim=1)
+        net = (weights * self._earned).sum(dim=1) - self._charged(weights, traded, turnover)
         rewards = torch.log1p(torch.clamp(net, min=RUIN)) - 0.5 * trading.risk_aversion * net**2
         if self._action.from_rule:
             tilt = weights - self._rule
             if not self._action.per_instrument:
-                tilt = tilt.sum(dim=1, keepdim=True) / self._base.sum()
+                tilt = self._exposure(tilt)[:, None] / self._base.sum()
             rewards = rewards - trading.tilt_penalty * (tilt**2).sum(dim=1)
-        return rewards, net, turnover, weights.sum(dim=1)
+        return rewards, net, turnover, self._exposure(weights)
+
+    def _exposure(self, weights: Tensor) -> Tensor:
+        """(T,) what weights (T, N) hold of the risk instruments."""
+        sleeves = self._action.sleeves
+        return weights.sum(dim=1) if sleeves is None else weights[:, torch.from_numpy(sleeves.risk)].sum(dim=1)
+
+    def _charged(self, weights: Tensor, traded: Tensor, turnover: Tensor) -> Tensor:
+        """(T,) what the trades and the holdings of weights (T, N) cost."""
+        if isinstance(self._cost, float):
+            return self._cost * turnover
+        borrowing, shorting = self._carry
+        beyond = torch.clamp(weights.sum(dim=1) - 1.0, min=0.0)
+        return traded @ self._cost + borrowing * beyond + shorting * torch.clamp(-weights, min=0.0).sum(dim=1)
 
     def _unlimited(self, actions: Tensor) -> Tensor:
         """Weights as linear functions of the actions."""
@@ -157,15 +175,23 @@ class KnownReward:
         if action.kind == "tilts":
             return self._rule + action.tilt_bound * actions
         if action.kind == "residual":
-            return self._rule + action.tilt_bound * actions * self._base
+            return self._rule + action.tilt_bound * actions * self._tilted
         if action.kind == "exposure":
             low, high = action.lowest_exposure, action.highest_exposure
-            return (low + (high - low) * 0.5 * (actions + 1.0)) * self._base
+            exposure = low + (high - low) * 0.5 * (actions + 1.0)
+            if action.sleeves is not None:
+                return exposure * self._base + (1.0 - exposure) * _tensor(action.sleeves.refuge)
+            return exposure * self._base
+        if action.sleeves is not None:
+            return (self._base + _tensor(action.sleeves.refuge)) * (1.0 + actions)
         return self._base * (1.0 + actions)
 
     def _limited(self, actions: Tensor) -> Tensor:
-        """`ActionMap.weights(ActionMap.positions(...))`, differentiable."""
+        """`ActionMap.weights(ActionMap.positions(...))`, differentiable where what is not held is cash."""
         action = self._action
+        if action.sleeves is not None:
+            rule = self._rule_exposure[: len(actions)]
+            return _tensor(action.weights(action.positions(actions.detach().numpy(), rule)))
         low, high = action.lowest_exposure, action.highest_exposure
         if action.kind == "exposure":
             return (low + (high - low) * 0.5 * (actions + 1.0)) * self._base

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.artifact import Parts
+from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.components import load_component
 from regime_assets.library.policies.policy import Policy, PolicyError, rule_policy
 from regime_assets.library.policies.settings import OwnPolicySettings
+from regime_assets.library.trading.sleeves import Sleeves
 from regime_assets.library.trading.tape import MarketTape
 
 Array = NDArray[np.float64]
@@ -93,6 +94,8 @@ class OwnPolicy(Policy):
         parts = self.fitted.to_parts()
         arrays = {f"own/{name}": array for name, array in parts.arrays.items()}
         document = {"use": self.use, "reads_features": self.reads_features, "own": parts.document}
+        if self.action.sleeves is not None:
+            arrays |= prefixed("sleeves", self.action.sleeves.to_arrays())
         return Parts(arrays | {"base_weights": self.action.base_weights}, document)
 
 
@@ -103,7 +106,10 @@ def stored_policy(parts: Parts) -> Policy:
     document, own = parts.document, "own/"
     arrays = {name.removeprefix(own): array for name, array in parts.arrays.items() if name.startswith(own)}
     fitted = load_component("policies", str(document["use"])).from_parts(Parts(arrays, document["own"]))
-    return _own(str(document["use"]), fitted, parts.arrays["base_weights"], features=bool(document["reads_features"]))
+    stored = below("sleeves", parts.arrays)
+    sleeves = Sleeves.from_arrays(stored) if stored else None
+    features = bool(document["reads_features"])
+    return _own(str(document["use"]), fitted, parts.arrays["base_weights"], sleeves, features=features)
 
 
 def fit_own(
@@ -115,11 +121,14 @@ def fit_own(
     """
     before = previous.fitted if isinstance(previous, OwnPolicy) and previous.use == use else None
     fitted = load_component("policies", use).fit(tape, settings, seed, before)
-    policy = _own(use, fitted, tape.base_weights, features=settings.observes == "features")
+    policy = _own(use, fitted, tape.base_weights, tape.sleeves, features=settings.observes == "features")
     weights = policy.decide(tape.observations, tape.rule_exposure)
-    exposure = weights.sum(axis=1)
+    exposure = policy.action.exposure(weights)
     turnover = float(np.abs(np.diff(weights, axis=0)).sum(axis=1).mean()) * settings.sessions_per_year
-    outside = float(max(settings.lowest_exposure - exposure.min(), exposure.max() - settings.highest_exposure, 0.0))
+    low, high = settings.lowest_exposure, settings.highest_exposure
+    if tape.sleeves is not None:
+        low, high = min(low, -tape.sleeves.shorts), max(high, tape.sleeves.invested)
+    outside = float(max(low - exposure.min(), exposure.max() - high, 0.0))
     figures = {
         "turnover_per_year": turnover,
         "mean_exposure": float(exposure.mean()),
@@ -134,6 +143,6 @@ def fit_own(
     return OwnPolicyFit(policy, figures, before is not None), outcomes
 
 
-def _own(use: str, fitted: Decides, base_weights: Array, *, features: bool) -> OwnPolicy:
-    rule = rule_policy(base_weights, 0)
+def _own(use: str, fitted: Decides, base_weights: Array, sleeves: Sleeves | None, *, features: bool) -> OwnPolicy:
+    rule = rule_policy(base_weights, 0, sleeves=sleeves)
     return OwnPolicy(rule.action, rule.centre, rule.scale, reads_features=features, use=use, fitted=fitted)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.policies.networks import Networks
 from regime_assets.library.trading.actions import ActionKind, ActionMap
+from regime_assets.library.trading.sleeves import Sleeves
 
 OBSERVATION_CLIP = 5.0
 """Standardised observations are cut off here: a network says nothing useful about what it never saw."""
@@ -158,6 +159,8 @@ class Policy:
         for name, networks in (("actor", self.actor), ("critic", self.critic)):
             if networks is not None:
                 arrays |= prefixed(name, networks.to_arrays())
+        if self.action.sleeves is not None:
+            arrays |= prefixed("sleeves", self.action.sleeves.to_arrays())
         if self.log_std is not None:
             arrays["log_std"] = self.log_std
         document = {
@@ -177,6 +180,7 @@ class Policy:
         """The policy that `to_parts` took apart."""
         arrays, document = parts
         actor, critic = below("actor", arrays), below("critic", arrays)
+        sleeves = below("sleeves", arrays)
         return cls(
             ActionMap(
                 document["kind"],
@@ -185,6 +189,7 @@ class Policy:
                 document["lowest_exposure"],
                 document["highest_exposure"],
                 document.get("no_trade_band", 0.0),  # not in policies stored before there was one
+                Sleeves.from_arrays(sleeves) if sleeves else None,
             ),
             arrays["centre"],
             arrays["scale"],
@@ -202,9 +207,17 @@ def rule_policy(
     n_observations: int,
     lowest_exposure: float = 0.0,
     highest_exposure: float = 1.0,
+    sleeves: Sleeves | None = None,
 ) -> Policy:
     """The regime rule itself as a policy: the rule's exposure within the limits, times the base weights (N,)."""
+    if sleeves is not None:
+        lowest_exposure, highest_exposure = -sleeves.shorts, sleeves.invested
     action = ActionMap(
-        "rule", base_weights, tilt_bound=0.0, lowest_exposure=lowest_exposure, highest_exposure=highest_exposure
+        "rule",
+        base_weights,
+        tilt_bound=0.0,
+        lowest_exposure=lowest_exposure,
+        highest_exposure=highest_exposure,
+        sleeves=sleeves,
     )
     return Policy(action, np.zeros(n_observations, np.float32), np.ones(n_observations, np.float32))

@@ -142,7 +142,7 @@ def _cold_reason(tape: MarketTape, settings: PolicySettings, previous: Policy | 
     if previous.actor is None:
         return "the previous policy is the rule"
     width = tape.observations.shape[1]
-    action = ActionMap.of(settings.trading, tape.base_weights)
+    action = ActionMap.of(settings.trading, tape.base_weights, tape.sleeves)
     outputs = len(settings.active_levels) or action.width
     wanted = (width + action.width, *settings.hidden, outputs)
     differences = {
@@ -159,7 +159,7 @@ def _cold_reason(tape: MarketTape, settings: PolicySettings, previous: Policy | 
 def _blank(tape: MarketTape, settings: PolicySettings, warm: Policy | None) -> Policy:
     """The policy without networks: its action map and standardisation, a warm start's own so that inputs keep
     their meaning."""
-    action = ActionMap.of(settings.trading, tape.base_weights)
+    action = ActionMap.of(settings.trading, tape.base_weights, tape.sleeves)
     levels, reads_features = settings.active_levels, settings.observes == "features"
     if warm is not None:
         return Policy(action, warm.centre, warm.scale, levels=levels, reads_features=reads_features)

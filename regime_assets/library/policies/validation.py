@@ -14,6 +14,7 @@ from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.trading.episodes import EpisodeError, Segment, decidable
 from regime_assets.library.trading.scoring import FILL_DELAY
 from regime_assets.library.trading.tape import MarketTape
+from regime_assets.library.trading.terms import Charges
 
 FEWEST_FOLDS = 4
 """Fewer members than this still hold out a quarter of the tape, not half or all of it."""
@@ -75,7 +76,7 @@ def gain_over_rule(policy: Policy, tape: MarketTape, block: Segment, settings: P
     returns = tape.returns[low + FILL_DELAY : high + FILL_DELAY]
     start = policy.action.weights(before[None])
     own, rules = (
-        _utility(policy.action.weights(positions), start, returns, settings)
+        _utility(policy.action.weights(positions), start, returns, settings, tape.charges)
         for positions in (decided, policy.action.at_rule(rule))
     )
     return own - rules
@@ -92,18 +93,36 @@ def foreseen(policy: Policy, tape: MarketTape, block: Segment, settings: PolicyS
     nothing = np.zeros((high - low, policy.action.width))
     tilt = np.clip(policy.member_actions(tape.observations[low:high], nothing)[0], -1.0, 1.0)
     returns = tape.returns[low + FILL_DELAY : high + FILL_DELAY]
-    earned = returns if policy.action.per_instrument else (returns @ tape.base_weights)[:, None]
-    traded = np.abs(np.diff(tilt, axis=0, prepend=tilt[:1])).sum(axis=1)
+    earned = returns if policy.action.per_instrument else (returns @ _tilted(policy, tape))[:, None]
+    traded = np.abs(np.diff(tilt, axis=0, prepend=tilt[:1]))
+    cost = settings.trading.cost if tape.charges is None else float(tape.charges.cost.mean())
+    charged = cost * traded.sum(axis=1)
+    if tape.charges is not None and policy.action.per_instrument:
+        charged = traded @ tape.charges.cost
     tilt = tilt - tilt.mean(axis=0)  # to be invested more on every session is no foresight
-    return (tilt * earned).sum(axis=1) - settings.trading.cost * traded
+    return (tilt * earned).sum(axis=1) - charged
+
+
+def _tilted(policy: Policy, tape: MarketTape) -> NDArray[np.float64]:
+    """(N,) what one unit of a tilt of the exposure holds more, and less of the refuge."""
+    sleeves = policy.action.sleeves
+    return tape.base_weights if sleeves is None else tape.base_weights - sleeves.refuge
 
 
 def _utility(
-    weights: NDArray[np.float64], start: NDArray[np.float64], earned: NDArray[np.float64], settings: PolicySettings
+    weights: NDArray[np.float64],
+    start: NDArray[np.float64],
+    earned: NDArray[np.float64],
+    settings: PolicySettings,
+    charges: Charges | None,
 ) -> NDArray[np.float64]:
     """The environment's reward, unscaled and without the penalty on the tilt, of weights and what they earn (M, N)."""
-    traded = np.abs(np.diff(weights, axis=0, prepend=start)).sum(axis=1)
-    net = (weights * earned).sum(axis=1) - settings.trading.cost * traded
+    if charges is None:
+        traded = np.abs(np.diff(weights, axis=0, prepend=start)).sum(axis=1)
+        net = (weights * earned).sum(axis=1) - settings.trading.cost * traded
+    else:
+        gross, _, charged = charges.step(weights, np.vstack([start, weights[:-1]]), earned)
+        net = gross - charged
     return np.log1p(net) - 0.5 * settings.trading.risk_aversion * net**2
 
 

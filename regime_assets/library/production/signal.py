@@ -28,7 +28,7 @@ class Signal:
         session: the newest session that it has seen.
         regime: the most probable regime.
         posteriors: filtered probability of each regime, calmest first.
-        exposure: sum of the weights; 1 is fully invested.
+        exposure: sum of the weights of the risk instruments; 1 is fully invested.
         weights: fraction of capital in each traded symbol; the rest is cash.
         latents: the VAE's aligned latent means.
         reconstruction_error: how unlike its training window the bundle finds the session, mean squared.
@@ -109,7 +109,7 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
         session=pd.Timestamp(features.index[-1]).date(),
         regime=path.names[int(path.states[-1])],
         posteriors=dict(zip(path.names, path.posteriors[-1].tolist(), strict=True)),
-        exposure=float(weights.sum()),
+        exposure=float(bundle.policy.action.exposure(weights[None])[0]),
         weights=dict(zip(bundle.manifest.traded, weights.tolist(), strict=True)),
         latents=tuple(path.latents[-1].tolist()),
         reconstruction_error=float(path.reconstruction_error[-1]),

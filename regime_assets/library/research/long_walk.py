@@ -102,7 +102,7 @@ def walk_history(
     """
     run = open_run(workspace, horizon, settings)
     track = carry_out(run, on_refit)
-    comparisons = compare(run.history, track, workspace.universe.cost, workspace.universe.sessions_per_year)
+    comparisons = compare(run.history, track, workspace.terms(run.history), workspace.universe.sessions_per_year)
     last = track.index[-1].date()
     shown = comparisons[RULE].summary
     hashed = workspace.design.hash_for(horizon)

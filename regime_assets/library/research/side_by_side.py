@@ -147,7 +147,7 @@ def _range(sides: Sequence[_Side], first: date | None) -> pd.DatetimeIndex:
 
 def _compared(workspace: Workspace, side: _Side, sessions: pd.DatetimeIndex) -> dict[str, Comparison]:
     universe = workspace.universe
-    return compare(side.history, side.decided.loc[sessions], universe.cost, universe.sessions_per_year)
+    return compare(side.history, side.decided.loc[sessions], workspace.terms(side.history), universe.sessions_per_year)
 
 
 def _notes(sides: Sequence[_Side], sessions: pd.DatetimeIndex) -> tuple[str, ...]:

@@ -174,11 +174,11 @@ def paired(
     """Both walks scored, and tested in pairs."""
     universe = workspace.universe
     first, second = (
-        compare(run.history, track, universe.cost, universe.sessions_per_year)
+        compare(run.history, track, workspace.terms(run.history), universe.sessions_per_year)
         for run, track in zip(runs, tracks, strict=True)
     )
     tests = {
-        contender: paired_test(first[contender].net, second[contender].net, universe.sessions_per_year)
+        contender: paired_test(first[contender].over_cash, second[contender].over_cash, universe.sessions_per_year)
         for contender in (RULE, POLICY)
     }
     trials = workspace.ledger.statistics(universe.name, universe.held).count

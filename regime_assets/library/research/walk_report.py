@@ -12,7 +12,7 @@ from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.report.page import Fact, RegimeHistory, ReportContent
 from regime_assets.library.research.walk_store import StoredRun
-from regime_assets.library.steps.backtest_content import strategy_row
+from regime_assets.library.steps.backtest_content import scored_net_of, strategy_row
 
 
 def table_row(item: Comparison) -> dict[str, str]:
@@ -55,8 +55,7 @@ def compose_walk(
             f"at the latest. VAE and regimes are refitted every {settings.refit_every} sessions, the policy every "
             f"{settings.policy_every}, everything from scratch every {settings.full_retrain_every}; {settings.embargo} "
             "sessions of embargo lie between what is trained on and what is decided.",
-            f"Net of {workspace.universe.cost_bp:g} basis points one way; a weight decided on a close is filled on the "
-            "next close and earns from there on; cash earns nothing.",
+            scored_net_of(workspace.universe),
             "The design itself was chosen by people who know this history. Instruments that are watched today and "
             "have survived make a cross-section optimistic.",
         ),

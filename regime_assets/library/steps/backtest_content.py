@@ -16,7 +16,7 @@ from regime_assets.library.regimes.explanation import in_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.steps.lineage_models import LineageModels
-from regime_assets.library.universe import Horizon
+from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -102,11 +102,45 @@ def _notes(workspace: Workspace, track: pd.DataFrame) -> tuple[str, ...]:
         f"Every figure is out of sample: {len(track)} sessions from {track.index[0]:%Y-%m-%d} to "
         f"{track.index[-1]:%Y-%m-%d}, decided by {refits} successive models, each fitted on sessions up to its own "
         "date only.",
-        f"Net of {workspace.universe.cost_bp:g} basis points one way; a weight decided on a close is filled on the "
-        "next close and earns from there on; cash earns nothing.",
+        scored_net_of(workspace.universe),
         "Intervals are 95 % stationary-bootstrap intervals. Two years of daily data cannot prove a difference of less "
         "than about one in Sharpe ratio.",
     )
+
+
+def scored_net_of(universe: Universe) -> str:
+    """What every figure of a report is net of, and how weights are held, as a sentence."""
+    return (
+        f"Net of {_costs(universe)} one way; a weight decided on a close is filled on the next close and earns from "
+        f"there on; {_holding(universe)}."
+    )
+
+
+def _costs(universe: Universe) -> str:
+    """What trading costs, in words."""
+    each = {one.symbol: universe.cost_bp if one.cost_bp is None else one.cost_bp for one in universe.holdings}
+    if len(set(each.values())) == 1:
+        return f"{next(iter(each.values())):g} basis points"
+    return ", ".join(f"{cost:g} ({symbol})" for symbol, cost in each.items()) + " basis points"
+
+
+def _holding(universe: Universe) -> str:
+    """What is assumed of cash, drift, borrowing and shorting, in words."""
+    chosen = universe.portfolio
+    if chosen is None:
+        return "cash earns nothing, and weights are held by free rebalancing"
+    cash = "cash earns nothing"
+    if chosen.cash is not None:
+        earns = chosen.cash.series or f"{chosen.cash.rate:.2%} a year"
+        cash = f"cash earns {earns}, and ratios are of returns over cash"
+    said = [cash, f"weights drift and are brought back beyond {chosen.no_trade_band:.1%}"]
+    if universe.refuges:
+        said.append(f"what is not at risk is held in {', '.join(universe.refuges)}")
+    if chosen.borrowing:
+        said.append(f"borrowing costs {chosen.borrowing.rate:.2%} a year over cash")
+    if chosen.shorting:
+        said.append(f"shorting costs {chosen.shorting.rate:.2%} a year")
+    return "; ".join(said)
 
 
 def _experience(result: Backtest) -> tuple[str, ...]:

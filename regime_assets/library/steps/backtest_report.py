@@ -76,8 +76,8 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     universe = workspace.universe
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
-    comparisons = compare(history, track, universe.cost, universe.sessions_per_year)
-    rule, policy = comparisons[RULE].scored.net, comparisons[POLICY].scored.net
+    comparisons = compare(history, track, workspace.terms(history), universe.sessions_per_year)
+    rule, policy = (comparisons[name].scored.over_cash.net for name in (RULE, POLICY))
     evidence = _validation_z(workspace, horizon, session)
     serving = choose_serving_policy(rule, policy, universe.gate, universe.sessions_per_year, evidence)
     served = comparisons[served_name(serving)]

@@ -30,7 +30,8 @@ from regime_assets.library.steps.champion_line import champion_weights
 from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, Scored, realised_returns
+from regime_assets.library.trading.scoring import FILL_DELAY, Scored, returns_over_cash
+from regime_assets.library.trading.terms import on
 from regime_assets.library.universe import Horizon
 from regime_assets.library.universe.gate_settings import GateSettings
 from regime_assets.library.workspace import Workspace
@@ -111,8 +112,8 @@ def judge(
             track=track,
             buy_and_hold=buy_and_hold,
             label_agreement=float(np.mean(refreshed["regime"] == serving["regime"])),
-            refreshed_exposure=refreshed[_served(champion)].to_numpy(),
-            champion_exposure=serving[_served(champion)].to_numpy(),
+            refreshed_exposure=_decided(workspace, champion, refreshed),
+            champion_exposure=_decided(workspace, champion, serving),
             refreshed_fresh_net=track.net[fresh],
             champion_fresh_net=_champion_net(workspace, history, anchor, sessions)[fresh],
         )
@@ -203,7 +204,8 @@ def _champion_line(
         champion.session,
     )
     returns = history.traded_returns.loc[weights.index].to_numpy()
-    net = pd.Series(realised_returns(weights.to_numpy(), returns, workspace.universe.cost), index=weights.index)
+    terms = on(workspace.terms(history), pd.DatetimeIndex(weights.index))
+    net = pd.Series(returns_over_cash(weights.to_numpy(), returns, terms), index=weights.index)
     return net.iloc[FILL_DELAY:]
 
 
@@ -215,13 +217,16 @@ def _champion_net(
     symbols = workspace.universe.held
     decided = decide(models, history.features, 0, symbols).loc[sessions]
     weights = weights_of(decided, champion.bundle.manifest.serves, symbols)
-    return realised_returns(
-        weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), workspace.universe.cost
-    )
+    terms = on(workspace.terms(history), sessions)
+    return returns_over_cash(weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), terms)
 
 
-def _served(champion: Champion) -> str:
-    return f"{champion.bundle.manifest.serves}_exposure"
+def _decided(workspace: Workspace, champion: Champion, decided: pd.DataFrame) -> NDArray[np.float64]:
+    """What was decided by what the champion serves: exposures (T,), of a portfolio its weights (T, N)."""
+    serves = champion.bundle.manifest.serves
+    if workspace.universe.portfolio is None:
+        return decided[f"{serves}_exposure"].to_numpy()
+    return weights_of(decided, serves, workspace.universe.held).to_numpy()
 
 
 def _integrity(workspace: Workspace, horizon: Horizon, session: date) -> Integrity:

@@ -26,7 +26,8 @@ from regime_assets.library.steps.fill_costs import fill_shortfalls
 from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.steps.shadow import Shadow, against_shadow, follow_shadow
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, realised_returns
+from regime_assets.library.trading.scoring import FILL_DELAY, returns_over_cash
+from regime_assets.library.trading.terms import Terms, on, without_costs
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import NotMaterializedError, Workspace
 
@@ -125,26 +126,27 @@ class Book:
         sessions = self.history.sessions
         return both.reindex(sessions[sessions >= both.index[0]]).ffill() if len(both) else both
 
-    def net(self, weights: pd.DataFrame, cost: float) -> pd.Series:
-        """Net returns of weights from the first fill on."""
+    def net(self, weights: pd.DataFrame, cost: float | Terms) -> pd.Series:
+        """Net returns of weights over cash from the first fill on."""
         if len(weights) <= FILL_DELAY:
             return pd.Series(dtype=float)
-        net = realised_returns(weights.to_numpy(), self._returns(weights).to_numpy(), cost)
+        terms = on(cost, pd.DatetimeIndex(weights.index))
+        net = returns_over_cash(weights.to_numpy(), self._returns(weights).to_numpy(), terms)
         return pd.Series(net[FILL_DELAY:], index=weights.index[FILL_DELAY:])
 
-    def net_served(self, cost: float) -> pd.Series:
+    def net_served(self, cost: float | Terms) -> pd.Series:
         """Net returns of what was served: where fills are known they cost what they cost, elsewhere what is assumed."""
         net = self.net(self.served, cost)
         filled = net.index.intersection(self.shortfalls.index)
         if not len(filled):
             return net
-        assumed = self.net(self.served, 0.0) - net
+        assumed = self.net(self.served, without_costs(cost)) - net
         net.loc[filled] += assumed.loc[filled] - self.shortfalls.loc[filled]
         return net
 
-    def traded(self, weights: pd.DataFrame, cost: float) -> pd.DataFrame:
+    def traded(self, weights: pd.DataFrame, cost: float | Terms) -> pd.DataFrame:
         """Turnover and slippage of weights from the first fill on."""
-        return traded(weights.to_numpy(), self._returns(weights), cost)
+        return traded(weights.to_numpy(), self._returns(weights), on(cost, pd.DatetimeIndex(weights.index)))
 
     def _returns(self, weights: pd.DataFrame) -> pd.DataFrame:
         return self.history.traded_returns.loc[weights.index]
@@ -161,7 +163,8 @@ def watch(workspace: Workspace, horizon: Horizon, session: date) -> Watch:
         raise NotMaterializedError(
             f"drift_report of {workspace.universe.name}/{horizon}, {session} was not materialized"
         )
-    book, cost = open_book(workspace, horizon, session), workspace.universe.cost
+    book = open_book(workspace, horizon, session)
+    cost = workspace.terms(book.history)
     settings = PerformanceSettings(sessions_per_year=round(workspace.universe.sessions_per_year))
     net, record = book.net_served(cost), book.net(book.record, cost)
     waiting = _waits(net, record, settings)
@@ -230,7 +233,7 @@ def _paired(
     """The test against the shadow, or why there is none."""
     if shadow is None:
         return None, NO_SHADOW
-    line = book.net(book.line(shadow.since), workspace.universe.cost)
+    line = book.net(book.line(shadow.since), workspace.terms(book.history))
     try:
         return against_shadow(workspace, horizon, shadow, line, book.history, settings), ""
     except PerformanceError as error:

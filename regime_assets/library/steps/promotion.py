@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from regime_assets.library.evaluation.live_interval import AHEAD, LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.evaluation.paired_test import PairedTest
+from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.code_version import code_version
@@ -35,6 +36,7 @@ from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.model_card import publish_card
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import Scored, score
+from regime_assets.library.trading.terms import on
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -143,9 +145,9 @@ def _judged(
     track = read_track(
         workspace.database, workspace.universe.name, horizon, session, workspace.design.hash_for(horizon)
     )
-    scored = _scored(workspace, history.traded_returns, track, record)
+    scored = _scored(workspace, history, track, record)
     sessions = pd.DatetimeIndex(track.index)
-    market = _held(workspace, history.traded_returns, track)
+    market = _held(workspace, history, track)
     verdict = judge(workspace, horizon, session, history, scored, market, sessions, champion, workspace.universe.gate)
     live = _promise(record, verdict.gain)
     return Judgement(
@@ -173,16 +175,18 @@ def _unjudged(workspace: Workspace, name: str, record: BacktestRecord, reason: s
     )
 
 
-def _scored(workspace: Workspace, returns: pd.DataFrame, track: pd.DataFrame, record: BacktestRecord) -> Scored:
-    """What would serve, over the sessions of the track."""
-    weights = weights_of(track, record.serves, workspace.universe.held)
-    return score(weights.to_numpy(), returns.loc[track.index].to_numpy(), workspace.universe.cost)
+def _scored(workspace: Workspace, history: TrainingSet, track: pd.DataFrame, record: BacktestRecord) -> Scored:
+    """What would serve, over the sessions of the track and over cash."""
+    weights, returns = weights_of(track, record.serves, workspace.universe.held), history.traded_returns
+    terms = on(workspace.terms(history), pd.DatetimeIndex(track.index))
+    return score(weights.to_numpy(), returns.loc[track.index].to_numpy(), terms).over_cash
 
 
-def _held(workspace: Workspace, returns: pd.DataFrame, track: pd.DataFrame) -> NDArray[np.float64]:
-    """Net returns of buy & hold over the sessions of the track."""
-    earned = returns.loc[track.index].to_numpy()
-    return score(np.full(earned.shape, 1.0 / earned.shape[1]), earned, workspace.universe.cost).net
+def _held(workspace: Workspace, history: TrainingSet, track: pd.DataFrame) -> NDArray[np.float64]:
+    """Net returns of buy & hold over cash, over the sessions of the track."""
+    earned = history.traded_returns.loc[track.index].to_numpy()
+    terms = on(workspace.terms(history), pd.DatetimeIndex(track.index))
+    return score(np.tile(history.base_weights, (len(earned), 1)), earned, terms).over_cash.net
 
 
 def _identity(workspace: Workspace, horizon: Horizon, session: date, record: BacktestRecord) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.trading.settings import TradingSettings
+from regime_assets.library.trading.sleeves import Sleeves
 
 ActionKind = Literal["rule", "residual", "tilts", "exposure", "weights"]
 
@@ -28,6 +29,7 @@ class ActionMap:
     Attributes:
         kind: what the action is; `rule` ignores it.
         base_weights: (N,) weights at exposure 1.
+        sleeves: the refuge beside them and the limits of the portfolio; None where what is not held is cash.
         tilt_bound, lowest_exposure, highest_exposure, no_trade_band: see `TradingSettings`.
     """
 
@@ -37,18 +39,17 @@ class ActionMap:
     lowest_exposure: float = 0.0
     highest_exposure: float = 1.0
     no_trade_band: float = 0.0
+    sleeves: Sleeves | None = None
 
     @classmethod
-    def of(cls, settings: TradingSettings, base_weights: NDArray[np.float64]) -> ActionMap:
-        """The map that `settings` describe."""
-        return cls(
-            settings.action,
-            base_weights,
-            settings.tilt_bound,
-            settings.lowest_exposure,
-            settings.highest_exposure,
-            settings.no_trade_band,
-        )
+    def of(
+        cls, settings: TradingSettings, base_weights: NDArray[np.float64], sleeves: Sleeves | None = None
+    ) -> ActionMap:
+        """The map that `settings` describe; a portfolio that may borrow or sell short widens the exposure's limits."""
+        low, high = settings.lowest_exposure, settings.highest_exposure
+        if sleeves is not None:
+            low, high = min(low, -sleeves.shorts), max(high, sleeves.invested)
+        return cls(settings.action, base_weights, settings.tilt_bound, low, high, settings.no_trade_band, sleeves)
 
     @property
     def per_instrument(self) -> bool:
@@ -67,13 +68,17 @@ class ActionMap:
 
     @property
     def unit_turnover(self) -> float:
-        """Traded notional per unit of change in a position."""
+        """Traded notional per unit of change in a position, where what is not held is cash."""
         return 1.0 if self.per_instrument else float(np.abs(self.base_weights).sum())
 
     def positions(self, actions: NDArray[np.floating], rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of actions (E, P), which are clipped to [-1, 1], at the rule's exposure (E,)."""
         action = np.clip(actions.astype(np.float64), -1.0, 1.0)
         low, high = self.lowest_exposure, self.highest_exposure
+        if self.per_instrument and self.sleeves is not None:
+            if self.kind == "tilts":
+                return self.sleeves.limited(self.at_rule(rule_exposure) + self.tilt_bound * action)
+            return self.sleeves.limited((self.base_weights + self.sleeves.refuge) * (1.0 + action))
         if self.per_instrument:
             weights = self.base_weights * (1.0 + action)
             if self.kind == "tilts":
@@ -86,7 +91,7 @@ class ActionMap:
             return weights * (high / np.maximum(total, high))[:, None]
         if self.kind == "exposure":
             return low + (high - low) * 0.5 * (action + 1.0)
-        rule = rule_exposure.astype(np.float64)[:, None]
+        rule = self._measured(rule_exposure)[:, None]
         tilt = self.tilt_bound * action if self.kind == "residual" else 0.0
         return np.clip(rule + tilt, low, high)
 
@@ -99,9 +104,23 @@ class ActionMap:
 
     def at_rule(self, rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of the rule itself at exposure (E,)."""
-        rule = np.clip(rule_exposure.astype(np.float64), self.lowest_exposure, self.highest_exposure)[:, None]
-        return rule * self.base_weights if self.per_instrument else rule
+        rule = np.clip(self._measured(rule_exposure), self.lowest_exposure, self.highest_exposure)[:, None]
+        return self._spread(rule) if self.per_instrument else rule
 
     def weights(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights (E, N) of positions (E, P)."""
-        return positions if self.per_instrument else positions * self.base_weights
+        return positions if self.per_instrument else self._spread(positions)
+
+    def exposure(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Exposure (E,) of weights (E, N): what is held of the risk instruments."""
+        return weights.sum(axis=1) if self.sleeves is None else weights[:, self.sleeves.risk].sum(axis=1)
+
+    def _measured(self, rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The rule's exposure as the portfolio measures it."""
+        measured = rule_exposure.astype(np.float64)
+        return measured if self.sleeves is None else self.sleeves.exposure_at(measured)
+
+    def _spread(self, exposure: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights (E, N) of exposures (E, 1)."""
+        base = self.base_weights
+        return exposure * base if self.sleeves is None else self.sleeves.spread(exposure, base)

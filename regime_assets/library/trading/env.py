@@ -2,7 +2,7 @@
 
 A decision at session t sees the observation of t and the position decided at t-1, is filled at the close of t+1 and
 earns `returns[t + FILL_DELAY]`; the cost of getting there is charged together with that return. The same convention
-scores every strategy in `trading.scoring`. Drift of weights between decisions is ignored; cash earns nothing.
+scores every strategy in `trading.scoring`. Drift of weights between decisions is ignored; returns are over cash.
 
 This module imports stable_baselines3: import it inside the function that trains.
 """
@@ -66,7 +66,8 @@ class TradingVecEnv(VecEnv):
         """
         self.render_mode = None
         self.settings = settings
-        self._map = ActionMap.of(settings, tape.base_weights)
+        self._map = ActionMap.of(settings, tape.base_weights, tape.sleeves)
+        self._charges = tape.charges
         self._observations = tape.observations
         self._rule = tape.rule_exposure
         self._returns = tape.returns
@@ -157,17 +158,8 @@ class TradingVecEnv(VecEnv):
             actions = self._levels[np.asarray(actions, dtype=np.int64).reshape(-1, 1)]
         rule = self._rule[t]
         positions = self._map.settled(self.positions, self._map.positions(actions, rule))
-        traded = np.zeros(self.num_envs)
-        for column in np.abs(positions - self.positions).T:
-            traded += column
-        self.turnover = traded * self._map.unit_turnover
-        if self._map.per_instrument:
-            gross = np.zeros(self.num_envs)
-            for position, earned in zip(positions.T, self._returns[t + FILL_DELAY].T, strict=True):
-                gross += position * earned
-        else:
-            gross = positions[:, 0] * self._base_returns[t + FILL_DELAY]
-        self.net = gross - settings.cost * self.turnover
+        gross, self.turnover, charged = self._traded(positions, t)
+        self.net = gross - charged
         reward = self._utility(self.net) - self._reference[t]
         if self._map.from_rule:
             for tilt in (positions - self._map.at_rule(rule)).T:
@@ -177,11 +169,35 @@ class TradingVecEnv(VecEnv):
         self._score += reward
         return (reward * settings.reward_scale).astype(np.float32)
 
+    def _traded(
+        self, positions: NDArray[np.float64], t: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Gross return, turnover and what is charged, each (E,), of positions at sessions `t`."""
+        if self._charges is not None:
+            held, before = self._map.weights(positions), self._map.weights(self.positions)
+            return self._charges.step(held, before, self._returns[t + FILL_DELAY])
+        turnover = np.zeros(self.num_envs)
+        for column in np.abs(positions - self.positions).T:
+            turnover += column
+        turnover = turnover * self._map.unit_turnover
+        if self._map.per_instrument:
+            gross = np.zeros(self.num_envs)
+            for position, earned in zip(positions.T, self._returns[t + FILL_DELAY].T, strict=True):
+                gross += position * earned
+        else:
+            gross = positions[:, 0] * self._base_returns[t + FILL_DELAY]
+        return gross, turnover, self.settings.cost * turnover
+
     def _utility(self, net: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log1p(np.maximum(net, RUIN)) - 0.5 * self.settings.risk_aversion * net**2
 
     def _rewards_of_the_rule(self) -> NDArray[np.float64]:
         """(T - FILL_DELAY,) what the rule earns by each session's decision, from cash before the first."""
+        if self._charges is not None:
+            held = self._map.weights(self._map.at_rule(self._rule))[:-FILL_DELAY]
+            before = np.vstack([np.zeros((1, held.shape[1])), held[:-1]])
+            gross, _, charged = self._charges.step(held, before, self._returns[FILL_DELAY:])
+            return self._utility(gross - charged)
         exposure = np.clip(self._rule, self._map.lowest_exposure, self._map.highest_exposure)[:-FILL_DELAY]
         traded = np.abs(np.diff(exposure, prepend=0.0)) * float(self._map.base_weights.sum())
         return self._utility(exposure * self._base_returns[FILL_DELAY:] - self.settings.cost * traded)

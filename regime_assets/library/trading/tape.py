@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regime_assets.library.trading.sleeves import Sleeves
+from regime_assets.library.trading.terms import Charges
+
 
 class TapeError(ValueError):
     """The arrays of a tape do not fit together or hold values that no market has."""
@@ -20,9 +23,12 @@ class MarketTape:
     Attributes:
         observations: (T, O) float32, row t known at session t's close (latents, posteriors, rule exposure, ...).
         rule_exposure: (T,) exposure that the regime rule sets at session t's close, fraction of capital.
-        returns: (T, N) simple close-to-close returns, `returns[t] = P[t] / P[t-1] - 1`.
+        returns: (T, N) simple close-to-close returns, `returns[t] = P[t] / P[t-1] - 1`; over cash in a portfolio whose
+            cash earns a rate.
         base_weights: (N,) weights at exposure 1, not negative.
         sample_weight: (T,) recency weights, not negative; only their ratios matter.
+        sleeves: the refuge and the limits of a portfolio; None where what is not held is cash.
+        charges: of a portfolio's instruments, given with `sleeves`; None where every one costs what the settings say.
 
     Raises:
         TapeError: a shape differs, a value is not finite, a return is -100 % or less, a weight is negative.
@@ -33,6 +39,8 @@ class MarketTape:
     returns: NDArray[np.float64]
     base_weights: NDArray[np.float64]
     sample_weight: NDArray[np.float64]
+    sleeves: Sleeves | None = None
+    charges: Charges | None = None
 
     def __post_init__(self) -> None:
         for name, dtype, ndim in (
@@ -50,6 +58,8 @@ class MarketTape:
                 raise TapeError(f"{name}{list(where)} is {array[where]}, not finite")
             object.__setattr__(self, name, array)
         self._check_shapes()
+        if (self.sleeves is None) != (self.charges is None):
+            raise TapeError("sleeves and charges make a portfolio together: give both or none")
         if (self.returns <= -1.0).any():
             session, instrument = (int(i) for i in np.argwhere(self.returns <= -1.0)[0])
             value = self.returns[session, instrument]

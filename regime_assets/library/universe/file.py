@@ -25,6 +25,7 @@ from regime_assets.library.universe.exceptions import CLOSED, OPEN, Accepted, Re
 from regime_assets.library.universe.gate_settings import GateSettings, StabilitySettings
 from regime_assets.library.universe.membership import Membership
 from regime_assets.library.universe.order_settings import OrderChoice
+from regime_assets.library.universe.portfolio_section import PortfolioChoice, Traded, as_traded
 from regime_assets.library.universe.sections import (
     FundamentalsChoice,
     MacroChoice,
@@ -36,7 +37,6 @@ from regime_assets.library.universe.sections import (
     Section,
     SourceChoice,
     StreamChoice,
-    Symbol,
     WalkForwardChoice,
     Watched,
     WindowChoice,
@@ -69,7 +69,12 @@ class Universe(Section):
     watched: tuple[Annotated[Watched, BeforeValidator(as_entry)], ...] = Field(
         alias="symbols", min_length=1, description="instruments whose cross-section is watched"
     )
-    traded: tuple[Symbol, ...] = Field((), description="instruments held, in equal parts; the symbols when empty")
+    positions: tuple[Annotated[Traded, BeforeValidator(as_traded)], ...] = Field(
+        (), alias="traded", description="instruments held, in equal parts; the symbols when empty"
+    )
+    spread: PortfolioChoice | None = Field(
+        None, alias="portfolio", description="how what is traded is spread and held; equal parts without it"
+    )
     macro: MacroChoice | None = Field(None, description="macro series; without it there is no asset for them")
     fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
     stream: StreamChoice | None = Field(None, description="micro-batches; without it there is no job for them")
@@ -104,7 +109,7 @@ class Universe(Section):
                 f"{self.first_partition} has not come yet, so there is no session to materialize", "first_partition"
             )
         self.source.require_options()
-        if "traded" in self.model_fields_set and not self.traded:
+        if "positions" in self.model_fields_set and not self.traded:
             raise MisplacedError("names nothing: say what is held, or leave the line out to hold the symbols", "traded")
         for field in ("symbols", "traded"):
             repeated = sorted(_repeated(getattr(self, field)))
@@ -113,6 +118,21 @@ class Universe(Section):
         spellings = sorted(_repeated([symbol.upper() for symbol in self.instruments]))
         if spellings:
             raise MisplacedError(f"{', '.join(spellings)} differ in upper and lower case only", "symbols")
+        return self
+
+    @model_validator(mode="after")
+    def _a_portfolio_can_be_held(self) -> Universe:
+        for role in ("risk", "refuge"):
+            named = [(place, one) for place, one in enumerate(self.positions) if one.role == role]
+            if named and sum(one.least for _, one in named) > 1 + 1e-9:
+                raise MisplacedError(f"the least shares of role {role} add up to more than 1", "traded", named[0][0])
+            if named and sum(one.most for _, one in named) < 1 - 1e-9:
+                raise MisplacedError(f"the most shares of role {role} add up to less than 1", "traded", named[0][0])
+        if self.positions and all(one.role == "refuge" for one in self.positions):
+            raise MisplacedError("a refuge is held when risk is off: name what is held when it is on", "traded")
+        cash = self.spread.cash if self.spread else None
+        if cash and cash.series and cash.series not in (self.macro.series if self.macro else ()):
+            raise MisplacedError(f"{cash.series} is none of the series of macro", "portfolio", "cash", "series")
         return self
 
     @model_validator(mode="after")
@@ -245,9 +265,31 @@ class Universe(Section):
         return self.membership.members(self.symbols, session, session)
 
     @property
+    def traded(self) -> tuple[str, ...]:
+        """The instruments that `traded:` names."""
+        return tuple(one.symbol for one in self.positions)
+
+    @property
     def held(self) -> tuple[str, ...]:
         """The instruments that are traded."""
         return self.traded or self.symbols
+
+    @property
+    def holdings(self) -> tuple[Traded, ...]:
+        """What is held, with its settings."""
+        return self.positions or tuple(Traded(symbol=symbol) for symbol in self.symbols)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def portfolio(self) -> PortfolioChoice | None:
+        """How what is held is spread and on what terms; None where it is held in equal parts at one cost."""
+        if self.spread is None and any(one.model_fields_set != {"symbol"} for one in self.positions):
+            return PortfolioChoice()  # pyright: ignore[reportCallIssue]
+        return self.spread
+
+    @property
+    def refuges(self) -> tuple[str, ...]:
+        """The instruments that are held when risk is off."""
+        return tuple(one.symbol for one in self.positions if one.role == "refuge")
 
     @property
     def instruments(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def test_every_setting_of_a_universe_has_an_effect() -> None:
 
 
 def test_the_table_names_no_setting_that_does_not_exist() -> None:
-    known = set(settings(Universe)) | {"source.options.basis"}
+    known = set(settings(Universe)) | {"source.options.basis", "traded.cost_bp"}
     assert [name for name in EFFECTS if not any(one == name or one.startswith(f"{name}.") for one in known)] == []
 
 

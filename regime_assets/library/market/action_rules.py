@@ -98,6 +98,9 @@ def _evidence(panel: Panel, row: int, column: int) -> str:
     if "open" in panel.values and np.isfinite(panel.values["open"][row, column]):
         inside = panel.values["close"][row, column] / panel.values["open"][row, column] - 1.0
         parts.append(f"{inside:+.1%} from open to close")
+    trend = panel.trend(row, column)
+    if trend is not None:
+        parts.append(f"the close before stood {np.expm1(trend):+.0%} from its median of 60 sessions")
     change = turnover_change(panel, row, column)
     if change is not None:
         parts.append(f"turnover in cash {np.exp(change):.2g} times the usual")

@@ -47,6 +47,8 @@ class QualitySettings:
         stale_bars: identical bars in a row, volume included, from which on they are stale.
         stale_closes: the same where a source gives closes only; closes repeat by chance.
         stale_share: share of the symbols that repeat their bar from which on the whole session is a copy.
+        untraded_share: the same for bars that repeat only the close, at a volume of zero, as vendors fill holidays; in
+            a thin market some do on any session.
         stale_fewest_closes: symbols that must repeat where closes alone are known: two of four do by chance.
         reversal: a spike is undone when the move over both sessions is below this share of the first.
         large_dividend: dividend, as a share of the close before, that is worth a look.
@@ -75,6 +77,7 @@ class QualitySettings:
     stale_bars: int = 2
     stale_closes: int = 4
     stale_share: float = 0.5
+    untraded_share: float = 0.9
     stale_fewest_closes: int = 3
     reversal: float = 0.2
     large_dividend: float = 0.20

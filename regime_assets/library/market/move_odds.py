@@ -8,7 +8,10 @@ What separates them, and how it is distributed, was measured on 951,000 daily ba
 - turnover in cash: a split leaves it as it was (its log has a spread of .45), news of more than 8 standard deviations
   multiplies it by e^1.7 to e^2.1 (spread .7);
 - the move from open to close: ordinary on the day of a split, five times as wide on the day of such news;
-- the sessions after it: news leaves volatility (e^.5) and turnover (e^.65) higher.
+- the sessions after it: news leaves volatility (e^.5) and turnover (e^.65) higher;
+- where the price stood before a fall: companies split what has risen. Before 92 splits of 2000 to 2024 the log of the
+  close over its median of 60 sessions had the mean .04, and was never below -.24; before 532 real falls of more than
+  22 % it had the median -.13 and a spread of .48. It speaks for news, and never for a split.
 
 The factors are multiplied as if they were independent, those of the sessions afterwards at half their weight, since
 both measure the same unrest.
@@ -54,6 +57,7 @@ def split_odds(panel: Panel, row: int, column: int, settings: QualitySettings) -
     odds = np.log(split) - np.log(_t4(move / scale) / scale)
     odds += _within_the_session(panel, row, column, scale)
     odds += _turnover(panel, row, column, abs(move) / scale)
+    odds += _fallen_before(panel, row, column) if move < 0.0 else 0.0
     odds += 0.5 * _afterwards(panel, row, column, scale)
     return float(np.exp(np.clip(odds, -500.0, 500.0)))
 
@@ -89,6 +93,14 @@ def _within_the_session(panel: Panel, row: int, column: int, scale: float) -> fl
         return 0.0
     inside = float(np.log(panel.values["close"][row, column] / panel.values["open"][row, column])) / scale
     return float(np.log(_t4(inside)) - np.log(_t4(inside / 5.0) / 5.0))
+
+
+def _fallen_before(panel: Panel, row: int, column: int) -> float:
+    trend = panel.trend(row, column)
+    if trend is None:
+        return 0.0
+    split, news = _t4((trend - 0.04) / 0.08) / 0.08, _t4((trend + 0.15) / 0.3) / 0.3
+    return float(np.clip(np.log(split / news), -5.0, 0.0))
 
 
 def _turnover(panel: Panel, row: int, column: int, deviations: float) -> float:

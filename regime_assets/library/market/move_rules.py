@@ -66,13 +66,22 @@ def copies(panel: Panel, settings: QualitySettings) -> Iterator[Finding]:
     for row, column in panel.cells(run >= limit):
         count = float(run[row, column])
         yield panel.finding(row, column, "stale", value=count, bound=f"fewer than {limit} identical bars in a row")
-    present = np.isfinite(panel.values["close"]).sum(axis=1)
+    untraded = repeated.copy()
+    if "volume" in panel.values:
+        close = panel.values["close"]
+        untraded[1:] |= (close[1:] == close[:-1]) & (panel.values["volume"][1:] == 0.0)
+    present = np.maximum(1, np.isfinite(panel.values["close"]).sum(axis=1))
+    whole = 2 if "volume" in panel.values else settings.stale_fewest_closes
     for row in range(panel.checked_from, len(run)):
-        share = repeated[row].sum() / max(1, present[row])
-        fewest = 2 if "volume" in panel.values else settings.stale_fewest_closes
-        if repeated[row].sum() >= fewest and share >= settings.stale_share:
-            bound = f"less than {settings.stale_share:.0%} of the bars equal to the session before"
-            yield found("stale_session", "error", "", panel.sessions[row], value=float(share), bound=bound)
+        for copied, least, fewest in (
+            (repeated[row].sum(), settings.stale_share, whole),
+            (untraded[row].sum(), settings.untraded_share, settings.stale_fewest_closes),
+        ):
+            share = float(copied / present[row])
+            if copied >= fewest and share >= least:
+                bound = f"less than {least:.0%} of the bars equal to the session before"
+                yield found("stale_session", "error", "", panel.sessions[row], value=share, bound=bound)
+                break
 
 
 def zero_volumes(panel: Panel) -> Iterator[Finding]:

@@ -75,6 +75,15 @@ class Panel:
         deviation = DEVIATIONS * float(np.median(np.abs(past - np.median(past))))
         return max(deviation, SMALLEST_SCALE if past.size >= FEWEST_RETURNS else SCALE_OF_FEW)
 
+    def trend(self, row: int, column: int) -> float | None:
+        """Log of the last close before `row` over the median of those of the sessions before; None with few of them."""
+        past = self._past(row)[:, column]
+        past = past[np.isfinite(past)]
+        if past.size < FEWEST_RETURNS:
+            return None
+        path = np.cumsum(past)
+        return float(path[-1] - np.median(path))
+
     def market_part(self, row: int, column: int) -> float:
         """What the median move of the other symbols explains of this one's; 0 with fewer than three others."""
         others = np.delete(np.vstack([self._past(row), self.moves[row : row + 1]]), column, axis=1)

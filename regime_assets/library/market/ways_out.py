@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from regime_assets.library.market.calendar_rules import FEWEST_SYMBOLS
 from regime_assets.library.market.findings import Finding, findings_frame
 from regime_assets.library.universe.exceptions import ACCEPTABLE, CALENDAR_RULES, CLOSED, OPEN
 
@@ -25,7 +26,7 @@ def way_out(finding: Finding, universe: Universe) -> str:
     if finding.rule in TOLD_IN_THE_FINDING:
         return ""
     if finding.rule in (*CALENDAR_RULES, "stale_session"):
-        return _of_the_calendar(finding.rule, session, universe.name)
+        return _of_the_calendar(finding.rule, session, universe)
     if finding.rule == "held_back":
         return (
             "look at the symbols (`regime-assets quarantine`, `regime-assets check`): one that has ended gets `to:`, "
@@ -46,16 +47,19 @@ def way_out(finding: Finding, universe: Universe) -> str:
     return " or ".join(_of_one_symbol(finding, universe, session))
 
 
-def _of_the_calendar(rule: str, session: str, universe: str) -> str:
+def _of_the_calendar(rule: str, session: str, universe: Universe) -> str:
     def line(accepted: str) -> str:
         return f"`- {{session: {session}, rule: {accepted}, {SIGNED}}}`"
 
     reload = "reload the code location afterwards"
     if rule == CLOSED:
+        few = universe.instruments if len(universe.instruments) < FEWEST_SYMBOLS else ()
+        command = f"regime-assets quarantine correct {universe.name} --symbol {{}} --session {session} --close ..."
+        halted = "".join(f"; if {one} was halted, state its price: `{command.format(one)}`" for one in few)
         return (
             f"run again later if the source is late; if the exchange was closed, add to the universe's file under "
-            f"accept: {line(CLOSED)} (`regime-assets check {universe} --fix` writes such lines for a whole history); "
-            f"{reload}"
+            f"accept: {line(CLOSED)} (`regime-assets check {universe.name} --fix` writes such lines for a whole "
+            f"history); {reload}{halted}"
         )
     if rule == OPEN:
         return (

@@ -12,7 +12,7 @@ from datetime import date
 
 import pandas as pd
 
-from regime_assets.library.market.calendar_rules import disagreements
+from regime_assets.library.market.calendar_rules import disagreements, holiday_copies
 from regime_assets.library.market.decisions import Decision
 from regime_assets.library.market.findings import Finding, found
 from regime_assets.library.market.held_back import HeldBack
@@ -74,7 +74,10 @@ def judge(workspace: Workspace, fetched: Fetched, request: Request, findings: Se
     """
     universe = workspace.universe
     sessions = workspace.calendar.sessions(request.first, request.last)
-    shared = disagreements(findings, request.symbols, sessions, universe.membership)
+    copied = holiday_copies(fetched.bars, sessions)
+    shared = disagreements(
+        findings, request.symbols, sessions, universe.membership, of=len(universe.instruments), copied=copied
+    )
     decided = [as_accepted(finding, [*universe.accept, *workspace.decisions.standing()]) for finding in shared]
     warnings = [finding for finding in decided if finding.severity == "warn"]
     errors = [finding for finding in decided if finding.severity == "error"]

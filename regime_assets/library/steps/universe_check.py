@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from regime_assets.library.clock import clock
-from regime_assets.library.market.calendar_rules import disagreements
+from regime_assets.library.market.calendar_rules import disagreements, holiday_copies
 from regime_assets.library.market.findings import Finding, QualitySettings, blocking, found
 from regime_assets.library.market.quality import check_bars
 from regime_assets.library.market.sources import create_source
@@ -142,10 +142,15 @@ def _check_answer(
         for day in days
     ]
     extra = _off_calendar(fetched.bars, sessions)
-    for finding in disagreements([*asked, *extra], answered, sessions, universe.membership):
+    copied = holiday_copies(fetched.bars, sessions)
+    for finding in disagreements(
+        [*asked, *extra], answered, sessions, universe.membership, of=len(universe.instruments), copied=copied
+    ):
         if finding.rule not in CALENDAR_RULES or finding.session is None:
             continue
-        if finding.session == sessions[-1]:
+        if finding.severity == "warn":
+            checked.notes.append(finding.message)
+        elif finding.session == sessions[-1]:
             checked.notes.append(f"{finding.message}; ask again later")
         else:
             entry = f'{{session: {finding.session}, rule: {finding.rule}, reason: "{{why}}", by: regime-assets check}}'

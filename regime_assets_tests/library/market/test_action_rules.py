@@ -27,6 +27,7 @@ class Day(NamedTuple):
         volume: usual volume in shares, at the price before.
         market: return of the market on the day.
         share: its share (beta) in the market's moves.
+        trend: log of the close before over its median of the 60 sessions before; as it comes when not given.
     """
 
     before: float
@@ -35,6 +36,7 @@ class Day(NamedTuple):
     volume: float
     market: float = 0.0
     share: float = 1.0
+    trend: float | None = None
 
 
 REAL_MOVES = {
@@ -43,7 +45,7 @@ REAL_MOVES = {
     "EQIX 2001-04-09": Day(13.974, (19.534, 21.652, 16.945, 21.652, 36_388), 0.061, 44_020, 0.01),
     "TQQQ 2020-03-16": Day(6.786, (4.8306, 5.8024, 4.4163, 4.4473, 658e6), 0.029, 490e6, -0.12, 3.0),
     "UPRO 2020-03-16": Day(17.393, (12.022, 14.681, 11.180, 11.315, 43.5e6), 0.022, 30.0e6, -0.12, 3.0),
-    "Washington Mutual 2008-09-26": Day(1.77, (0.18, 0.18, 0.15, 0.16, 483_241), 0.096, 270.6e6, -0.01),
+    "Washington Mutual 2008-09-26": Day(1.77, (0.18, 0.18, 0.15, 0.16, 483_241), 0.096, 270.6e6, -0.01, trend=-0.8),
     "AAPL 2000-09-29": Day(53.38, (28.06, 29.13, 23.19, 25.81, 134.1e6), 0.039, 5.96e6, -0.02),
 }
 UNREPORTED_SPLITS = {
@@ -63,6 +65,9 @@ def session(day: Day, *, dividend: float | None = None, fields: tuple[str, ...] 
     count = len(DAYS) - 1
     own = random.normal(size=count)
     own *= day.scale / (1.4826 * np.median(np.abs(own - np.median(own))))
+    if day.trend is not None:
+        path = np.cumsum(own)
+        own[-20:] += (day.trend - (path[-1] - np.median(path))) / 20.0
     market = np.append(own / day.share, np.log1p(day.market))
     close = np.append(day.before * np.exp(np.cumsum(own) - own.sum()), day.bar[3])
     frames = [
@@ -100,6 +105,14 @@ def test_what_really_happened_is_not_refused(day: Day) -> None:
     found = session(day)
     assert blocks(found) == set()
     assert "outlier" in warns(found) or day.share > 1.0
+
+
+def test_closes_alone_tell_the_fall_of_what_had_fallen_before_from_a_split() -> None:
+    """Washington Mutual stood at about 4 dollars in the summer before its last day: nobody splits such shares."""
+    last_day = REAL_MOVES["Washington Mutual 2008-09-26"]
+    found = session(last_day, fields=CLOSE_ONLY)
+    assert blocks(found) == set()
+    assert "unapplied_split" in blocks(session(last_day._replace(trend=0.05), fields=CLOSE_ONLY))
 
 
 @pytest.mark.parametrize("fields", [ALL_FIELDS, CLOSE_ONLY], ids=["all fields", "closes only"])

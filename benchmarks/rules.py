@@ -1,10 +1,11 @@
 """Which rule: one walk-forward table of what could replace the shipped one, with what each costs.
 
     OMP_NUM_THREADS=1 python benchmarks/rules.py [--closes NDX.csv] [--first 2000] [--horizon long|short] [--start YEAR]
+        [--refit-every 63] [--seeds 5]
 
 Without `--closes` the sample index with its twenty stocks is walked, otherwise the closes of a CSV file (first column
-the session, a column named close), whose nine features need no cross-section. Refits every 63 sessions, from scratch
-each January, 10 bp one way, decided on a close and filled at the next; every session's state comes from a model fitted
+the session, a column named close), whose nine features need no cross-section. Refits every quarter, from scratch each
+January, 10 bp one way, decided on a close and filled at the next; every session's state comes from a model fitted
 before it. `chosen on what was earned` tries penalties on the newest part of each January's training window and takes
 the one that earned the best Sharpe ratio after costs there (Shu, Yu and Mulvey 2024). `--start` begins the history in
 a later year, to see what a line does that starts on little of it.
@@ -47,7 +48,6 @@ Array = NDArray[np.float64]
 Segment = tuple[int, int, bool]
 HALF_LIVES = (252, 504, 1008)
 TARGETS = (0.75, 1.5, 3.0)
-SEEDS = 5
 PENALTIES = np.geomspace(5.0, 300.0, 10)
 HELD_OUT = 1260
 """Sessions of a training window on which penalties are compared, or half of it where it is shorter than twice that."""
@@ -151,7 +151,7 @@ def mean_of(lines: Sequence[Line]) -> Line:
     return Line(pd.concat([line.exposure for line in lines], axis=1).mean(axis=1), sum(line.cpu for line in lines))
 
 
-def rules(market: walked.Market, segments: Sequence[Segment], horizon: str) -> dict[str, Line]:
+def rules(market: walked.Market, segments: Sequence[Segment], horizon: str, n_seeds: int) -> dict[str, Line]:
     """Every rule of the table by name."""
     vae, settings = MlpVaeSettings(), JumpSettings()
 
@@ -177,9 +177,9 @@ def rules(market: walked.Market, segments: Sequence[Segment], horizon: str) -> d
     )
     seeds = [found["shipped"]] + [
         walk(market, segments, horizon, encoders(market, segments, horizon, "mlp_vae", vae, seed=seed), settings)
-        for seed in range(1, SEEDS)
+        for seed in range(1, n_seeds)
     ]
-    found[f"mean of {SEEDS} seeds"] = mean_of(seeds)
+    found[f"mean of {n_seeds} seeds"] = mean_of(seeds)
     if horizon == "long":
         lives = [found["shipped"]] + [
             walk(
@@ -215,11 +215,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=2000)
     parser.add_argument("--start", type=int)
     parser.add_argument("--horizon", choices=["long", "short"], default="long")
+    parser.add_argument("--refit-every", type=int, default=63)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--exposures", type=Path, help="write every rule's exposures to this CSV file")
     chosen = parser.parse_args()
     market = read_closes(chosen.closes, chosen.start) if chosen.closes else walked.read_market()
-    segments = list(walked.segments(market, chosen.first, 63))
-    found = rules(market, segments, chosen.horizon)
+    segments = list(walked.segments(market, chosen.first, chosen.refit_every))
+    found = rules(market, segments, chosen.horizon, chosen.seeds)
     sessions = pd.DatetimeIndex(found["shipped"].exposure.index)
     found |= plain(market, sessions)
     if chosen.exposures:
@@ -227,7 +229,7 @@ def main() -> None:
     returns = market.returns.reindex(sessions).to_numpy(dtype=np.float64)
     scored = {name: score(line.exposure.to_numpy(), returns, walked.COST) for name, line in found.items()}
     print(f"{chosen.closes.stem if chosen.closes else 'S&P 500'}, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d},")
-    print(f"{chosen.horizon} window, {len(segments)} refits\n")
+    print(f"{chosen.horizon} window, {len(segments)} refits, about every {chosen.refit_every} sessions\n")
     print("| rule | Sharpe | max drawdown | turnover | exposure | less the shipped one's Sharpe, 95 % | CPU a refit |")
     print("|---|---|---|---|---|---|---|")
     for name, result in scored.items():

@@ -23,6 +23,7 @@ from regime_assets.library.brokers.order_log import OrderLog
 from regime_assets.library.clock import clock
 from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
 from regime_assets.library.trading.orders import OrderError, OrderPlan, OrderSettings, plan_orders
+from regime_assets.library.universe import Universe
 from regime_assets.library.workspace import NotMaterializedError, Workspace
 
 
@@ -65,15 +66,25 @@ def plan_session(workspace: Workspace, account: Account, session: date | None = 
         NotMaterializedError: there is no such signal.
         OrderError: the account cannot be right.
     """
-    universe, choice = workspace.universe, workspace.universe.orders
+    universe = workspace.universe
     session, weights = _signal(workspace, session)
     symbols = sorted({*weights, *account.holdings})
     bars = workspace.market.bars(session, session, session, workspace.calendar, symbols)
     bars = bars.dropna(subset=["close"])
     closes = {str(symbol): float(close) for symbol, close in zip(bars["symbol"], bars["close"], strict=True)}
-    settings = OrderSettings(choice.lot, choice.smallest_order, choice.no_trade_band, universe.cost)
-    plan = plan_orders(weights, account.holdings, closes, account.capital, settings)
+    plan = plan_orders(weights, account.holdings, closes, account.capital, order_settings(universe))
     return SessionOrders(session, _newest_over(workspace), account, plan)
+
+
+def order_settings(universe: Universe) -> OrderSettings:
+    """Rounding and bounds of `orders:`, with the costs, the band and the credit of `portfolio:` where there is one."""
+    choice, portfolio = universe.orders, universe.portfolio
+    band = choice.no_trade_band
+    if portfolio is not None and "no_trade_band" not in choice.model_fields_set:
+        band = portfolio.no_trade_band
+    costs = {one.symbol: one.cost_bp / 10_000 for one in universe.holdings if one.cost_bp is not None}
+    borrowed = portfolio.borrowing.most - 1.0 if portfolio and portfolio.borrowing else 0.0
+    return OrderSettings(choice.lot, choice.smallest_order, band, universe.cost, costs, borrowed)
 
 
 def open_broker(workspace: Workspace) -> Broker:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Side = Literal["buy", "sell"]
@@ -28,19 +28,27 @@ class OrderSettings:
         no_trade_band: difference to the target weight that is left alone, a fraction of capital. A position that is to
             be closed is closed whatever the band.
         cost: one way, a fraction of traded notional.
+        costs: of the symbols that cost something else.
+        borrowed: what buys may borrow, a fraction of capital.
     """
 
     lot: float = 1.0
     smallest_order: float = 0.0
     no_trade_band: float = 0.0
     cost: float = 0.0010
+    costs: Mapping[str, float] = field(default_factory=dict)
+    borrowed: float = 0.0
 
     def __post_init__(self) -> None:
         if self.lot <= 0:
             raise OrderError(f"lot is {self.lot}, must be positive")
-        for name in ("smallest_order", "no_trade_band", "cost"):
+        for name in ("smallest_order", "no_trade_band", "cost", "borrowed"):
             if getattr(self, name) < 0:
                 raise OrderError(f"{name} is {getattr(self, name)}, must not be negative")
+
+    def cost_of(self, symbol: str) -> float:
+        """What trading a symbol costs, one way."""
+        return self.costs.get(symbol, self.cost)
 
 
 @dataclass(frozen=True)
@@ -167,15 +175,16 @@ def plan_orders(
     cash = capital - sum(shares * prices[symbol] for symbol, shares in positions.items() if symbol in prices)
     orders: list[Order] = []
     for symbol, change in sorted(wanted.items(), key=lambda item: (item[1] > 0, item[0])):
-        price, shares = prices[symbol], abs(change)
+        price, shares, cost = prices[symbol], abs(change), settings.cost_of(symbol)
         if change > 0:
-            affordable = _lots(max(cash, 0.0) / (price * (1.0 + settings.cost)), settings.lot)
+            money = max(cash + settings.borrowed * capital, 0.0)
+            affordable = _lots(money / (price * (1.0 + cost)), settings.lot)
             if affordable < shares:
                 untraded.append(Untraded(symbol, shares - affordable, "the cash does not reach"))
                 shares = affordable
         if shares == 0.0:
             continue
-        order = Order(symbol, "buy" if change > 0 else "sell", shares, price, settings.cost * shares * price)
+        order = Order(symbol, "buy" if change > 0 else "sell", shares, price, cost * shares * price)
         cash -= order.change * price + order.cost
         positions[symbol] = positions.get(symbol, 0.0) + order.change
         orders.append(order)

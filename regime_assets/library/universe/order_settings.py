@@ -14,7 +14,9 @@ class OrderChoice(BaseModel):
 
     lot: float = Field(1.0, gt=0, description="shares are multiples of it; 1 for whole shares")
     smallest_order: float = Field(0.0, ge=0, description="notional below which nothing is ordered")
-    no_trade_band: float = Field(0.0, ge=0, lt=1, description="difference to a target weight that is left alone")
+    no_trade_band: float = Field(
+        0.0, ge=0, lt=1, description="difference to a target weight that is left alone; of portfolio when out"
+    )
     broker: Literal["alpaca_paper"] | None = Field(None, description="who orders can be sent to; nobody without it")
     address: Annotated[str, StringConstraints(pattern=r"^http://(127\.0\.0\.1|localhost):\d+$")] | None = Field(
         None, description="a server on this machine that speaks the broker's format"

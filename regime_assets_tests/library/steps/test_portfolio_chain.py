@@ -15,6 +15,7 @@ from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.steps.backtest_report import backtest
 from regime_assets.library.steps.live_performance import open_book
+from regime_assets.library.steps.orders import order_settings
 from regime_assets.library.trading.portfolio import portfolio_of
 from regime_assets.library.trading.terms import Terms
 from regime_assets.library.universe import HORIZONS, load_universe
@@ -91,3 +92,10 @@ def test_live_performance_scores_on_the_portfolios_terms(workspace: Workspace) -
     assert isinstance(terms, Terms)
     assert terms.cost.tolist() == [0.001, 0.001, 0.0025]
     assert np.isfinite(book.net(book.record, terms)).all()
+
+
+def test_orders_cost_what_each_instrument_costs_and_leave_the_portfolios_band_alone(workspace: Workspace) -> None:
+    settings = order_settings(workspace.universe)
+    assert settings.cost_of("KO") == 0.0025
+    assert settings.cost_of("SP500") == 0.001
+    assert settings.no_trade_band == 0.02

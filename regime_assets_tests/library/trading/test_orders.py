@@ -70,3 +70,20 @@ def test_cash_never_turns_negative_and_shares_add_up(weights: list[float], held:
     worth = sum(shares * PRICES[symbol] for symbol, shares in plan.positions.items())
     assert plan.cash >= -1e-6
     assert worth + plan.cash + plan.cost == pytest.approx(50_000)
+
+
+def test_each_symbol_costs_its_own_and_buys_may_borrow_what_is_allowed() -> None:
+    settings = OrderSettings(cost=0.001, costs={"TLT": 0.01}, borrowed=0.5)
+    plan = plan_orders({"SPY": 1.0, "TLT": 0.5}, {}, {"SPY": 100.0, "TLT": 50.0}, 10_000, settings)
+    assert {order.symbol: order.cost for order in plan.orders} == {
+        "SPY": pytest.approx(10.0),
+        "TLT": pytest.approx(49.0),
+    }
+    assert plan.cash == pytest.approx(-4_959.0)
+    assert [one.reason for one in plan.untraded] == ["the cash does not reach"], "its costs are not lent"
+
+
+def test_a_negative_target_is_sold_short() -> None:
+    plan = plan_orders({"SPY": -0.3}, {}, {"SPY": 100.0}, 10_000, OrderSettings(cost=0.0))
+    assert plan.positions == {"SPY": -30.0}
+    assert plan.cash == pytest.approx(13_000)

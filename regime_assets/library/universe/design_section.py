@@ -140,7 +140,7 @@ class DesignChoice(Section):
         (_of("features"),), min_length=1, description="what is computed of the prices, in the order of its columns"
     )
     encoder: Annotated[ComponentChoice, _component("encoder")] = Field(
-        _of("encoder"), description="mlp_vae, conv_vae, gru_vae, or package.module:Class"
+        _of("encoder"), description="mlp_vae, conv_vae, gru_vae, none, or package.module:Class"
     )
     regimes: Annotated[ComponentChoice, _component("regimes")] = Field(
         _of("regimes"), description="jump, mixture, online, buffer, or package.module:Class"

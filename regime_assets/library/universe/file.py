@@ -130,6 +130,15 @@ class Universe(Section):
                 raise MisplacedError(f"the most shares of role {role} add up to less than 1", "traded", named[0][0])
         if self.positions and all(one.role == "refuge" for one in self.positions):
             raise MisplacedError("a refuge is held when risk is off: name what is held when it is on", "traded")
+        most = self.spread.borrowing.most if self.spread and self.spread.borrowing else 1.0
+        if most > self.gate.exposure_limit:
+            raise MisplacedError(
+                f"{most:g} is above gate.exposure_limit {self.gate.exposure_limit:g}, so that nothing that borrows is "
+                "ever promoted: raise the limit as well",
+                "portfolio",
+                "borrowing",
+                "most",
+            )
         cash = self.spread.cash if self.spread else None
         if cash and cash.series and cash.series not in (self.macro.series if self.macro else ()):
             raise MisplacedError(f"{cash.series} is none of the series of macro", "portfolio", "cash", "series")

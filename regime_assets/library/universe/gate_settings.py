@@ -20,7 +20,8 @@ class GateSettings:
         drawdown_limit: deepest drawdown of the out-of-sample track over `drawdown_sessions`, where buy & hold fell
             less; what buy & hold fell, where that is deeper.
         drawdown_sessions: newest sessions over which drawdowns are judged.
-        turnover_limit: notional traded a year, one way, in multiples of wealth.
+        turnover_limit: notional traded a year, one way, in multiples of wealth; as a policy is accepted. Trades
+            are paid for in the record that is judged: this bounds what goes wrong, not what costs.
         exposure_limit: largest exposure of any session.
         minimum_fresh_sessions: fresh sessions from which non-inferiority is judged.
         non_inferiority_margin: Sharpe ratio that a refresh may lose on them.
@@ -42,7 +43,7 @@ class GateSettings:
     comparison_sessions: int = 252
     drawdown_limit: float = 0.35
     drawdown_sessions: int = 756
-    turnover_limit: float = 12.0
+    turnover_limit: float = 25.0
     exposure_limit: float = 1.0
     minimum_fresh_sessions: int = 126
     non_inferiority_margin: float = 0.5

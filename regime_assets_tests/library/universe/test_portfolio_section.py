@@ -76,4 +76,7 @@ def test_an_exposure_that_nobody_pays_for_is_refused(tmp_path: Path, limit: str,
     with pytest.raises(UniverseError, match=said):
         design_of(read(tmp_path, text))
     priced = "portfolio: {borrowing: {most: 2, rate: 0.02}, shorting: {most: 0.5, rate: 0.01}}\n"
+    with pytest.raises(UniverseError, match=r"portfolio\.borrowing\.most: 2 is above gate\.exposure_limit 1"):
+        read(tmp_path, text + priced)
+    priced += "gate: {exposure_limit: 2}\n"
     assert design_of(read(tmp_path, text + priced)).portfolio is not None

@@ -471,7 +471,8 @@ DAILY_SIGNAL = _table(
     symbol VARCHAR instrument
     weight DOUBLE share of wealth, to be filled a session later
     regime VARCHAR the combined regime
-    exposure DOUBLE sum of the weights
+    exposure DOUBLE sum of the weights of the risk instruments
+    shares VARCHAR what each horizon counts, as JSON; empty where they count alike
     """,
 )
 DRIFT_REPORT = _table(

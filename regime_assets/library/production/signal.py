@@ -63,9 +63,10 @@ class CombinedSignal:
         session: the session of every horizon's signal.
         regime: the regime of the horizon named in `regime_from`.
         regime_from: the most cautious horizon.
-        exposure: mean of the horizons' exposures.
-        weights: mean of the horizons' weights, symbol by symbol.
+        exposure: mean of the horizons' exposures, by their shares.
+        weights: mean of the horizons' weights, symbol by symbol, likewise.
         horizons: the signals themselves.
+        shares: what each horizon counts; they add up to 1.
     """
 
     session: date
@@ -74,6 +75,7 @@ class CombinedSignal:
     exposure: float
     weights: dict[str, float]
     horizons: dict[str, Signal]
+    shares: dict[str, float]
 
     def to_document(self) -> dict[str, Any]:
         """The combination as JSON values."""
@@ -116,16 +118,20 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
     )
 
 
-def combine(signals: Mapping[str, Signal]) -> CombinedSignal:
-    """One position from the horizons: the equally weighted mean, labelled with the most cautious horizon's regime.
+def combine(signals: Mapping[str, Signal], shares: Mapping[str, float] | None = None) -> CombinedSignal:
+    """One position from the horizons: their mean by shares, labelled with the most cautious horizon's regime.
 
-    The mean has no parameter that could be fitted to one history, is never outside what some horizon wants, and
-    halves the trade when only one of two horizons changes its mind. The label is a warning to a human, and a warning
+    The mean is never outside what some horizon wants, and makes a smaller trade when only one of two horizons changes
+    its mind. The label is a warning to a human, and a warning
     that one horizon gives is shown: the regime comes from the horizon of the lowest exposure, at equal exposures
     from the one that holds its calmest regime the least probable.
 
+    Args:
+        signals: by horizon.
+        shares: what each horizon counts, in proportion; equal parts when None.
+
     Raises:
-        SignalError: there are no signals, or they are of different sessions.
+        SignalError: there are no signals, they are of different sessions, or the shares are no shares of them.
     """
     if not signals:
         raise SignalError("no horizon has a signal to combine")
@@ -135,15 +141,34 @@ def combine(signals: Mapping[str, Signal]) -> CombinedSignal:
     ordered = {horizon: signals[horizon] for horizon in sorted(signals)}  # one order of summation
     cautious = min(ordered, key=lambda horizon: _caution(ordered[horizon]))
     symbols = sorted({symbol for signal in ordered.values() for symbol in signal.weights})
-    weights = {s: sum(signal.weights.get(s, 0.0) for signal in ordered.values()) / len(ordered) for s in symbols}
+    counted = _shares(ordered, shares)
+
+    def mean(values: Mapping[str, float]) -> float:
+        if shares is None:
+            return sum(values.values()) / len(values)
+        return sum(counted[horizon] * value for horizon, value in values.items())
+
+    weights = {s: mean({horizon: signal.weights.get(s, 0.0) for horizon, signal in ordered.items()}) for s in symbols}
     return CombinedSignal(
         session=ordered[cautious].session,
         regime=ordered[cautious].regime,
         regime_from=cautious,
-        exposure=sum(signal.exposure for signal in ordered.values()) / len(ordered),
+        exposure=mean({horizon: signal.exposure for horizon, signal in ordered.items()}),
         weights=weights,
         horizons=ordered,
+        shares=counted,
     )
+
+
+def _shares(signals: Mapping[str, Signal], shares: Mapping[str, float] | None) -> dict[str, float]:
+    """The shares of the horizons that answered, adding up to 1."""
+    if shares is None:
+        return {horizon: 1.0 / len(signals) for horizon in signals}
+    counted = {horizon: float(shares.get(horizon, 0.0)) for horizon in signals}
+    total = sum(counted.values())
+    if min(counted.values()) < 0.0 or not total > 0.0 or not np.isfinite(total):
+        raise SignalError(f"{dict(shares)} are no shares of the horizons {', '.join(signals)}")
+    return {horizon: share / total for horizon, share in counted.items()}
 
 
 def _caution(signal: Signal) -> tuple[float, float]:

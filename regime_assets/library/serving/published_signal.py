@@ -81,7 +81,8 @@ def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal
             universe=fields["universe"],
             model_versions=fields["model_versions"],
             decided_at=datetime.fromisoformat(fields["decided_at"]),
-            signal=combine(horizons),  # the same bits: a combination is a function of its horizons
+            # The same bits: a combination is a function of its horizons and of what they count.
+            signal=combine(horizons, fields["signal"].get("shares")),
             why=fields.get("why", {}),  # not in what was published before there was one
         )
     except FileNotFoundError:

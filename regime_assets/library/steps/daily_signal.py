@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,6 +18,7 @@ from regime_assets.library.production.registry_store import RegisteredBundle
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.regimes.explanation import pulls, strongest
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
+from regime_assets.library.steps.horizon_shares import horizon_shares
 from regime_assets.library.steps.judgement import SUBJECT
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
@@ -66,6 +68,7 @@ class Served:
         values: dict[str, float | int | None] = {"exposure": self.signal.exposure}
         for horizon, signal in self.signal.horizons.items():
             values[f"{horizon}_exposure"] = signal.exposure
+            values[f"{horizon}_share"] = self.signal.shares[horizon]
             values[f"{horizon}_reconstruction_error"] = signal.reconstruction_error
             values |= {f"{horizon}_probability_{name}": p for name, p in signal.posteriors.items()}
         return values
@@ -80,7 +83,13 @@ class Served:
         """One row a horizon: who answered and what."""
         return pd.DataFrame(
             [
-                {"horizon": name, "version": self.champions[_horizon(name)], "regime": s.regime, "exposure": s.exposure}
+                {
+                    "horizon": name,
+                    "version": self.champions[_horizon(name)],
+                    "regime": s.regime,
+                    "exposure": s.exposure,
+                    "share": self.signal.shares[name],
+                }
                 for name, s in self.signal.horizons.items()
             ]
         )
@@ -102,8 +111,10 @@ def serve(workspace: Workspace, session: date) -> Served:
         if why is not None:
             reasons[horizon] = why
     versions: dict[Horizon, int] = {horizon: champion.version for horizon, champion in champions.items()}
-    combined = combine(signals)
+    shares = horizon_shares(workspace, session)
+    combined = combine(signals, shares)
     rows = pd.DataFrame(sorted(combined.weights.items()), columns=["symbol", "weight"])
+    rows["shares"] = None if shares is None else json.dumps(combined.shares)
     rows["regime"], rows["exposure"] = combined.regime, combined.exposure
     workspace.database.replace_partition(TABLE, {"universe": workspace.universe.name, "as_of": session}, rows)
     why = {str(name): {str(key): float(pull) for key, pull in row.items()} for name, row in reasons.items()}

@@ -21,8 +21,10 @@ from regime_assets.library.production.signal import combine
 from regime_assets.library.report.morning import Answer, Drift, Failure, Gate, Horizon, Live, Morning
 from regime_assets.library.report.morning_files import MORNING_SUFFIX, published_mornings
 from regime_assets.library.report.morning_page import Links, morning_page
+from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
 from regime_assets.library.steps.drift_report import TABLE as DRIFT
 from regime_assets.library.steps.failures import recorded_failures
+from regime_assets.library.steps.horizon_shares import stored_shares
 from regime_assets.library.steps.judgement import TABLE as JUDGEMENTS
 from regime_assets.library.steps.live_performance import TABLE as LIVE
 from regime_assets.library.steps.served_track import read_served_track
@@ -46,7 +48,8 @@ def morning(workspace: Workspace) -> Morning:
     horizons = [_horizon(workspace, name, answers[name]) for name in HORIZONS if answers[name]]
     combined = None
     if session is not None:
-        combined = combine({str(n): a[-1].signal for n, a in answers.items() if a and a[-1].signal.session == session})
+        newest_ones = {str(n): a[-1].signal for n, a in answers.items() if a and a[-1].signal.session == session}
+        combined = combine(newest_ones, _shares(workspace, session))
     stored = workspace.market.newest_sessions()
     return Morning(
         universe=universe.name,
@@ -211,10 +214,19 @@ def _recent(workspace: Workspace, answers: dict[HorizonName, tuple[Deployment, .
             by_session.setdefault(answer.signal.session, {})[horizon] = answer
     found: list[Answer] = []
     for day in sorted(by_session, reverse=True)[:RECENT_SESSIONS]:
-        together = combine({str(horizon): answer.signal for horizon, answer in by_session[day].items()})
+        signals = {str(horizon): answer.signal for horizon, answer in by_session[day].items()}
+        together = combine(signals, _shares(workspace, day))
         versions = {str(horizon): answer.model_version for horizon, answer in by_session[day].items()}
         found.append(Answer(day, together.regime, together.exposure, versions, _verdicts(workspace, day)))
     return found
+
+
+def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:
+    """What the horizons counted in a stored signal."""
+    if not workspace.database.has_table(SIGNALS):
+        return None
+    key = {"universe": workspace.universe.name, "as_of": session}
+    return stored_shares(workspace.database.read_partition(SIGNALS, key))
 
 
 def _verdicts(workspace: Workspace, session: date) -> dict[str, str]:

@@ -96,7 +96,8 @@ class Examination:
         model = RegimeModel(
             encoder.vae, encoder.alignment, chosen.use, self.design.regime_settings.coordinates, self.regimes
         )
-        return build_tape(self.training, model.infer(self.training.features), self.design.policy.settings)
+        seen = model.infer(self.training.features)
+        return build_tape(self.training, seen, self.design.policy.settings, self.design.portfolio)
 
 
 def faults(component: Component, given: Examination) -> Iterator[str]:

@@ -42,6 +42,7 @@ from regime_assets.library.universe.sections import (
     WindowChoice,
     as_entry,
 )
+from regime_assets.library.universe.signal_section import SignalChoice
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 
@@ -95,6 +96,7 @@ class Universe(Section):
     accept: tuple[Accepted, ...] = Field((), description="findings in the data that are right after all, dated")
     suspended: tuple[Suspended, ...] = Field((), description="sessions on which watched symbols were not traded")
     renamed: tuple[Renamed, ...] = Field((), description="listings that had another ticker")
+    signal: SignalChoice = SignalChoice()  # pyright: ignore[reportCallIssue]
     orders: OrderChoice = OrderChoice()  # pyright: ignore[reportCallIssue]
     alerts: AlertChoice | None = Field(None, description="who hears of failures and decisions; nobody without it")
 

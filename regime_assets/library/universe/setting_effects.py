@@ -66,6 +66,7 @@ EFFECTS: Mapping[str, Effect] = {
     "accept": "record",
     "suspended": "record",
     "renamed": "record",
+    "signal": "neither",
     "orders": "neither",
     "alerts": "neither",
 }

@@ -106,3 +106,13 @@ def test_signals_of_two_sessions_do_not_combine() -> None:
         combine({"long": signal(1.0), "short": signal(1.0, session=date(2022, 3, 2))})
     with pytest.raises(SignalError):
         combine({})
+
+
+def test_shares_say_what_each_horizon_counts_and_one_that_did_not_answer_counts_nothing() -> None:
+    signals = {"long": signal(1.0), "short": signal(0.0)}
+    combined = combine(signals, {"short": 0.2, "long": 0.8})
+    assert combined.exposure == pytest.approx(0.8)
+    assert combined.shares == {"long": 0.8, "short": 0.2}
+    assert combine({"short": signal(0.5)}, {"short": 0.2, "long": 0.8}).exposure == pytest.approx(0.5)
+    with pytest.raises(SignalError, match="no shares"):
+        combine({"short": signal(0.5)}, {"short": 0.0, "long": 1.0})

@@ -322,7 +322,7 @@ def _fit_policy(at: SessionFit) -> Fitted[PolicyFit] | Fitted[OwnPolicyFit]:
         started = parent if own.warm_started else None
         return Fitted("rl_policy", at.session, own, seed, started, judged, at.training, path, notes)
     fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
-    if parent and not fit.warm_started and not at.full_retrain and settings.algorithm != "direct":
+    if parent and not fit.warm_started and not at.full_retrain and settings.family in ("rollouts", "levels"):
         notes = (*notes, _without(at, "rl_policy", parent, fit.cold_reason))
     used, outcomes = parent if fit.warm_started else None, assess_policy(fit, tape, settings)
     return Fitted("rl_policy", at.session, fit, seed, used, outcomes, at.training, path, notes)

@@ -84,9 +84,9 @@ def _constant_extreme(tape: MarketTape, decided: dict[str, float]) -> RuleOutcom
 
 
 def _entropy(figures: dict[str, float], settings: PolicySettings, *, in_use: bool) -> RuleOutcome:
-    """Exploration of PPO, or variety of DQN's choices; a tilt that is not in use may be anything finite."""
+    """Exploration, or variety of DQN's choices; a tilt that is not in use may be anything finite."""
     entropy = figures["entropy"]
     # A discrete policy may well always choose its neutral level; only exploration has a floor.
-    floor = settings.entropy_floor if settings.algorithm == "ppo" else 0.0  # what is not sampled explores nothing
+    floor = settings.entropy_floor if settings.family == "rollouts" else 0.0  # what is not sampled explores nothing
     passed = bool(np.isfinite(entropy)) and (entropy >= floor or not in_use)
     return RuleOutcome("entropy", entropy, f">= {floor}", passed, blocking=True)

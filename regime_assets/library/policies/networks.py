@@ -17,10 +17,12 @@ class Networks:
     Attributes:
         weights: per layer (S, in, out) float32.
         biases: per layer (S, out) float32.
+        squashed: whether the outputs pass through a tanh, too.
     """
 
     weights: tuple[NDArray[np.float32], ...]
     biases: tuple[NDArray[np.float32], ...]
+    squashed: bool = False
 
     def __len__(self) -> int:
         return len(self.biases[0])
@@ -28,7 +30,7 @@ class Networks:
     def __getitem__(self, member: int) -> Networks:
         """One member alone."""
         pick = slice(member, member + 1)
-        return Networks(tuple(w[pick] for w in self.weights), tuple(b[pick] for b in self.biases))
+        return Networks(tuple(w[pick] for w in self.weights), tuple(b[pick] for b in self.biases), self.squashed)
 
     @classmethod
     def stack(cls, members: Sequence[Networks]) -> Networks:
@@ -37,6 +39,7 @@ class Networks:
         return cls(
             tuple(np.concatenate([m.weights[i] for m in members]) for i in layers),
             tuple(np.concatenate([m.biases[i] for m in members]) for i in layers),
+            members[0].squashed,
         )
 
     @property
@@ -53,6 +56,7 @@ class Networks:
         return Networks64(
             [w.astype(np.float64) for w in self.weights],
             [b.astype(np.float64)[:, None, :] for b in self.biases],
+            self.squashed,
         )
 
     def finite(self) -> bool:
@@ -64,13 +68,14 @@ class Networks:
         arrays: dict[str, NDArray[Any]] = {}
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             arrays[f"weight_{layer}"], arrays[f"bias_{layer}"] = weight, bias
-        return arrays
+        return arrays | ({"squashed": np.ones(1, np.int8)} if self.squashed else {})
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Networks:
         """What `to_arrays` took apart."""
         layers = range(len(arrays) // 2)
-        return cls(tuple(arrays[f"weight_{i}"] for i in layers), tuple(arrays[f"bias_{i}"] for i in layers))
+        weights, biases = (tuple(arrays[f"{part}_{i}"] for i in layers) for part in ("weight", "bias"))
+        return cls(weights, biases, "squashed" in arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +84,14 @@ class Networks64:
 
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64]]
+    squashed: bool = False
 
     def forward(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs (S, M, out) of inputs (M, in)."""
         hidden: NDArray[np.float64] = inputs
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = (np.tanh(hidden) if layer else hidden) @ weight + bias
-        return hidden
+        return np.tanh(hidden) if self.squashed else hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +99,9 @@ class Member:
     """One network (S = 1) with what a warm start needs.
 
     Attributes:
-        actor: from inputs to actions (PPO) or to the value of each level (DQN).
-        critic: from inputs to the value; None for DQN.
-        log_std: (1, P) log standard deviation of exploration; None for DQN.
+        actor: from inputs to actions, or to the value of each level (DQN).
+        critic: from inputs to the value, of what learns from rollouts; None otherwise.
+        log_std: (1, P) log standard deviation of exploration, of what learns from rollouts; None otherwise.
     """
 
     actor: Networks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -10,6 +11,23 @@ from pydantic.dataclasses import dataclass
 
 from regime_assets.library.settings import STRICT
 from regime_assets.library.trading.settings import TradingSettings
+
+Algorithm = Literal["direct", "ppo", "a2c", "trpo", "dqn", "sac", "td3", "ddpg"]
+Family = Literal["known reward", "rollouts", "levels", "replay"]
+
+FAMILIES: Mapping[Algorithm, Family] = {
+    "direct": "known reward",
+    "ppo": "rollouts",
+    "a2c": "rollouts",
+    "trpo": "rollouts",
+    "dqn": "levels",
+    "sac": "replay",
+    "td3": "replay",
+    "ddpg": "replay",
+}
+"""How an algorithm learns: from the reward itself, from what it has just played, by the values of a few levels, or from
+a memory of continuous actions. Those of stable_baselines3 and sb3_contrib that are missing keep other networks than an
+actor that is evaluated alone (quantiles, a recurrent state, masks, a population)."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -83,8 +101,9 @@ class PolicySettings:
 
     Attributes:
         trading: environment and reward.
-        algorithm: `direct` ascends the reward that is known of every action; `ppo` and `dqn` (over `levels`) are
-            stable_baselines3's, which sample it.
+        algorithm: `direct` ascends the reward that is known of every action. The others sample it and are
+            stable_baselines3's: `ppo` and `a2c`, `dqn` over `levels`, and `sac`, `td3` and `ddpg`, which start anew in
+            every fit; `trpo` is sb3_contrib's.
         observes: `features` beside what the regimes say of them, or the `regimes` alone: latents, posteriors, rule.
             What the autoencoder forgets, a policy that reads its latents cannot use.
         direct: of the algorithm `direct`.
@@ -96,14 +115,14 @@ class PolicySettings:
         hidden: widths of the hidden layers of actor and critic; none is a linear policy, which `direct` always is.
         learning_rate, fine_tune_learning_rate: Adam's.
         rollout_sessions: sessions collected per environment between two updates.
-        minibatches, epochs: per update; gradient steps per rollout are their product.
+        minibatches, epochs: per update; gradient steps of PPO per rollout are their product.
         discount: per session. Actions move no price, only the cost of the next trade: a short horizon is enough.
         gae_lambda: of generalised advantage estimation; later sessions' rewards are mostly noise to an action.
-        entropy_bonus: weight of the entropy in PPO's loss.
-        initial_log_std: PPO's exploration in units of the action.
+        entropy_bonus: weight of the entropy in the loss of PPO and A2C; SAC finds its own.
+        initial_log_std: exploration in units of the action, of PPO, A2C and TRPO at the start, of TD3 and DDPG always.
         levels: DQN's actions in [-1, 1], neutral first (equal values choose the first).
-        replay_sessions: DQN's replay memory, sessions per environment.
-        target_update: DQN's soft update of the target network per session.
+        replay_sessions: replay memory of DQN, SAC, TD3 and DDPG, sessions per environment.
+        target_update: their soft update of the target networks per session.
         exploration_rate: DQN's final share of random actions.
         purge_sessions: sessions left out on both sides of a validation block, beyond the fill delay.
         evidence_z: the tilt is kept by `max(0, 1 - (evidence_z / z) ** 2)` for z > evidence_z, else dropped, where z
@@ -113,12 +132,13 @@ class PolicySettings:
         turnover_limit: largest turnover that is accepted, capital traded a year.
         action_floor: least change of the action in [-1, 1], added up over a year; below it the policy answers every
             session alike and decides nothing any more.
-        entropy_floor: PPO's exploration below this (nats per action number) has collapsed; -3 is a deviation of .012.
+        entropy_floor: exploration of what learns from rollouts below this (nats per action number) has collapsed; -3 is
+            a deviation of .012.
         kl_limit: largest divergence of a fine-tune from the previous policy, nats per action, that is not warned of.
     """
 
     trading: TradingSettings = field(default_factory=TradingSettings)
-    algorithm: Literal["direct", "ppo", "dqn"] = "direct"
+    algorithm: Algorithm = "direct"
     observes: Literal["features", "regimes"] = "features"
     direct: DirectSettings = field(default_factory=DirectSettings)
     seeds: int = 5
@@ -162,22 +182,35 @@ class PolicySettings:
             raise ValueError("dqn chooses one of the levels of an exposure: give it the action residual or exposure")
         if self.algorithm == "direct" and self.hidden:
             raise ValueError(f"the algorithm direct fits a linear policy: hidden is {self.hidden}, must be empty")
-        if self.algorithm == "direct" and self.online is not None:
-            raise ValueError("online updates continue a sampled policy: they need the algorithm ppo or dqn")
+        if self.family == "replay" and not self.hidden:
+            raise ValueError(
+                f"{self.algorithm} learns the value of continuous actions, which no linear function is: give `hidden` "
+                "a layer or more, such as [64, 64]"
+            )
+        if self.family in ("known reward", "replay") and self.online is not None:
+            raise ValueError("online updates continue a sampled policy: they need the algorithm ppo, a2c, trpo or dqn")
+
+    @property
+    def family(self) -> Family:
+        """How the algorithm learns."""
+        return FAMILIES[self.algorithm]
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Gradient steps after each rollout, or after each session where there are no rollouts."""
+        return self.minibatches * self.epochs if self.algorithm == "ppo" else 1
 
     @property
     def active_levels(self) -> tuple[float, ...]:
         """The levels when the algorithm is discrete, none otherwise."""
-        return self.levels if self.algorithm == "dqn" else ()
+        return self.levels if self.family == "levels" else ()
 
     def gradient_steps_made(self, *, warm: bool) -> int:
         """Gradient steps per member, the budget rounded up to whole rollouts."""
         budget = self.fine_tune_gradient_steps if warm else self.gradient_steps
-        per_rollout = self.minibatches * self.epochs if self.algorithm == "ppo" else 1
-        return math.ceil(budget / per_rollout) * per_rollout
+        return math.ceil(budget / self.steps_per_rollout) * self.steps_per_rollout
 
     def environment_steps(self, environments: int, *, warm: bool) -> int:
         """Environment steps per member that the gradient steps take."""
-        made = self.gradient_steps_made(warm=warm)
-        sessions = made // (self.minibatches * self.epochs) * self.rollout_sessions if self.algorithm == "ppo" else made
-        return sessions * environments
+        updates = self.gradient_steps_made(warm=warm) // self.steps_per_rollout
+        return updates * environments * (self.rollout_sessions if self.family == "rollouts" else 1)

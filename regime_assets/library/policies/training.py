@@ -133,8 +133,10 @@ def train_policy(
 
 def _cold_reason(tape: MarketTape, settings: PolicySettings, previous: Policy | None, *, full_retrain: bool) -> str:
     """Why the previous networks cannot or shall not be the start; empty when they can."""
-    if settings.algorithm == "direct":
+    if settings.family == "known reward":
         return "a policy that ascends the known reward starts from its rule every time"
+    if settings.family == "replay":
+        return f"{settings.algorithm} keeps no memory between sessions, so that it starts anew every time"
     if previous is None:
         return "there is no previous policy"
     if full_retrain:

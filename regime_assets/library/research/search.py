@@ -7,17 +7,19 @@ what is said of it at the end is deflated by all of them.
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from regime_assets.library.evaluation.contenders import RULE
 from regime_assets.library.home import Home
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run
-from regime_assets.library.research.tries import Pair, TryError, assigned, patched_design, try_design
+from regime_assets.library.research.tries import Pair, TryError, assigned, patched_design, rule_gain, try_design
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.window_reads import WindowReads
 from regime_assets.library.workspace import Workspace
@@ -78,6 +80,9 @@ def search(
 
     Returns:
         Every proposal, and the best one beside the universe's design; None when none could be walked.
+
+    Raises:
+        TryError: a search of this name had another space, or walked over other sessions.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -94,10 +99,12 @@ def search(
     )
     # A search that goes on must not draw what it drew before.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), constant_liar=True)
-    carry_out(open_run(workspace, horizon, settings), lambda *_: None)  # once, before the processes need it
+    own = open_run(workspace, horizon, settings)
+    _require_the_same(study, {**own.identity, "space": json.dumps(space, sort_keys=True)})
+    carry_out(own, lambda *_: None)  # once, before the processes need it
     _let_go_on(study)
     task = _Task(workspace.universe, workspace.home, horizon, settings)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
         running: dict[Future[float | str], optuna.Trial] = {}
         left = trials - len(study.get_trials(states=_finished()))
         while running or left > 0:
@@ -124,6 +131,30 @@ def search(
     return found, try_design(workspace, horizon, design, settings, lambda *_: None, "search", "best")
 
 
+def _require_the_same(study: optuna.Study, asked: Mapping[str, str]) -> None:
+    """Refuse to go on with a study whose figures cannot be compared with those to come."""
+    before: dict[str, str] = study.user_attrs.get("asked", {})
+    differing = [name for name, value in before.items() if asked[name] != value]
+    if differing:
+        raise TryError(
+            f"the search {study.study_name} was begun with another {' and another '.join(differing)}, so that its "
+            "trials cannot be compared with new ones: give this one another --name"
+        )
+    study.set_user_attr("asked", dict(asked))
+
+
+def _end_with_parent() -> None:
+    """A process whose search was killed ends at once, and leaves the cores to others."""
+
+    def wait_for_the_end() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
 @dataclass(frozen=True)
 class _Task:
     """What a process does with one proposal; it travels there whole."""
@@ -140,19 +171,16 @@ class _Task:
             design = patched_design(self.universe, assigned(as_assignments(values)))
             if design.hash_for(self.horizon) == workspace.design.hash_for(self.horizon):
                 return 0.0
-            pair = try_design(workspace, self.horizon, design, self.settings, lambda *_: None, "search", "trial")
+            test = rule_gain(workspace, self.horizon, design, self.settings, "search")
         except Exception as error:
             if not type(error).__module__.startswith("regime_assets."):
                 raise
             return str(error)
-        test = pair.tests[RULE]
         return "its rule never moves" if test is None else test.estimate
 
 
 def as_assignments(values: Mapping[str, Any]) -> list[str]:
     """`name=value` of every setting."""
-    import json
-
     return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 

@@ -18,6 +18,7 @@ from regime_assets.library.components import ComponentError
 from regime_assets.library.design import Design, design_of
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
+from regime_assets.library.evaluation.metrics import summarise
 from regime_assets.library.evaluation.paired_test import PairedTest, paired_test
 from regime_assets.library.evaluation.tiers import deflated_score
 from regime_assets.library.evaluation.trials import Kind
@@ -25,6 +26,9 @@ from regime_assets.library.research.long_walk import HistorySettings, carry_out,
 from regime_assets.library.research.walk_report import table_row
 from regime_assets.library.research.walk_store import StoredRun
 from regime_assets.library.steps.declared_design import declare
+from regime_assets.library.trading.decided import weights_of
+from regime_assets.library.trading.scoring import score
+from regime_assets.library.trading.terms import on
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.universe.design_section import ChallengerChoice
 from regime_assets.library.workspace import Workspace
@@ -141,6 +145,62 @@ def try_design(
     """Walk a design forward beside the universe's own, and record it.
 
     Raises:
+        As `walk_beside`.
+    """
+    walked = walk_beside(workspace, horizon, design, settings, on_refit, kind, name)
+    pair = paired(workspace, (name, "design"), walked)
+    last, hashed = pair.sessions[-1].date(), design.hash_for(horizon)
+    shown = pair.comparisons[0][RULE].summary
+    workspace.ledger.record_shown(workspace.universe.name, horizon, last, hashed, shown)
+    return pair
+
+
+def rule_gain(
+    workspace: Workspace, horizon: Horizon, design: Design, settings: HistorySettings, kind: Kind
+) -> PairedTest | None:
+    """As `try_design`, but what the regime rule of the design gains alone, without baselines and their intervals.
+
+    Returns:
+        The paired test, or None where one of the two rules never moves.
+
+    Raises:
+        As `walk_beside`.
+    """
+    walked = walk_beside(workspace, horizon, design, settings, lambda *_: None, kind, "trial")
+    universe = workspace.universe
+    ours, theirs = (
+        score(
+            weights_of(track, "rule", universe.held).to_numpy(),
+            run.history.traded_returns.loc[track.index].to_numpy(),
+            on(workspace.terms(run.history), pd.DatetimeIndex(track.index)),
+        )
+        for run, track in zip(walked.runs, walked.tracks, strict=True)
+    )
+    last, hashed = walked.tracks[0].index[-1].date(), design.hash_for(horizon)
+    workspace.ledger.record_shown(universe.name, horizon, last, hashed, summarise(ours, universe.sessions_per_year))
+    return paired_test(ours.over_cash.net, theirs.over_cash.net, universe.sessions_per_year)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Two walks over the same sessions, that of the design that is tried first."""
+
+    runs: tuple[StoredRun, StoredRun]
+    tracks: tuple[pd.DataFrame, pd.DataFrame]
+
+
+def walk_beside(
+    workspace: Workspace,
+    horizon: Horizon,
+    design: Design,
+    settings: HistorySettings,
+    on_refit: Progress,
+    kind: Kind,
+    name: str,
+) -> Walked:
+    """Walk a design forward beside the universe's own, which is walked once.
+
+    Raises:
         TryError: it is the universe's own design.
         NotAdmittedError: a component of it breaks a promise.
         WalkForwardError: history does not hold the sessions that are asked for.
@@ -155,9 +215,7 @@ def try_design(
         run = open_run(other, horizon, replace(settings, first=_first(reference)))
     held = carry_out(reference, lambda *at: on_refit("design", *at))
     track = carry_out(run, lambda *at: on_refit(name, *at), kind)
-    pair = paired(workspace, (name, "design"), (run, reference), (track, held))
-    record(workspace, horizon, design, pair)
-    return pair
+    return Walked((run, reference), (track, held))
 
 
 def _first(run: StoredRun) -> date:
@@ -165,17 +223,12 @@ def _first(run: StoredRun) -> date:
     return run.history.sessions[len(run.history.sessions) - run.settings.sessions].date()
 
 
-def paired(
-    workspace: Workspace,
-    names: tuple[str, str],
-    runs: tuple[StoredRun, StoredRun],
-    tracks: tuple[pd.DataFrame, pd.DataFrame],
-) -> Pair:
+def paired(workspace: Workspace, names: tuple[str, str], walked: Walked) -> Pair:
     """Both walks scored, and tested in pairs."""
     universe = workspace.universe
     first, second = (
         compare(run.history, track, workspace.terms(run.history), universe.sessions_per_year)
-        for run, track in zip(runs, tracks, strict=True)
+        for run, track in zip(walked.runs, walked.tracks, strict=True)
     )
     tests = {
         contender: paired_test(first[contender].over_cash, second[contender].over_cash, universe.sessions_per_year)
@@ -183,10 +236,3 @@ def paired(
     }
     trials = workspace.ledger.statistics(universe.name, universe.held).count
     return Pair(names, (first, second), tests, trials)
-
-
-def record(workspace: Workspace, horizon: Horizon, design: Design, pair: Pair) -> None:
-    """Note in the ledger what a design showed; a track without variance shows nothing."""
-    shown = pair.comparisons[0][RULE].summary
-    last, hashed = pair.sessions[-1].date(), design.hash_for(horizon)
-    workspace.ledger.record_shown(workspace.universe.name, horizon, last, hashed, shown)

@@ -91,11 +91,11 @@ class OnnxNetworks(Networks):
     @cached_property
     def _program(self) -> Program:
         layers = [Layer(w, b[:, None, :]) for w, b in zip(self.weights, self.biases, strict=True)]
-        return Program(graph_of(layers, "tanh"))
+        return Program(graph_of(layers, "tanh", squashed=self.squashed))
 
     def in_float64(self) -> Networks64:
         """The networks prepared for many small evaluations."""
-        return _Evaluated([], [], self._program)
+        return _Evaluated([], [], self.squashed, self._program)
 
 
 class Program:
@@ -121,8 +121,8 @@ class _Evaluated(Networks64):
         return self.program(inputs)
 
 
-def graph_of(layers: Sequence[Layer], activation: Literal["silu", "tanh"]) -> bytes:
-    """An ONNX model: linear layers with an activation between them, none after the last."""
+def graph_of(layers: Sequence[Layer], activation: Literal["silu", "tanh"], *, squashed: bool = False) -> bytes:
+    """An ONNX model: linear layers with an activation between them, none or a tanh after the last."""
     onnx: Any = import_module("onnx")
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     nodes: list[Any] = []
@@ -140,8 +140,10 @@ def graph_of(layers: Sequence[Layer], activation: Literal["silu", "tanh"]) -> by
             tensor = np.ascontiguousarray(array, dtype=np.float32)
             constants.append(onnx.numpy_helper.from_array(tensor, f"{name}_{number}"))
         nodes.append(helper.make_node("MatMul", [value, f"weight_{number}"], [f"product_{number}"]))
-        value = OUTPUT if number == len(layers) - 1 else f"linear_{number}"
+        value = OUTPUT if number == len(layers) - 1 and not squashed else f"linear_{number}"
         nodes.append(helper.make_node("Add", [f"product_{number}", f"bias_{number}"], [value]))
+    if squashed:
+        nodes.append(helper.make_node("Tanh", [value], [OUTPUT]))
     entering = helper.make_tensor_value_info(INPUT, floats, [None, layers[0].weight.shape[-2]])
     members = list(layers[-1].weight.shape[:-2])
     leaving = helper.make_tensor_value_info(OUTPUT, floats, [*members, None, layers[-1].weight.shape[-1]])

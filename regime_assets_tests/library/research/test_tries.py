@@ -102,6 +102,8 @@ def test_a_search_charges_every_trial_and_goes_on(workspace: Workspace, tmp_path
     assert tried(workspace) == before + 1
     assert best is not None
     assert best.trials == before + 1
+    with pytest.raises(TryError, match="begun with another space, so that its trials cannot be compared"):
+        search(workspace, "long", {"encoder.beta": {"float": [1, 2]}}, SETTINGS, 4, 2, "test", lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def filtered_mixture(rows: Array, returns: Array, weights: Array) -> Judge:
         densities = mixture._estimate_log_prob(features) + np.log(mixture.weights_)
         return densities[:, names]
 
-    persistence = fit_persistence(evidence(rows), PersistenceSettings()).model
+    persistence = fit_persistence(evidence(rows), PersistenceSettings(), sessions_per_year=252).model
     return lambda features, _: persistence.filter(evidence(features)).states
 
 

@@ -31,7 +31,7 @@ from regime_assets.library.universe.design_section import SLOTS, ComponentChoice
 from regime_assets.library.universe.sections import WindowChoice
 
 NO_PART_OF_THE_DESIGN = {"cost", "sessions_per_year"}
-"""Settings of a policy that come from the universe and are what its record is scored by."""
+"""Settings of a policy or of regimes that come from the universe and are what the record is scored by."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,8 @@ def _component(universe: Universe, slot: Slot, choice: ComponentChoice) -> Compo
         settings = _for_the_universe(settings, choice.use, universe)
     elif isinstance(settings, OwnPolicySettings):
         settings = replace(settings, sessions_per_year=round(universe.sessions_per_year))
+    elif isinstance(settings, RegimeSettings):
+        settings = replace(settings, sessions_per_year=universe.sessions_per_year)
     return Component(slot, choice.use, settings)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR
 from regime_assets.library.trading.scoring import FILL_DELAY
 
 Array = NDArray[np.float64]
@@ -162,13 +161,6 @@ def regime_occupancy(states: NDArray[np.integer], n_regimes: int) -> Array:
     """(K,) share of the sessions in each regime; zeros for an empty path."""
     counts = np.bincount(states, minlength=n_regimes).astype(np.float64)
     return counts / max(1, len(states))
-
-
-def regime_switches_per_year(states: NDArray[np.integer]) -> float | None:
-    """Changes of state a year; None with fewer than two sessions."""
-    if len(states) < 2:
-        return None
-    return float(np.count_nonzero(states[1:] != states[:-1]) * SESSIONS_PER_YEAR / (len(states) - 1))
 
 
 def _leads(signal: Flags, returns: Array, bound: float) -> tuple[list[int], int]:

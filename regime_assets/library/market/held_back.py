@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from regime_assets.library.database import Database
     from regime_assets.library.market.calendar import TradingCalendar
-    from regime_assets.library.market.store import MarketStore
 
 
 class HeldBack(NamedTuple):
@@ -38,6 +37,16 @@ class HeldBack(NamedTuple):
     last: date
     rule: str
     reason: str
+
+
+class StoredBars(Protocol):
+    """Tells which bars are stored."""
+
+    def bars(
+        self, as_of: date, first: date, last: date, calendar: TradingCalendar, symbols: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """As `MarketStore.bars`."""
+        ...
 
 
 class HeldBackStore:
@@ -79,7 +88,7 @@ class HeldBackStore:
             ).fetchall()
         return [HeldBack(*row) for row in rows]
 
-    def absences(self, as_of: date, market: MarketStore, calendar: TradingCalendar) -> list[HeldBack]:
+    def absences(self, as_of: date, market: StoredBars, calendar: TradingCalendar) -> list[HeldBack]:
         """What a window as of a session goes without: what was held back and has not arrived by its decision."""
         held = [one for one in self.all(as_of, calendar) if one.first <= as_of]
         if not held:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.policies.description import describe_decisions, exposure_limits
+from regime_assets.library.policies.policy_fit import PolicyFit
 from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.trading.tape import MarketTape
-
-if TYPE_CHECKING:
-    from regime_assets.library.policies.training import PolicyFit
 
 ROUNDING = 1e-9
 

@@ -84,7 +84,7 @@ class Networks64:
 
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64]]
-    squashed: bool = False
+    squashed: bool
 
     def forward(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs (S, M, out) of inputs (M, in)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from regime_assets.library.policies.description import describe_decisions, dista
 from regime_assets.library.policies.networks import Distance, Member, Networks
 from regime_assets.library.policies.online import newest_gain, one_step_settings, replay_weights, scaled_back
 from regime_assets.library.policies.policy import Policy
+from regime_assets.library.policies.policy_fit import PolicyFit
 from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
 from regime_assets.library.policies.validation import (
     Fold,
@@ -31,28 +32,6 @@ from regime_assets.library.trading.episodes import Segment, decidable
 from regime_assets.library.trading.tape import MarketTape
 
 __all__ = ["PolicyFit", "assess_policy", "train_policy"]
-
-
-@dataclass(frozen=True, eq=False)
-class PolicyFit:
-    """A trained policy and how it came about.
-
-    Attributes:
-        model: the policy.
-        curves: one row per member (`seed`) and rollout: gradient_step, environment_step, reward (scaled), net,
-            turnover, exposure (means per session while exploring), entropy, kl_to_previous, kl_step, loss.
-        figures: see `train_policy`.
-        warm_started: whether the networks began as the previous policy's.
-        cold_reason: why they did not; empty when warm started.
-        refused: why an online update was not kept, so that `model` is the previous policy; empty otherwise.
-    """
-
-    model: Policy
-    curves: pd.DataFrame
-    figures: dict[str, float]
-    warm_started: bool
-    cold_reason: str = ""
-    refused: str = ""
 
 
 def train_policy(

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.regimes.mixture import Mixture
-from regime_assets.library.regimes.persistence import SESSIONS_PER_YEAR
 from regime_assets.library.regimes.regime_model import RegimeModel, coordinates_of
 from regime_assets.library.regimes.segmentation import Segmentation
 
@@ -59,13 +58,16 @@ def strongest(row: pd.Series, count: int = 3) -> str:
     return ", ".join(f"{name} {value:+.1f}" for name, value in chosen.items())
 
 
-def in_words(names: tuple[str, ...], states: NDArray[np.int64], market_returns: Array) -> tuple[str, ...]:
+def in_words(
+    names: tuple[str, ...], states: NDArray[np.int64], market_returns: Array, sessions_per_year: float
+) -> tuple[str, ...]:
     """Each regime by what the market did in it: volatility, return, deepest fall, share of sessions, length of stay.
 
     Args:
         names: (K,).
         states: (T,) of each session.
         market_returns: (T,) simple returns of the same sessions.
+        sessions_per_year: to annualise by.
     """
     wealth = np.cumprod(1.0 + market_returns)
     drawdown = wealth / np.maximum.accumulate(np.maximum(wealth, 1.0)) - 1.0
@@ -76,8 +78,8 @@ def in_words(names: tuple[str, ...], states: NDArray[np.int64], market_returns: 
             lines.append(f"{name}: on none of these {len(states)} sessions")
             continue
         stays = int(np.diff(np.concatenate([[0], inside.astype(np.int64)])).clip(min=0).sum())
-        mean = float(market_returns[inside].mean()) * SESSIONS_PER_YEAR
-        volatility = float(market_returns[inside].std()) * np.sqrt(SESSIONS_PER_YEAR)
+        mean = float(market_returns[inside].mean()) * sessions_per_year
+        volatility = float(market_returns[inside].std()) * np.sqrt(sessions_per_year)
         lines.append(
             f"{name}: {inside.mean():.0%} of the sessions, {inside.sum() / stays:.0f} at a stretch; volatility "
             f"{volatility:.0%}, mean return {mean:+.0%} a year, market up to "

@@ -112,7 +112,8 @@ def fit_jump_regimes(
         value = -chosen.fit.loss / len(rows)
         fit = identified((mixture, 0, value), rows, market_returns, sample_weight, settings, previous=before)
         model = Persistence(chosen.penalty, persistence.evidence_weight, settings.n_regimes)
-        figures = persistence_figures(model, fit.model.log_likelihoods(rows)) | {"kept": float(kept)}
+        figures = persistence_figures(model, fit.model.log_likelihoods(rows), settings.sessions_per_year)
+        figures |= {"kept": float(kept)}
     cold = {"cold": float(before is None)}
     return MixtureFit(fit.model, fit.figures | cold, fit.permutation), PersistenceFit(model, figures)
 
@@ -120,7 +121,7 @@ def fit_jump_regimes(
 def _warm(sample: Sample, starts: list[Array], settings: JumpSettings, penalty: float) -> _Choice | None:
     """The fit under the previous penalty, where it still does."""
     found = _fit(sample, starts, penalty)
-    near = is_near_target(found.switches, len(sample.rows), settings.persistence)
+    near = is_near_target(found.switches, len(sample.rows), settings.persistence, settings.sessions_per_year)
     return found if near and found.smaller >= settings.component_floor else None
 
 
@@ -129,7 +130,11 @@ def _choose(sample: Sample, starts: list[Array], settings: JumpSettings) -> _Cho
     enough = [one for one in found if one.smaller >= settings.component_floor]
     # Where no penalty leaves enough, the fullest one goes to the rule that refuses a starved regime.
     allowed = enough or [max(found, key=lambda one: one.smaller)]
-    return min(allowed, key=lambda one: target_distance(one.switches, len(sample.rows), settings.persistence))
+
+    def distance(one: _Choice) -> float:
+        return target_distance(one.switches, len(sample.rows), settings.persistence, settings.sessions_per_year)
+
+    return min(allowed, key=distance)
 
 
 def _fit(sample: Sample, starts: list[Array], penalty: float) -> _Choice:

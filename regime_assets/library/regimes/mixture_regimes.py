@@ -36,7 +36,12 @@ class MixtureRegimes:
             new_rows=_unseen(window.sessions, previous.mixture.fitted_through) if previous else None,
         )
         evidence = mixture.model.log_likelihoods(window.rows)
-        persistence = fit_persistence(evidence, settings.persistence, previous.persistence if previous else None)
+        persistence = fit_persistence(
+            evidence,
+            settings.persistence,
+            previous.persistence if previous else None,
+            sessions_per_year=settings.sessions_per_year,
+        )
         return as_regimes(mixture, persistence, window)
 
 

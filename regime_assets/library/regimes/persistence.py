@@ -18,7 +18,6 @@ from regime_assets.library.artifact import Parts
 from regime_assets.library.regimes.settings import PersistenceSettings
 
 Array = NDArray[np.float64]
-SESSIONS_PER_YEAR = 252
 SMALLEST_PENALTY = 2.0  # nats; below it a filter does next to nothing
 
 
@@ -93,7 +92,11 @@ class PersistenceFit:
 
 
 def fit_persistence(
-    log_likelihoods: Array, settings: PersistenceSettings, previous: Persistence | None = None
+    log_likelihoods: Array,
+    settings: PersistenceSettings,
+    previous: Persistence | None = None,
+    *,
+    sessions_per_year: float,
 ) -> PersistenceFit:
     """Choose the penalty whose filtered states switch about as often as wanted, in the window.
 
@@ -104,6 +107,7 @@ def fit_persistence(
         log_likelihoods: (T, K) of the mixture, by ascending session.
         settings: the target.
         previous: the last accepted filter.
+        sessions_per_year: of the universe's calendar.
 
     Raises:
         PersistenceError: a value that is no finite number, or a previous filter of another shape.
@@ -116,17 +120,19 @@ def fit_persistence(
     def switches(penalty: float) -> int:
         return count_switches(_least_losses(losses, penalty).argmin(axis=1))
 
-    kept = previous is not None and is_near_target(switches(previous.penalty), n_sessions, settings)
+    kept = previous is not None and is_near_target(switches(previous.penalty), n_sessions, settings, sessions_per_year)
     if previous is not None and kept:
         penalty = previous.penalty
     else:
         tried = [float(candidate) for candidate in penalties(settings)]
-        distances = np.array([target_distance(switches(candidate), n_sessions, settings) for candidate in tried])
+        distances = np.array(
+            [target_distance(switches(candidate), n_sessions, settings, sessions_per_year) for candidate in tried]
+        )
         best = [tried[row] for row in np.flatnonzero(np.isclose(distances, distances.min()))]
         # Among equals the nearest to the previous one, or the smallest, which is the quickest to see a change.
         penalty = min(best, key=lambda one: abs(np.log(one / previous.penalty))) if previous is not None else best[0]
     model = Persistence(penalty, settings.evidence_weight, n_regimes)
-    return PersistenceFit(model, persistence_figures(model, log_likelihoods) | {"kept": float(kept)})
+    return PersistenceFit(model, persistence_figures(model, log_likelihoods, sessions_per_year) | {"kept": float(kept)})
 
 
 def penalties(settings: PersistenceSettings) -> Array:
@@ -134,22 +140,22 @@ def penalties(settings: PersistenceSettings) -> Array:
     return np.geomspace(SMALLEST_PENALTY, settings.largest_penalty, settings.candidates)
 
 
-def is_near_target(switches: int, n_sessions: int, settings: PersistenceSettings) -> bool:
+def is_near_target(switches: int, n_sessions: int, settings: PersistenceSettings, sessions_per_year: float) -> bool:
     """Whether so many switches in so many sessions are near enough to the target for a penalty to be kept."""
-    wanted = settings.target_switches_per_year * n_sessions / SESSIONS_PER_YEAR
+    wanted = settings.target_switches_per_year * n_sessions / sessions_per_year
     return abs(switches - wanted) <= max(2.0, settings.tolerance * wanted)
 
 
-def target_distance(switches: int, n_sessions: int, settings: PersistenceSettings) -> float:
+def target_distance(switches: int, n_sessions: int, settings: PersistenceSettings, sessions_per_year: float) -> float:
     """How far so many switches are from the target, as a ratio's logarithm."""
-    wanted = settings.target_switches_per_year * n_sessions / SESSIONS_PER_YEAR
+    wanted = settings.target_switches_per_year * n_sessions / sessions_per_year
     return abs(float(np.log((switches + 0.5) / (wanted + 0.5))))
 
 
-def persistence_figures(model: Persistence, log_likelihoods: Array) -> dict[str, float]:
+def persistence_figures(model: Persistence, log_likelihoods: Array, sessions_per_year: float) -> dict[str, float]:
     """What a filter does with log-likelihoods (T, K): penalty, switches with and without it, occupancy."""
     states = model.filter(log_likelihoods).states
-    years = len(states) / SESSIONS_PER_YEAR
+    years = len(states) / sessions_per_year
     return {
         "penalty": model.penalty,
         "switches_per_year": count_switches(states) / years,

@@ -15,7 +15,6 @@ from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder, encode_window
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.regimes.identity import bounded_update
-from regime_assets.library.regimes.persistence import SESSIONS_PER_YEAR, count_switches
 from regime_assets.library.regimes.segmentation import FittedRegimes, FitWindow, Regimes, describe
 from regime_assets.library.regimes.settings import Coordinates, RegimeSettings
 
@@ -43,11 +42,6 @@ class RegimePath:
     states: NDArray[np.int64]
     reconstruction_error: Array
     rule_exposure: Array
-
-    @property
-    def switches_per_year(self) -> float:
-        """How often the state changes."""
-        return count_switches(self.states) * SESSIONS_PER_YEAR / len(self.states)
 
 
 @dataclass(frozen=True)
@@ -193,7 +187,8 @@ def fit_regimes(
         reference = previous.encoder if previous else None
         encoder = Encoder(encoder, encode_window(encoder, reference, features).model)
     rows = coordinates_of(encoder, features, settings.coordinates)
-    window = FitWindow(pd.DatetimeIndex(features.index), rows, market_returns, sample_weight)
+    sessions = pd.DatetimeIndex(features.index)
+    window = FitWindow(sessions, rows, market_returns, sample_weight, settings.sessions_per_year)
     before = previous.regimes if previous else None
     fitted: FittedRegimes = load_component("regimes", use).fit(window, settings, seed, before)
     model = RegimeModel(encoder.vae, encoder.alignment, use, settings.coordinates, fitted.regimes)

@@ -13,7 +13,6 @@ from regime_assets.library.artifact import Parts, below, prefixed
 from regime_assets.library.regimes.mixture import Mixture, downside_moments
 from regime_assets.library.regimes.mixture_fitting import mixture_figures
 from regime_assets.library.regimes.persistence import (
-    SESSIONS_PER_YEAR,
     Filtered,
     Persistence,
     count_switches,
@@ -33,12 +32,14 @@ class FitWindow:
         rows: (T, D) coordinates of the sessions.
         market_returns: (T,) simple returns of the same sessions.
         sample_weight: (T,) recency weights with mean 1.
+        sessions_per_year: of the universe's calendar.
     """
 
     sessions: pd.DatetimeIndex
     rows: Array
     market_returns: Array
     sample_weight: Array
+    sessions_per_year: float = 252.0
 
 
 class Regimes(Protocol):
@@ -143,7 +144,9 @@ class Segmentation:
     def describe(self, window: FitWindow) -> dict[str, float]:
         """Separation, weights and downside of the components, and switches with and without the filter."""
         mixture = mixture_figures(self.mixture, window.rows, window.market_returns, window.sample_weight)
-        return mixture | persistence_figures(self.persistence, self.mixture.log_likelihoods(window.rows))
+        return mixture | persistence_figures(
+            self.persistence, self.mixture.log_likelihoods(window.rows), window.sessions_per_year
+        )
 
     def to_parts(self) -> Parts:
         """Both taken apart."""
@@ -169,7 +172,7 @@ def describe(regimes: Regimes, window: FitWindow) -> dict[str, float]:
     """
     filtered = regimes.filter(window.rows)
     root = np.sqrt(downside_moments(window.market_returns, filtered.posteriors, window.sample_weight))
-    years = len(filtered.states) / SESSIONS_PER_YEAR
+    years = len(filtered.states) / window.sessions_per_year
     path = {
         "switches_per_year": count_switches(filtered.states) / years,
         "smallest_weight": float(np.average(filtered.posteriors, axis=0, weights=window.sample_weight).min()),

@@ -54,6 +54,7 @@ class RegimeSettings:
 
     Attributes:
         n_regimes: K; two are more stable than three on one index.
+        sessions_per_year: of the universe's calendar, for everything that is said a year.
         coordinates: what is segmented, 'decoded' (denoised features) or 'latent' (aligned latents). Decoded features
             keep their axes in every refit: states of cold retrains agree there in .93 of sessions against .77.
         component_floor: smallest share of the sessions that still counts as a regime.
@@ -64,6 +65,7 @@ class RegimeSettings:
     """
 
     n_regimes: Annotated[int, Field(ge=2, le=5)] = 2
+    sessions_per_year: float = 252.0
     coordinates: Coordinates = "decoded"
     component_floor: float = 0.08
     relabel_ratio: float = 1.25

@@ -104,7 +104,8 @@ def _answer(folder: Path) -> str:
     with np.load(folder / "arrays.npz") as stored:
         arrays = dict(stored)
     if question["probe"] == regimes_hash.__name__:
-        return regimes_hash(component, FitWindow(pd.DatetimeIndex(arrays.pop("sessions")), **arrays))
+        sessions, per_year = pd.DatetimeIndex(arrays.pop("sessions")), float(arrays.pop("sessions_per_year"))
+        return regimes_hash(component, FitWindow(sessions, **arrays, sessions_per_year=per_year))
     if question["probe"] == policy_hash.__name__:
         return policy_hash(component, MarketTape(**arrays))
     return weights_hash(component, pd.read_parquet(folder / "features.parquet"))

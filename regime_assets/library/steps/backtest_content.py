@@ -21,7 +21,7 @@ from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
     from regime_assets.library.evaluation.comparison import Comparison
-    from regime_assets.library.steps.backtest_report import Backtest
+    from regime_assets.library.steps.backtest_outcome import Backtest
 
 ROLLING_SESSIONS = 126
 
@@ -58,7 +58,7 @@ def compose(
         horizon=horizon,
         as_of=session,
         facts=_facts(result, track),
-        notes=(*_notes(workspace, track), *_experience(result), *_regimes_in_words(regimes, history, track)),
+        notes=(*_notes(workspace, track), *_experience(result), *_regimes_in_words(workspace, regimes, history, track)),
         provenance=_provenance(workspace, horizon, session),
         reference=BUY_AND_HOLD,
         rows=rows,
@@ -152,12 +152,16 @@ def _experience(result: Backtest) -> tuple[str, ...]:
     )
 
 
-def _regimes_in_words(regimes: RegimeHistory | None, history: TrainingSet, track: pd.DataFrame) -> tuple[str, ...]:
+def _regimes_in_words(
+    workspace: Workspace, regimes: RegimeHistory | None, history: TrainingSet, track: pd.DataFrame
+) -> tuple[str, ...]:
     """What the market did in each regime on the out-of-sample sessions."""
     if regimes is None:
         return ()
     returns = history.market_returns.loc[track.index].to_numpy()
-    return tuple(f"Regime {line}." for line in in_words(regimes.names, track["regime"].to_numpy("int64"), returns))
+    per_year = workspace.universe.sessions_per_year
+    lines = in_words(regimes.names, track["regime"].to_numpy("int64"), returns, per_year)
+    return tuple(f"Regime {line}." for line in lines)
 
 
 def _provenance(workspace: Workspace, horizon: Horizon, session: date) -> dict[str, str]:

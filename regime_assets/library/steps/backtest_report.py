@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-
-import pandas as pd
 
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
 from regime_assets.library.evaluation.experience import experience_rule
-from regime_assets.library.evaluation.gate import ServingChoice, choose_serving_policy
+from regime_assets.library.evaluation.gate import choose_serving_policy
 from regime_assets.library.report.page import write_report
 from regime_assets.library.steps.backtest_content import compose
+from regime_assets.library.steps.backtest_outcome import Backtest, served_name
 from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
 from regime_assets.library.steps.raw_prices import Log
 from regime_assets.library.steps.track import extend_track
@@ -21,49 +18,6 @@ from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
 SHOWN_FIGURES = ("sharpe", "max_drawdown", "cagr", "volatility", "turnover", "exposure", "switches_per_year")
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """The outcome of one session's backtest. Whether its models may serve is judged by `promotion`.
-
-    Attributes:
-        comparisons: every contender by name.
-        serving: whether the learned policy or the regime rule would serve, and why.
-        record: what is stored for the promotion.
-        report: the HTML file; None where none was written.
-    """
-
-    comparisons: dict[str, Comparison]
-    serving: ServingChoice
-    record: BacktestRecord
-    report: Path | None
-
-    @property
-    def figures(self) -> dict[str, float | None]:
-        """What plots over partitions."""
-        return self.record.figures
-
-    @property
-    def net(self) -> dict[str, pd.Series]:
-        """Net returns by strategy, the served one first."""
-        served = served_name(self.serving)
-        ordered = [served, *(name for name in self.comparisons if name != served)]
-        return {name: self.comparisons[name].net for name in ordered}
-
-    @property
-    def comparison(self) -> pd.DataFrame:
-        """One row a strategy, as the UI shows it."""
-        return pd.DataFrame([_row(name, item) for name, item in self.comparisons.items()])
-
-    def tracked(self, prefix: str) -> dict[str, float]:
-        """The figures under names for experiment tracking; what could not be measured is left out."""
-        return {f"{prefix}.{name}": float(value) for name, value in self.figures.items() if value is not None}
-
-
-def served_name(serving: ServingChoice) -> str:
-    """The contender that the session's bundle would serve."""
-    return POLICY if serving.serves == "policy" else RULE
 
 
 def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *, page: bool = True) -> Backtest:
@@ -109,18 +63,3 @@ def _figures(comparisons: dict[str, Comparison], served: Comparison) -> dict[str
         values = comparison.summary.as_dict()
         figures |= {f"{prefix}{name}": values[name] for name in SHOWN_FIGURES}
     return figures
-
-
-def _row(name: str, item: Comparison) -> dict[str, object]:
-    summary = item.summary
-    return {
-        "strategy": name,
-        "Sharpe": summary.sharpe,
-        "95 %": "" if item.interval is None else f"{item.interval.low:.2f} to {item.interval.high:.2f}",
-        "max drawdown": summary.max_drawdown,
-        "CAGR": summary.cagr,
-        "volatility": summary.volatility,
-        "turnover": summary.turnover,
-        "exposure": summary.exposure,
-        "switches a year": summary.switches_per_year,
-    }

@@ -81,7 +81,8 @@ class Examination:
         """What regimes are fitted on."""
         rows = coordinates_of(self.encoder, self.training.features, self.design.regime_settings.coordinates)
         returns = self.training.market_returns.to_numpy(dtype=np.float64)
-        return FitWindow(self.training.sessions, rows, returns, self.training.sample_weight)
+        weight, per_year = self.training.sample_weight, self.design.regime_settings.sessions_per_year
+        return FitWindow(self.training.sessions, rows, returns, weight, per_year)
 
     @cached_property
     def regimes(self) -> Regimes:

@@ -50,11 +50,11 @@ SLOTS: Mapping[str, Slot] = {
 SHIPPED: Mapping[str, str] = {"features": "market_risk", "encoder": "mlp_vae", "regimes": "jump", "policy": "tilts"}
 """The components of the shipped design."""
 
-FROM_THE_UNIVERSE = {
-    "online": "refit.policy_updates",
-    "sessions_per_year": "sessions_per_year",
+FROM_THE_UNIVERSE: Mapping[Slot, Mapping[str, str]] = {
+    "policies": {"online": "refit.policy_updates", "sessions_per_year": "sessions_per_year"},
+    "regimes": {"sessions_per_year": "sessions_per_year"},
 }
-"""Settings of a policy that another setting of the file decides."""
+"""Settings of a component that another setting of the file decides."""
 
 
 Defaults = Mapping[tuple[Slot, str], Mapping[str, Any]]
@@ -111,9 +111,10 @@ def validated_settings(slot: Slot, choice: ComponentChoice) -> Any:
         ComponentError: the component is not there, or is none.
         ValidationError: a setting that it does not know or take.
     """
-    for name, other in FROM_THE_UNIVERSE.items() if slot == "policies" else ():
+    for name, other in FROM_THE_UNIVERSE.get(slot, {}).items():
         if name in choice.settings:
-            raise ValueError(f"{name} of a policy is what `{other}` of the universe says: set it there")
+            whose = "a policy" if slot == "policies" else "regimes"
+            raise ValueError(f"{name} of {whose} is what `{other}` of the universe says: set it there")
     if slot == "policies" and "cost" in dict(choice.settings.get("trading") or {}):
         raise ValueError("the cost of a policy's trades is `cost_bp` of the universe: set it there")
     return TypeAdapter(settings_class(slot, choice.use)).validate_python(choice.settings)

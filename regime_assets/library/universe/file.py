@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -46,6 +46,9 @@ from regime_assets.library.universe.signal_section import SignalChoice
 
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
 
+SESSIONS_PER_YEAR: Mapping[str, float] = {"24/7": 365.0, "24/5": 260.0}
+"""Of the calendars that close on no holiday. An exchange counts 252, the field's convention, unless the file says."""
+
 CROSS_SECTION = 3
 """Symbols that features across the section need; with fewer they are other features, and another model."""
 
@@ -80,7 +83,11 @@ class Universe(Section):
     fundamentals: FundamentalsChoice | None = Field(None, description="company facts; likewise")
     stream: StreamChoice | None = Field(None, description="micro-batches; without it there is no job for them")
     cost_bp: float = Field(10.0, ge=0, le=1000, description="one-way cost of traded notional, basis points")
-    sessions_per_year: float = Field(252.0, gt=0, description="365 for instruments that trade every day")
+    sessions_per_year: float = Field(
+        default_factory=lambda known: SESSIONS_PER_YEAR.get(str(known.get("calendar")), 252.0),
+        gt=0,
+        description="what figures are annualised by; that of the calendar when left out",
+    )
     windows: WindowChoice = WindowChoice()  # pyright: ignore[reportCallIssue]
     refit: RefitChoice = RefitChoice()  # pyright: ignore[reportCallIssue]
     walk_forward: WalkForwardChoice = WalkForwardChoice()  # pyright: ignore[reportCallIssue]

@@ -11,7 +11,7 @@ from typing import Literal
 
 Effect = Literal["design", "record", "neither"]
 """`design`: other models, which start a line of their own and have to prove themselves as a challenger. `record`: the
-same models; the record is scored or goes on in another way, and the champion stays. `neither`: no model changes, and no
+same design; its record is scored or goes on in another way, and the champion stays. `neither`: no model changes, and no
 figure of the record."""
 
 EFFECTS: Mapping[str, Effect] = {
@@ -62,7 +62,7 @@ EFFECTS: Mapping[str, Effect] = {
     "design": "design",
     "challengers": "neither",
     "gate": "neither",
-    "stability": "neither",
+    "stability": "record",
     "accept": "record",
     "suspended": "record",
     "renamed": "record",

@@ -11,7 +11,6 @@ from regime_assets.library.evaluation.diagnostics import (
     DiagnosticSettings,
     describe_signal,
     regime_occupancy,
-    regime_switches_per_year,
     signal_quality,
     volatility_auc,
     worst_forward_loss,
@@ -110,11 +109,9 @@ def test_the_area_agrees_with_scikit_learn() -> None:
     assert volatility_auc(scores, returns) == pytest.approx(expected, abs=1e-12)
 
 
-def test_occupancy_and_switches_count_the_path() -> None:
+def test_occupancy_counts_the_path() -> None:
     states = np.array([0, 0, 1, 1, 1, 0, 2, 2])
     assert regime_occupancy(states, 4).tolist() == [3 / 8, 3 / 8, 2 / 8, 0.0]
-    assert regime_switches_per_year(states) == pytest.approx(3 * 252 / 7)
-    assert regime_switches_per_year(states[:1]) is None
 
 
 def test_a_signal_of_another_length_is_refused() -> None:

@@ -103,5 +103,5 @@ def test_equal_inputs_give_equal_bits() -> None:
 
 
 def test_online_updates_need_a_sampled_policy() -> None:
-    with pytest.raises(ValueError, match="ppo or dqn"):
+    with pytest.raises(ValueError, match="ppo, a2c, trpo or dqn"):
         PolicySettings(online=OnlineSettings())

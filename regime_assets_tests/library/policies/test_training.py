@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from regime_assets.library.acceptance import accepted, refusal
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.policies.policy import Policy, rule_policy
-from regime_assets.library.policies.settings import PolicySettings
+from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
 from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
 from regime_assets.library.policies.validation import (
     evidence,
@@ -87,6 +88,42 @@ def test_dqn_exploits_the_oracle_too() -> None:
     assert again.figures["tilt_kept"] <= fit.figures["tilt_kept"]
 
 
+@pytest.mark.parametrize(("algorithm", "steps"), [("a2c", 30), ("trpo", 12), ("sac", 400), ("td3", 400), ("ddpg", 200)])
+def test_the_other_algorithms_exploit_the_oracle_and_decide_alike_once_they_were_stored(
+    algorithm: str, steps: int
+) -> None:
+    if algorithm == "trpo":
+        pytest.importorskip("sb3_contrib")
+    batches = 4 if algorithm in ("a2c", "trpo") else 8
+    settings = replace(ABLE, seeds=1, algorithm=algorithm, gradient_steps=steps, minibatches=batches)
+    unseen = oracle_tape(800, seed=9)
+    fit = train_policy(oracle_tape(800), settings, seed=1)
+    rule = net(rule_policy(unseen.base_weights, 4), unseen)
+    gain = (net(replace(fit.model, tilt_kept=1.0), unseen) - rule)[FILL_DELAY:]
+    assert gain.mean() / gain.std() * np.sqrt(len(gain)) > 4
+    assert fit.figures["gradient_steps"] == steps
+    stored = Policy.from_parts(fit.model.to_parts())
+    np.testing.assert_array_equal(net(stored, unseen), net(fit.model, unseen))
+    again = train_policy(oracle_tape(800), replace(settings, gradient_steps=1), seed=2, previous=fit.model)
+    assert again.warm_started == (algorithm in ("a2c", "trpo"))
+    if not again.warm_started:
+        assert again.cold_reason == f"{algorithm} keeps no memory between sessions, so that it starts anew every time"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"algorithm": "qrdqn"}, "should be 'direct', 'ppo', 'a2c'"),
+        ({"algorithm": "td3", "hidden": ()}, "no linear function is: give `hidden` a layer or more"),
+        ({"algorithm": "sac", "online": OnlineSettings()}, "they need the algorithm ppo, a2c, trpo or dqn"),
+        ({"algorithm": "dqn", "trading": TradingSettings(action="tilts")}, "give it the action residual or exposure"),
+    ],
+)
+def test_an_algorithm_that_does_not_fit_is_refused_in_plain_words(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(SMALL, **changes)
+
+
 def test_white_noise_earns_nothing_after_costs() -> None:
     """Trained on noise without drift, judged on noise that came later, pooled over histories.
 
@@ -124,14 +161,19 @@ def test_tilt_without_evidence_is_dropped_and_said(noise_fit: PolicyFit) -> None
 
 
 def test_an_untrained_residual_network_tilts_by_exactly_zero() -> None:
-    from stable_baselines3 import DQN, PPO
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
     from regime_assets.library.policies import learner as policy_learner
     from regime_assets.library.trading.env import TradingVecEnv
 
-    for settings, make in ((SMALL, policy_learner._ppo), (replace(SMALL, algorithm="dqn"), policy_learner._dqn)):
+    for settings, make in (
+        (SMALL, policy_learner._from_rollouts),
+        (replace(SMALL, algorithm="dqn"), policy_learner._dqn),
+        (replace(SMALL, algorithm="td3"), policy_learner._from_replay),
+        (replace(SMALL, algorithm="sac"), policy_learner._from_replay),
+    ):
         env = TradingVecEnv(noise_tape(), settings.trading, levels=settings.active_levels)
-        model: PPO | DQN = make(env, settings, 1, None)
+        model: BaseAlgorithm = make(env, settings, 1, None)
         policy_learner._neutralise(model)
         actions, _ = model.predict(env.reset(), deterministic=True)
         env.step(actions)

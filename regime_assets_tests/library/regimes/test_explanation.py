@@ -44,9 +44,9 @@ def test_most_sessions_are_pulled_to_where_they_are_and_the_feature_that_made_th
 def test_regimes_are_described_by_what_the_market_did_in_them() -> None:
     states = np.repeat([0, 1, 0], [100, 50, 50])
     returns = np.where(states == 1, -0.001, 0.001) + np.where(states == 1, 0.02, 0.005) * np.tile([1.0, -1.0], 100)
-    calm, turbulent = in_words(("calm", "turbulent"), states, returns)
+    calm, turbulent = in_words(("calm", "turbulent"), states, returns, 252)
     assert calm.startswith("calm: 75% of the sessions, 75 at a stretch; volatility 8%, mean return +25% a year")
     assert turbulent.startswith("turbulent: 25% of the sessions, 50 at a stretch; volatility 32%")
     assert "mean return -25% a year" in turbulent
-    absent = in_words(("calm", "wild"), np.zeros(9, dtype=np.int64), np.full(9, 0.01))[1]
+    absent = in_words(("calm", "wild"), np.zeros(9, dtype=np.int64), np.full(9, 0.01), 252)[1]
     assert absent == "wild: on none of these 9 sessions"

@@ -11,10 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from regime_assets.library.regimes.persistence import Persistence, PersistenceError, count_switches, fit_persistence
+from regime_assets.library.regimes.persistence import (
+    Persistence,
+    PersistenceError,
+    PersistenceFit,
+    count_switches,
+)
+from regime_assets.library.regimes.persistence import fit_persistence as fit_persistence_of
 from regime_assets.library.regimes.settings import PersistenceSettings
 
 Array = NDArray[np.float64]
+
+
+def fit_persistence(
+    log_likelihoods: Array, chosen: PersistenceSettings, previous: Persistence | None = None, per_year: float = 252
+) -> PersistenceFit:
+    return fit_persistence_of(log_likelihoods, chosen, previous, sessions_per_year=per_year)
 
 
 def evidence(
@@ -117,3 +129,13 @@ def test_what_cannot_be_filtered_is_refused() -> None:
 def test_a_stored_filter_is_the_same_filter() -> None:
     filter_ = Persistence(4.2, 0.1, 3)
     assert Persistence.from_parts(filter_.to_parts()) == filter_
+
+
+def test_a_year_has_the_sessions_of_the_universes_calendar() -> None:
+    """On a market that never closes 365 sessions are one year: as many switches a year are fewer a session."""
+    log_likelihoods, _ = evidence(2920, run=50)
+    chosen = PersistenceSettings(target_switches_per_year=4)
+    exchange, always = (fit_persistence(log_likelihoods, chosen, per_year=count) for count in (252, 365))
+    assert always.model.penalty > exchange.model.penalty
+    states = always.model.filter(log_likelihoods).states
+    assert always.figures["switches_per_year"] == pytest.approx(count_switches(states) / 8)

@@ -39,6 +39,19 @@ def test_without_traded_instruments_the_symbols_are_held(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("lines", "count"),
+    [
+        ("", 252),
+        ("calendar: 24/7\n", 365),
+        ("calendar: XLON\n", 252),
+        ("calendar: XLON\nsessions_per_year: 253\n", 253),
+    ],
+)
+def test_the_sessions_of_a_year_are_the_calendars_unless_the_file_says(tmp_path: Path, lines: str, count: int) -> None:
+    assert load_universe(written(tmp_path, VALID + lines)).sessions_per_year == count
+
+
+@pytest.mark.parametrize(
     ("change", "line", "words"),
     [
         (("kind: sample", "kind: nowhere"), 3, "source.kind"),

@@ -1,5 +1,6 @@
 """Every setting of a universe file has one stated effect, and it is the one that the design's hash shows."""
 
+import re
 import typing
 from collections.abc import Iterator
 from dataclasses import is_dataclass
@@ -13,6 +14,7 @@ from regime_assets.library.design import Design, design_of
 from regime_assets.library.universe import HORIZONS, Universe, load_universe
 from regime_assets.library.universe.setting_effects import EFFECTS, effect_of
 
+DOCS = Path(__file__).parents[3] / "docs" / "extending.md"
 BASE = """\
 name: tiny
 source: {kind: sample}
@@ -43,6 +45,14 @@ def test_every_setting_of_a_universe_has_an_effect() -> None:
 def test_the_table_names_no_setting_that_does_not_exist() -> None:
     known = set(settings(Universe)) | {"source.options.basis", "traded.cost_bp"}
     assert [name for name in EFFECTS if not any(one == name or one.startswith(f"{name}.") for one in known)] == []
+
+
+def test_the_table_in_the_docs_is_the_codes() -> None:
+    """A row names its settings; those of the last row are all others."""
+    rows = dict(re.findall(r"^\| (another design|another record) \|[^|]*\| (.*) \|$", DOCS.read_text(), re.MULTILINE))
+    for effect, row in (("design", "another design"), ("record", "another record")):
+        told = set(re.findall(r"`([^`]+)`", rows[row])) - {"source.options.basis"}
+        assert told == {name for name, one in EFFECTS.items() if one == effect} - {"source.options.basis"}
 
 
 def read(folder: Path, text: str) -> Design:
@@ -107,3 +117,10 @@ def test_a_setting_written_at_its_default_is_the_same_design(tmp_path: Path) -> 
     assert read(tmp_path, BASE).hash_for("short") == read(tmp_path, f"{BASE}design: {written['design']}\n").hash_for(
         "short"
     )
+
+
+def test_regimes_and_policy_go_by_the_sessions_of_the_universes_year(tmp_path: Path) -> None:
+    design, other = read(tmp_path, BASE), read(tmp_path, f"{BASE}sessions_per_year: 365\n")
+    assert (design.regime_settings.sessions_per_year, design.policy.settings.sessions_per_year) == (252, 252)
+    assert (other.regime_settings.sessions_per_year, other.policy.settings.sessions_per_year) == (365, 365)
+    assert other.hash_for("long") == design.hash_for("long")

@@ -51,9 +51,12 @@ def read_space(path: Path) -> dict[str, dict[str, Any]]:
     """A space as YAML: setting → `{int: [2, 6]}`, `{float: [0.3, 3], log: true}` or `{choice: [1, 2]}`.
 
     Raises:
-        TryError: another form.
+        TryError: there is no such file, or it has another form.
     """
     import yaml
+
+    if not path.is_file():
+        raise TryError(f"there is no file {path}")
 
     space = yaml.safe_load(path.read_text())
     if not isinstance(space, dict) or not space:

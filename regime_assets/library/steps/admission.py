@@ -98,4 +98,4 @@ def _examination(workspace: Workspace, as_of: date) -> Examination:
     shape = Expanding(workspace.universe.windows.long_half_life_sessions)
     window = workspace.read_window("long", as_of, shape)
     inputs = FeatureInputs(window.prices, window.market_returns, window.sessions)
-    return Examination(workspace.design, inputs, window.traded_returns)
+    return Examination(workspace.design, inputs, window.traded_returns, window.refuges)

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.artifact import parts_hash
+from regime_assets.library.artifact import below, parts_hash, prefixed
 from regime_assets.library.components import settings_class
 from regime_assets.library.design import Component
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
 from regime_assets.library.encoders.training import fit_encoder
 from regime_assets.library.features.protocol import FeatureInputs, compute_feature
 from regime_assets.library.regimes.segmentation import FitWindow
+from regime_assets.library.trading.sleeves import Sleeves
 from regime_assets.library.trading.tape import MarketTape
+from regime_assets.library.trading.terms import Charges
 
 SEED = 11
 
@@ -76,7 +78,7 @@ def in_another_process(probe: Callable[..., str], component: Component, given: G
     elif isinstance(given, FitWindow):
         arrays = {field.name: np.asarray(getattr(given, field.name)) for field in fields(given)}
     elif isinstance(given, MarketTape):
-        arrays = {field.name: getattr(given, field.name) for field in fields(given)}
+        arrays = _tape_arrays(given)
     else:
         frames = {"prices": given.prices, "returns": given.market_returns.to_frame("returns")}
         question["sessions"] = len(given.sessions)
@@ -90,6 +92,28 @@ def in_another_process(probe: Callable[..., str], component: Component, given: G
         command = [sys.executable, "-m", __name__, folder]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.split()[-1]
+
+
+def _tape_arrays(tape: MarketTape) -> dict[str, Any]:
+    """A tape with the sleeves and the charges of a portfolio, where it has some."""
+    plain = {
+        field.name: getattr(tape, field.name) for field in fields(tape) if field.name not in ("sleeves", "charges")
+    }
+    sleeves = {} if tape.sleeves is None else prefixed("sleeves", tape.sleeves.to_arrays())
+    charges = (
+        {} if tape.charges is None else prefixed("charges", {k: np.asarray(v) for k, v in vars(tape.charges).items()})
+    )
+    return plain | sleeves | charges
+
+
+def _tape_of(arrays: dict[str, Any]) -> MarketTape:
+    """The tape that `_tape_arrays` took apart."""
+    sleeves, charges = below("sleeves", arrays), below("charges", arrays)
+    return MarketTape(
+        **{name: array for name, array in arrays.items() if "/" not in name},
+        sleeves=Sleeves.from_arrays(sleeves) if sleeves else None,
+        charges=Charges(charges["cost"], float(charges["borrowing"]), float(charges["shorting"])) if charges else None,
+    )
 
 
 def _answer(folder: Path) -> str:
@@ -107,7 +131,7 @@ def _answer(folder: Path) -> str:
         sessions, per_year = pd.DatetimeIndex(arrays.pop("sessions")), float(arrays.pop("sessions_per_year"))
         return regimes_hash(component, FitWindow(sessions, **arrays, sessions_per_year=per_year))
     if question["probe"] == policy_hash.__name__:
-        return policy_hash(component, MarketTape(**arrays))
+        return policy_hash(component, _tape_of(arrays))
     return weights_hash(component, pd.read_parquet(folder / "features.parquet"))
 
 

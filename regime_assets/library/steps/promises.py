@@ -58,17 +58,20 @@ class Examination:
         design: whose components are examined.
         inputs: what features are computed of.
         traded_returns: (T, N) of the inputs' sessions.
+        refuges: those of the traded instruments that are held when risk is off.
     """
 
     design: Design
     inputs: FeatureInputs
     traded_returns: pd.DataFrame
+    refuges: tuple[str, ...]
 
     @cached_property
     def training(self) -> TrainingSet:
         """The newest sessions, all of one weight."""
         features = compute_all(self.design.features, self.inputs).iloc[-FITTED_SESSIONS:]
-        return TrainingSet(features, self.traded_returns.loc[features.index], np.ones(len(features)), "")
+        returns = self.traded_returns.loc[features.index]
+        return TrainingSet(features, returns, np.ones(len(features)), "", self.refuges)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -97,8 +100,8 @@ class Examination:
         model = RegimeModel(
             encoder.vae, encoder.alignment, chosen.use, self.design.regime_settings.coordinates, self.regimes
         )
-        seen = model.infer(self.training.features)
-        return build_tape(self.training, seen, self.design.policy.settings, self.design.portfolio)
+        path = model.infer(self.training.features)
+        return build_tape(self.training, path, self.design.policy.settings, self.design.portfolio)
 
 
 def faults(component: Component, given: Examination) -> Iterator[str]:

@@ -190,7 +190,7 @@ def test_numpy_decides_as_torch_does(oracle_fit: PolicyFit) -> None:
     tape, policy = oracle_tape(800), oracle_fit.model
     member = _member(policy, 1)
     env = TradingVecEnv(tape, ABLE.trading)
-    model = policy_learner._ppo(env, ABLE, 99, None)
+    model = policy_learner._from_rollouts(env, ABLE, 99, None)
     policy_learner.insert(model, member)
     out = policy_learner.extract(model)
     for before, after in ((member.actor, out.actor), (member.critic, out.critic)):

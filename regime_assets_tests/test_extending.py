@@ -16,6 +16,7 @@ from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.policies.own_policy import OwnPolicy
+from regime_assets.library.steps.facts import refresh_facts
 from regime_assets.library.steps.fits import StoredFit, fit
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.validated_window import validate_window
@@ -46,13 +47,16 @@ def workspace(folder: Path) -> Workspace:
     opened = Workspace(load_universe(folder / "mine.yaml"), Home(folder / "data"))
     fetched = SampleSource().fetch(opened.universe.instruments, opened.universe.history_start, SESSIONS[-1])
     opened.market.ingest(fetched, "sample", datetime(2023, 1, 1, tzinfo=UTC), opened.calendar)
+    assert opened.universe.macro is not None
+    refresh_facts(opened, opened.universe.macro, SESSIONS, lambda _: None)
     return opened
 
 
 def test_a_universe_of_ones_own_components_is_fitted_stored_and_continued(workspace: Workspace) -> None:
     for session in SESSIONS:
         training = validate_window(workspace, "short", session).training
-        assert training.features.columns[-1] == "term_structure"
+        assert list(training.features.columns[-2:]) == ["term_structure", "macro_MOOD"]
+        assert training.features["macro_MOOD"].iloc[-1] == 50.0 + 5, "May's, published on the tenth of June"
         done = [fit(workspace, "short", session, kind) for kind in KINDS]
         assert [one.record.refusal if isinstance(one, StoredFit) else one.reason for one in done] == [""] * len(KINDS)
     models = LineageModels(workspace.lineage("short")).deciding(SESSIONS[-1])

@@ -26,7 +26,7 @@ from regime_assets.library.artifact import (
 )
 from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
-from regime_assets.library.components import Slot, is_built_in, load_component
+from regime_assets.library.components import Slot, is_built_in
 from regime_assets.library.production import bundle_format_1
 from regime_assets.library.production.manifest import Manifest
 
@@ -67,7 +67,7 @@ class Bundle:
         return {
             "vae": self.regimes.vae.to_parts(),
             "alignment": self.regimes.alignment.to_parts(),
-            "regimes": _named(self.regimes),
+            "regimes": self.regimes.named_parts(),
             "policy": self.policy.to_parts(),
         }
 
@@ -115,25 +115,18 @@ def load_bundle(folder: Path, expected_sha256: str, allowed: Container[str] = ()
     """
     content, parts = _read_verified(folder, expected_sha256)
     from regime_assets.library.encoders.alignment import Alignment
+    from regime_assets.library.encoders.encoding import Encoder
     from regime_assets.library.encoders.fitted_encoder import FittedEncoder
     from regime_assets.library.policies.own_policy import stored_policy
     from regime_assets.library.regimes.regime_model import RegimeModel
 
     try:
         _require_named(folder, parts, allowed)
-        regimes = parts["regimes"].document
+        encoder = Encoder(FittedEncoder.from_parts(parts["vae"]), Alignment.from_parts(parts["alignment"]))
         return Bundle(
             manifest=Manifest.from_document(content["manifest"]),
             features=tuple(content["features"]),
-            regimes=RegimeModel(
-                vae=FittedEncoder.from_parts(parts["vae"]),
-                alignment=Alignment.from_parts(parts["alignment"]),
-                use=regimes["use"],
-                coordinates=regimes["coordinates"],
-                regimes=load_component("regimes", regimes["use"]).from_parts(
-                    Parts(parts["regimes"].arrays, regimes["regimes"])
-                ),
-            ),
+            regimes=RegimeModel.from_named(encoder, parts["regimes"]),
             policy=stored_policy(parts["policy"]),
             stored_sha256=expected_sha256,
         )
@@ -216,12 +209,6 @@ def _content_hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(
         json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     ).hexdigest()
-
-
-def _named(model: RegimeModel) -> Parts:
-    """The regimes with the component that reads them back."""
-    parts = model.regimes.to_parts()
-    return Parts(parts.arrays, {"use": model.use, "coordinates": model.coordinates, "regimes": parts.document})
 
 
 def _require_named(folder: Path, parts: Mapping[str, Parts], allowed: Container[str]) -> None:

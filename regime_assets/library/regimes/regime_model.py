@@ -100,6 +100,18 @@ class RegimeModel:
             document[name] = parts.document
         return Parts(arrays, document)
 
+    def named_parts(self) -> Parts:
+        """The regimes alone, with the component that reads them back: for where the encoder is stored beside them."""
+        parts = self.regimes.to_parts()
+        return Parts(parts.arrays, {"use": self.use, "coordinates": self.coordinates, "regimes": parts.document})
+
+    @classmethod
+    def from_named(cls, encoder: Encoder, parts: Parts) -> Self:
+        """The model whose regimes `named_parts` took apart, on its encoder."""
+        use = str(parts.document["use"])
+        regimes = load_component("regimes", use).from_parts(Parts(parts.arrays, parts.document["regimes"]))
+        return cls(encoder.vae, encoder.alignment, use, parts.document["coordinates"], regimes)
+
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
         """The model that `to_parts` took apart."""
@@ -107,14 +119,8 @@ class RegimeModel:
         def part(name: str) -> Parts:
             return Parts(below(name, parts.arrays), parts.document[name])
 
-        use = str(parts.document["use"])
-        return cls(
-            FittedEncoder.from_parts(part("vae")),
-            Alignment.from_parts(part("alignment")),
-            use,
-            parts.document["coordinates"],
-            load_component("regimes", use).from_parts(part("regimes")),
-        )
+        encoder = Encoder(FittedEncoder.from_parts(part("vae")), Alignment.from_parts(part("alignment")))
+        return cls.from_named(encoder, Parts(part("regimes").arrays, parts.document))
 
 
 def coordinates_of(encoder: Encoder, features: pd.DataFrame, coordinates: Coordinates) -> Array:

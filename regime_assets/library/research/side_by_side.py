@@ -15,6 +15,7 @@ from regime_assets.library.evaluation.paired_test import paired_test
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.names import model_name
+from regime_assets.library.production.registry_store import RegisteredBundle
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.research.long_walk import (
     HistorySettings,
@@ -86,6 +87,8 @@ def compare_sides(
     Raises:
         TryError: a name that is neither a version nor a design of the universe, or no session in common.
     """
+    for name in names:
+        _require_known(workspace, horizon, name)  # before a walk of minutes
     sides = (
         _side(workspace, horizon, names[0], settings, on_refit),
         _side(workspace, horizon, names[1], settings, on_refit),
@@ -102,9 +105,6 @@ def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySe
     if name.isdecimal():
         return _frozen(workspace, horizon, int(name), settings.last)
     universe = workspace.universe
-    if name != "design" and name not in universe.challengers:
-        known = ", ".join(("design", *universe.challengers))
-        raise TryError(f"{name} is neither a version's number nor a design of {universe.name}: there are {known}")
     chosen = workspace
     if name != "design":
         chosen = workspace.under(design_of(universe, universe.challenger(name), ("challengers", name)))
@@ -116,13 +116,28 @@ def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySe
     return _Side(name, run.history, track, None)
 
 
-def _frozen(workspace: Workspace, horizon: Horizon, version: int, last: date | None) -> _Side:
+def _require_known(workspace: Workspace, horizon: Horizon, name: str) -> None:
+    universe = workspace.universe
+    if name.isdecimal():
+        _registered(workspace, horizon, int(name))
+    elif name != "design" and name not in universe.challengers:
+        known = ", ".join(("design", *universe.challengers))
+        raise TryError(f"{name} is neither a version's number nor a design of {universe.name}: there are {known}")
+
+
+def _registered(workspace: Workspace, horizon: Horizon, version: int) -> RegisteredBundle:
     name = model_name(workspace.universe.name, horizon)
-    found = [one for one in workspace.registry.versions(name) if one.version == version]
+    versions = workspace.registry.versions(name)
+    found = [one for one in versions if one.version == version]
     if not found:
-        known = ", ".join(str(one.version) for one in workspace.registry.versions(name)) or "none"
+        known = ", ".join(str(one.version) for one in versions) or "none"
         raise TryError(f"{name} has no version {version}; there are {known}")
-    bundle = load_bundle(found[0].path, found[0].sha256, workspace.universe.own_components)
+    return found[0]
+
+
+def _frozen(workspace: Workspace, horizon: Horizon, version: int, last: date | None) -> _Side:
+    found = _registered(workspace, horizon, version)
+    bundle = load_bundle(found.path, found.sha256, workspace.universe.own_components)
     history = workspace.history(horizon, last or newest_complete_session(workspace))
     return _Side(f"version {version}", history, _decided(bundle, history), bundle.manifest.session)
 
@@ -159,7 +174,7 @@ def _notes(sides: Sequence[_Side], sessions: pd.DatetimeIndex) -> tuple[str, ...
         if known:
             notes.append(
                 f"{side.name} was fitted on sessions up to {side.seen}: {known} of the {len(sessions)} sessions shown "
-                "are not out of sample, and its figures flatter it"
+                "are not out of sample, and its figures are better than what can be expected of it"
             )
         else:
             notes.append(f"{side.name} was fitted on sessions up to {side.seen}: every session shown is out of sample")

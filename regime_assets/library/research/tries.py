@@ -1,7 +1,7 @@
 """Another design walked forward beside the universe's own, over the same sessions, and what the pair is evidence of.
 
-The ledger hears of a try before anything is known of its outcome, so that one that was stopped counts as well. Both
-walks go on where they were stopped.
+A try is written to the ledger before anything is known of its outcome, so that one that was stopped counts as well.
+Both walks go on where they were stopped.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from regime_assets.library.artifact import ArtifactError
+from regime_assets.library.artifact import ArtifactError, Parts, parts_hash
 from regime_assets.library.encoders.alignment import Alignment
 from regime_assets.library.encoders.encoding import Encoder
 from regime_assets.library.encoders.fitted_encoder import FittedEncoder
@@ -19,6 +19,9 @@ from regime_assets.library.production.code_version import code_version
 from regime_assets.library.production.lineage import Lineage, LineageError, ModelRecord
 from regime_assets.library.recipe import Ancestor, Fitted, FittedModels, NotAcceptedError
 from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath
+
+ENCODER = "encoder"
+"""In the document of regimes that refer to their encoder: its hashes by kind."""
 
 
 class LineageModels:
@@ -89,12 +92,43 @@ class LineageModels:
             accepted=False,
             refusal="",
         )
-        self._lineage.record(record, fitted.fit.model.to_parts(), fitted.outcomes)
+        self._lineage.record(record, self._parts(fitted), fitted.outcomes)
         curves = getattr(fitted.fit, "curves", None)
         if curves is not None:
             self._lineage.record_curves(fitted.kind, fitted.session, curves)
         if fitted.kind == "gmm" and fitted.path is not None:
             self._lineage.record_path(fitted.session, fitted.path)
+
+    def _parts(self, fitted: Fitted[Any]) -> Parts:
+        """What is stored of a model. Regimes refer to their session's encoder, unless they kept their predecessor's."""
+        model = fitted.fit.model
+        if fitted.kind != "gmm":
+            return model.to_parts()
+        wanted = encoder_hashes(model)
+        stored = {kind: self._lineage.find(kind, fitted.session) for kind in wanted}
+        beside = all((record := stored[kind]) and record.sha256 == wanted[kind] for kind in wanted)
+        return referring_parts(model) if beside else model.to_parts()
+
+    def _regimes(self, record: ModelRecord, parts: Parts) -> RegimeModel:
+        """The regimes of a session with the encoder that they carry or refer to.
+
+        Raises:
+            ArtifactError: the encoder that they were fitted on was replaced by another one.
+        """
+        wanted = parts.document.get(ENCODER)
+        if wanted is None:
+            return RegimeModel.from_parts(parts)
+        found: dict[str, Parts] = {}
+        for kind, sha256 in wanted.items():
+            stored = self._require(kind, record.session)
+            if stored.sha256 != sha256:
+                raise ArtifactError(
+                    f"the regimes of {record.session} stand on {kind} {sha256[:12]}, and now {stored.sha256[:12]} is "
+                    "stored: fit the session's regimes again"
+                )
+            found[kind] = self._lineage.load(stored)
+        encoder = Encoder(FittedEncoder.from_parts(found["vae"]), Alignment.from_parts(found["latents"]))
+        return RegimeModel.from_named(encoder, parts)
 
     def _require(self, kind: Kind, session: date) -> ModelRecord:
         try:
@@ -106,5 +140,17 @@ class LineageModels:
         parts = self._lineage.load(record)
         if kind == "latents":
             return Encoder(self.accepted("vae", record.session), Alignment.from_parts(parts))
-        builders = {"vae": FittedEncoder.from_parts, "gmm": RegimeModel.from_parts, "rl_policy": stored_policy}
-        return builders[kind](parts)
+        if kind == "gmm":
+            return self._regimes(record, parts)
+        return FittedEncoder.from_parts(parts) if kind == "vae" else stored_policy(parts)
+
+
+def encoder_hashes(model: RegimeModel) -> dict[Kind, str]:
+    """The hashes under which a model's encoder is stored, by kind."""
+    return {"vae": parts_hash(model.vae.to_parts()), "latents": parts_hash(model.alignment.to_parts())}
+
+
+def referring_parts(model: RegimeModel) -> Parts:
+    """The regimes alone, with the hashes of the encoder that is stored beside them."""
+    parts = model.named_parts()
+    return Parts(parts.arrays, {**parts.document, ENCODER: encoder_hashes(model)})

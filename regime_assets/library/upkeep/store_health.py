@@ -18,6 +18,7 @@ from regime_assets.library.production.lineage import Lineage, ModelRecord, store
 from regime_assets.library.production.mlflow_client import RegistryError
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import RegisteredBundle
+from regime_assets.library.steps.lineage_models import referring_parts
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.workspace import Workspace
@@ -154,7 +155,7 @@ def _from_bundle(workspace: Workspace, horizon: Horizon, record: ModelRecord) ->
             kept = [read_artifact(folder) for folder in sorted(stored.path.iterdir()) if folder.is_dir()]
         except (BundleError, ArtifactError):
             continue
-        for parts in (*kept, bundle.regimes.to_parts()):
+        for parts in (*kept, bundle.regimes.to_parts(), referring_parts(bundle.regimes)):
             if parts_hash(parts) == record.sha256:
                 return parts
     return None

@@ -105,6 +105,31 @@ def test_the_steps_of_the_graph_and_the_walk_forward_end_in_the_same_bits(
         assert hashes(segment.models) == hashes(store.deciding(session)), session
 
 
+def test_an_encoder_is_stored_once_and_regimes_refer_to_it(opened: Open) -> None:
+    workspace = opened("index")
+    fit_all(workspace, "short", SESSIONS[:1])
+    lineage = workspace.lineage("short")
+    records = lineage.of_session(SESSIONS[0])
+    stored = lineage.load(records["gmm"])
+    assert stored.document["encoder"] == {kind: records[kind].sha256 for kind in ("vae", "latents")}
+    assert not any(name.startswith("vae") for name in stored.arrays)
+
+
+def test_regimes_whose_encoder_was_replaced_are_passed_over_until_it_is_back(opened: Open) -> None:
+    workspace = opened("index")
+    fit_all(workspace, "short", SESSIONS[:2])
+    fit(workspace, "short", SESSIONS[1], "vae", full_retrain=True)
+    store = LineageModels(workspace.lineage("short"))
+    ancestor, notes = store.ancestor("gmm", SESSIONS[2])
+    assert ancestor is not None
+    assert ancestor.session == SESSIONS[0]
+    assert "stored: fit the session's regimes again" in notes[0]
+    fit(workspace, "short", SESSIONS[1], "vae")  # to the bits that they stand on
+    again, _ = store.ancestor("gmm", SESSIONS[2])
+    assert again is not None
+    assert again.session == SESSIONS[1]
+
+
 def test_the_stored_path_is_what_the_regimes_say_of_the_window(opened: Open) -> None:
     workspace = opened("index")
     fit_all(workspace, "short", SESSIONS[:1])

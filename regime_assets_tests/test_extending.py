@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md run as they stand, in a package outside the repository."""
+"""The components of docs/extending.md are fitted, stored and continued, in a package outside the repository."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ from regime_assets.library.universe import load_universe
 from regime_assets.library.workspace import Workspace
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "extending.md"
-BLOCK = re.compile(r"^```(python|yaml)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r'^```(?:python|yaml) title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SESSIONS = (date(2016, 6, 29), date(2016, 6, 30))
 
 
@@ -34,9 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("extending")
     (folder / "my_models").mkdir()
     (folder / "my_models" / "__init__.py").write_text("")
-    for _, name, content in BLOCK.findall(DOCUMENT.read_text()):
-        if name.strip():
-            (folder / name.strip()).write_text(content)
+    for name, content in FILE.findall(DOCUMENT.read_text()):
+        (folder / name).write_text(content)
     sys.path.insert(0, str(folder))
     yield folder
     sys.path.remove(str(folder))
@@ -81,26 +80,3 @@ def test_a_source_and_a_channel_of_ones_own_are_named_in_the_file(folder: Path, 
         context.chdir(folder)
         send(alert)
     assert (folder / "alerts.log").read_text() == "2020-01-01T00:00:00Z mine: decision: why\n"
-
-
-def test_every_other_block_runs_as_it_stands(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    scripts = [
-        text for kind, name, text in BLOCK.findall(DOCUMENT.read_text()) if kind == "python" and not name.strip()
-    ]
-    assert scripts
-    for script in scripts:
-        exec(compile(script, "extending.md", "exec"), {"__name__": "extending"})
-    assert "my_models.encoders:LinearVae" in capsys.readouterr().out
-
-
-def test_the_yaml_of_the_document_is_read(folder: Path) -> None:
-    shown = [text for kind, name, text in BLOCK.findall(DOCUMENT.read_text()) if kind == "yaml" and not name.strip()]
-    base = (folder / "mine.yaml").read_text().partition("design:")[0]
-    for number, text in enumerate(shown):
-        common = "".join(line for line in base.splitlines(True) if not text.startswith(line.partition(":")[0]))
-        path = folder / f"shown_{number}.yaml"
-        path.write_text(common + text)
-        load_universe(path)

@@ -65,7 +65,14 @@ def volatility(returns: ArrayLike, periods_per_year: float = SESSIONS_PER_YEAR) 
 
 
 def sortino(returns: ArrayLike, periods_per_year: float = SESSIONS_PER_YEAR) -> float | None:
-    """Annualised mean over downside deviation √mean(min(r, 0)²) (Sortino and Price 1994); None without a loss."""
+    """Annualised mean over downside deviation √mean(min(r, 0)²) (Sortino and Price 1994); None without a loss.
+
+    Examples:
+        A series without a loss has no downside to divide by:
+
+        >>> sortino([0.01, 0.02] * 20) is None
+        True
+    """
     series = checked_series(returns)
     downside = float(np.sqrt(np.mean(np.minimum(series, 0.0) ** 2))) if len(series) else 0.0
     if not has_variance(series) or downside == 0.0:
@@ -99,7 +106,12 @@ class Drawdown:
 
 
 def max_drawdown(returns: ArrayLike) -> Drawdown | None:
-    """The deepest drawdown, counting from the wealth before the first session; None for an empty series."""
+    """The deepest drawdown, counting from the wealth before the first session; None for an empty series.
+
+    Examples:
+        >>> max_drawdown([0.10, -0.20, 0.05, 0.20])
+        Drawdown(depth=-0.19999999999999996, sessions=3, recovered=True, trough=2)
+    """
     series = checked_series(returns)
     if not len(series):
         return None

@@ -80,6 +80,12 @@ def paired_test(
 
     Raises:
         MetricError: the series differ in length, so they cannot be pairs.
+
+    Examples:
+        >>> market = np.random.default_rng(0).normal(0.0004, 0.01, 504)
+        >>> found = paired_test(market + 0.0002, market)
+        >>> round(found.estimate, 2), found.sessions, found.lower_bound(0.975) < found.estimate
+        (0.31, 504, True)
     """
     first, second = checked_series(challenger), checked_series(champion)
     if len(first) != len(second):

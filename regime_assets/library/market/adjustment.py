@@ -61,6 +61,14 @@ def adjustment_factors(
 
     Raises:
         AdjustmentError: a value that is not positive, or an unknown kind.
+
+    Examples:
+        A split of two for one before the third session, and nothing else:
+
+        >>> days = [date(2024, 6, day) for day in (5, 6, 7)]
+        >>> closes = np.array([[100.0], [102.0], [51.0]])
+        >>> (closes * adjustment_factors(closes, days, ["KO"], [Action("KO", days[2], "split", 2.0)])).ravel().tolist()
+        [50.0, 51.0, 51.0]
     """
     columns = {symbol: column for column, symbol in enumerate(symbols)}
     steps: NDArray[np.float64] = np.ones((len(sessions) + 1, len(symbols)))  # steps[k] scales the rows before k

@@ -143,6 +143,11 @@ def load_calendar(name: str, start: date, cache_folder: Path, today: date | None
 
     Raises:
         CalendarError: the name is unknown, or the exchange's calendar does not reach back to `start`.
+
+    Examples:
+        >>> calendar = load_calendar("XNYS", date(2024, 1, 2), Path("data/calendars"), today=date(2024, 12, 31))
+        >>> [day.isoformat() for day in calendar.sessions(date(2024, 7, 3), date(2024, 7, 8))]
+        ['2024-07-03', '2024-07-05', '2024-07-08']
     """
     today = today or clock.now().date()
     release = version("exchange_calendars")

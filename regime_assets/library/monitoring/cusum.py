@@ -16,6 +16,10 @@ def cusum(shortfalls: NDArray[np.float64], allowance: float, start: float) -> ND
         shortfalls: (n,) expected minus realised, in standard deviations; or log likelihood ratios, with no allowance.
         allowance: what each session forgives.
         start: the sum before the first session.
+
+    Examples:
+        >>> cusum(np.array([0.5, -2.0, 1.0, 1.0]), allowance=0.25, start=0.0).tolist()
+        [0.25, 0.0, 0.75, 1.5]
     """
     sums = np.empty(len(shortfalls))
     total = start

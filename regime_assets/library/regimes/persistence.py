@@ -165,7 +165,12 @@ def persistence_figures(model: Persistence, log_likelihoods: Array, sessions_per
 
 
 def count_switches(states: NDArray[np.int64]) -> int:
-    """How often consecutive states differ."""
+    """How often consecutive states differ.
+
+    Examples:
+        >>> count_switches(np.array([0, 0, 1, 1, 0]))
+        2
+    """
     return int(np.count_nonzero(np.diff(states)))
 
 

@@ -76,6 +76,12 @@ def realised_returns(weights: ArrayLike, returns: ArrayLike, cost: float | Terms
 
     Raises:
         ScoringError: shapes disagree, a weight or a return is not finite, or the cost is negative.
+
+    Examples:
+        Half the wealth is invested on the first close: it is filled on the second and earns from the third on.
+
+        >>> realised_returns([0.5, 0.5, 0.5, 0.5], [0.01, 0.01, 0.02, -0.01], cost=0.001).round(4).tolist()
+        [0.0, 0.0, 0.0095, -0.005]
     """
     if isinstance(cost, Terms):
         return score(weights, returns, cost).net

@@ -329,6 +329,11 @@ def load_universe(path: Path) -> Universe:
 
     Raises:
         UniverseError: the file is no YAML mapping or breaks a rule; every broken rule is listed with its line.
+
+    Examples:
+        >>> universe = load_universe(Path("regime_assets/universes/us_large_cap.yaml"))
+        >>> universe.name, universe.calendar, universe.held
+        ('us_large_cap', 'XNYS', ('SP500',))
     """
     import yaml
 

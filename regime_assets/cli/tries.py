@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regime_assets.cli.arguments import session
-from regime_assets.cli.printing import say, say_table
+from regime_assets.cli.printing import say, say_table, say_wrapped
 from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.universe import HORIZONS
 
 if TYPE_CHECKING:
     from regime_assets.library.research.long_walk import HistorySettings
     from regime_assets.library.research.tries import Pair
+    from regime_assets.library.workspace import Workspace
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,11 +46,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_cadence(many, refit=63, policy=126)
     many.set_defaults(command=_search)
 
-    two = commands.add_parser("compare", help="two registered versions or two designs side by side over any range")
+    two = commands.add_parser("compare", help="two sessions, registered versions or designs side by side")
     two.add_argument("universe")
     two.add_argument("horizon", choices=HORIZONS)
-    two.add_argument("a", help="a version's number, `design`, or the name of a challenger")
+    two.add_argument("a", help="a session, a version's number, `design`, or the name of a challenger")
     two.add_argument("b", help="the same")
+    two.add_argument("--html", action="store_true", help="write a page, too; the reports' index lists it")
     _add_range(two)
     _add_cadence(two)
     two.set_defaults(command=_compare)
@@ -140,14 +142,47 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    workspace = open_workspace(options.universe)
+    first, second = _as_session(options.a), _as_session(options.b)
+    if first is not None and second is not None:
+        return _compare_sessions(options, workspace, first, second)
+    from regime_assets.library.research.compared_pair import compared_pair, write_compared
     from regime_assets.library.research.side_by_side import compare_sides
 
-    workspace = open_workspace(options.universe)
-    pair, notes = compare_sides(workspace, options.horizon, (options.a, options.b), _settings(options), _progress)
-    _show(options, pair)
-    for note in notes:
-        say(note)
+    found = compare_sides(workspace, options.horizon, (options.a, options.b), _settings(options), _progress)
+    _show(options, found.pair)
+    for note in found.notes:
+        say_wrapped(note)
+    if options.html:
+        page = compared_pair(workspace, options.horizon, found.pair, found.notes, found.made)
+        say(f"Page: {write_compared(workspace, options.horizon, page, found.pair.sessions[-1].date())}")
     return 0
+
+
+def _compare_sessions(options: argparse.Namespace, workspace: Workspace, first: date, second: date) -> int:
+    import pandas as pd
+
+    from regime_assets.library.report.compared_reports import compared_sessions
+    from regime_assets.library.research.compared_pair import write_compared
+
+    found = compared_sessions(workspace.home.reports / workspace.universe.name / options.horizon, first, second)
+    for section in found.sections:
+        differing = [{"": row.label, found.names[0]: row.first, found.names[1]: row.second} for row in section.shown]
+        if differing and not section.only_differing:
+            say_table(pd.DataFrame(differing), section.title)
+            say()
+    for sentence in found.said:
+        say_wrapped(sentence)
+    if options.html:
+        say(f"Page: {write_compared(workspace, options.horizon, found, max(first, second))}")
+    return 0
+
+
+def _as_session(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None
 
 
 def _backtest(options: argparse.Namespace) -> int:
@@ -159,7 +194,7 @@ def _backtest(options: argparse.Namespace) -> int:
     first, last = done.sessions[0], done.sessions[-1]
     say_table(done.table, f"{options.universe}, {options.horizon}: version {options.version}, {first} to {last}")
     for note in done.notes:
-        say(note)
+        say_wrapped(note)
     return 0
 
 
@@ -167,4 +202,4 @@ def _show(options: argparse.Namespace, pair: Pair) -> None:
     first, last = pair.sessions[0], pair.sessions[-1]
     say_table(pair.table, f"{options.universe}, {options.horizon}: net of costs, {first:%Y-%m-%d} to {last:%Y-%m-%d}")
     for sentence in pair.verdict():
-        say(sentence)
+        say_wrapped(sentence)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -53,6 +54,21 @@ class FrozenBacktest:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Two versions or designs.
+
+    Attributes:
+        pair: on the sessions that both decide.
+        notes: what the reader must know of them.
+        made: how each was made, as JSON values.
+    """
+
+    pair: Pair
+    notes: tuple[str, ...]
+    made: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class _Side:
     """What one of two decided on every session that it can decide, with the returns behind it."""
 
@@ -60,6 +76,7 @@ class _Side:
     history: TrainingSet
     decided: pd.DataFrame
     seen: date | None
+    made: Mapping[str, Any]
 
 
 def backtest_version(
@@ -81,8 +98,8 @@ def compare_sides(
     names: tuple[str, str],
     settings: HistorySettings,
     on_refit: Progress,
-) -> tuple[Pair, tuple[str, ...]]:
-    """Two versions or designs on the sessions that both decide, and what must be known of them.
+) -> SideBySide:
+    """Two versions or designs on the sessions that both decide.
 
     Raises:
         TryError: a name that is neither a version nor a design of the universe, or no session in common.
@@ -98,7 +115,8 @@ def compare_sides(
     per_year = workspace.universe.sessions_per_year
     tests = {name: paired_test(first[name].net, second[name].net, per_year) for name in (RULE, POLICY)}
     trials = workspace.ledger.statistics(workspace.universe.name, workspace.universe.held).count
-    return Pair((sides[0].name, sides[1].name), (first, second), tests, max(1, trials)), _notes(sides, chosen)
+    pair = Pair((sides[0].name, sides[1].name), (first, second), tests, max(1, trials))
+    return SideBySide(pair, _notes(sides, chosen), (sides[0].made, sides[1].made))
 
 
 def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySettings, on_refit: Progress) -> _Side:
@@ -113,7 +131,7 @@ def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySe
         earliest = run.history.sessions[len(run.history.sessions) - run.settings.sessions].date()
         run = open_run(chosen, horizon, replace(settings, first=max(settings.first, earliest)))
     track = carry_out(run, lambda *at: on_refit(name, *at))
-    return _Side(name, run.history, track, None)
+    return _Side(name, run.history, track, None, chosen.design.document(horizon))
 
 
 def _require_known(workspace: Workspace, horizon: Horizon, name: str) -> None:
@@ -139,7 +157,16 @@ def _frozen(workspace: Workspace, horizon: Horizon, version: int, last: date | N
     found = _registered(workspace, horizon, version)
     bundle = load_bundle(found.path, found.sha256, workspace.universe.own_components)
     history = workspace.history(horizon, last or newest_complete_session(workspace))
-    return _Side(f"version {version}", history, _decided(bundle, history), bundle.manifest.session)
+    decided, session = _decided(bundle, history), bundle.manifest.session
+    return _Side(f"version {version}", history, decided, session, _made(bundle))
+
+
+def _made(bundle: Bundle) -> Mapping[str, Any]:
+    """Where a version comes from, and the settings of its encoder."""
+    manifest, encoder = bundle.manifest.to_document(), bundle.regimes.vae
+    said = ("session", "serves", "settings_hash", "data_hash", "code_version", "seeds", "parents", "environment")
+    settings = {name: value for name, value in asdict(encoder.settings).items() if name != "seed"}
+    return {name: manifest[name] for name in said} | {"encoder": {"use": encoder.use, **settings}}
 
 
 def _decided(bundle: Bundle, history: TrainingSet) -> pd.DataFrame:

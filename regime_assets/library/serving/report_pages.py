@@ -8,16 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, Template
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)\.html")
-KINDS = {"backtest": "backtest", "drift": "drift", "drift_tables": "drift, Evidently's tables"}
+REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)(?:-(?P<of>[A-Za-z0-9_-]+))?\.html")
+KINDS = {
+    "backtest": "backtest",
+    "drift": "drift",
+    "drift_tables": "drift, Evidently's tables",
+    "compare": "comparison of",
+}
+BACKTEST = "backtest"
 FILES = {
     ".html": "text/html",
     ".csv": "text/csv",
@@ -30,27 +38,41 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Re
 
 @dataclass(frozen=True)
 class Shelf:
-    """The reports of one horizon, by session, newest first: (session, ((kind in words, address), ...))."""
+    """The reports of one horizon, by session, newest first: (session, ((kind in words, address), ...)).
+
+    `comparable` are the sessions with a backtest report and its figures, newest first.
+    """
 
     universe: str
     horizon: str
     sessions: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    comparable: tuple[str, ...] = ()
 
 
 def shelves(reports: Path) -> list[Shelf]:
     """Every universe's and horizon's reports; addresses are relative to the index."""
     return [
-        Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)))
+        Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)), _comparable(horizon))
         for horizon in sorted(reports.glob("*/*"), key=lambda path: (path.parent.name, path.name != "short", path.name))
         if horizon.is_dir()
     ]
 
 
 def report_routes(reports: Path) -> list[Route]:
-    """`/reports/`, the index, and `/reports/{universe}/{horizon}/{file}`."""
+    """`/reports/`, the index, `/reports/compare`, two sessions on one page, and the files below `/reports/`."""
 
     async def index(_: Request) -> Response:
         return HTMLResponse(_template().render(shelves=shelves(reports)), headers=HEADERS)
+
+    async def compare(request: Request) -> Response:
+        asked = request.query_params
+        wanted = asked.get("universe"), asked.get("horizon")
+        shelf = next((one for one in shelves(reports) if (one.universe, one.horizon) == wanted), None)
+        if shelf is None or not {asked.get("first"), asked.get("second")} <= set(shelf.comparable):
+            return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
+        sessions = (date.fromisoformat(asked["first"]), date.fromisoformat(asked["second"]))
+        page = await run_in_threadpool(_compared, reports / shelf.universe / shelf.horizon, *sessions)
+        return HTMLResponse(page, headers=HEADERS)
 
     async def file(request: Request) -> Response:
         path = _inside(reports, str(request.path_params["path"]))
@@ -58,7 +80,19 @@ def report_routes(reports: Path) -> list[Route]:
             return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
         return FileResponse(path, media_type=FILES[path.suffix], headers=HEADERS)
 
-    return [Route("/reports/", index), Route("/reports/{path:path}", file)]
+    return [Route("/reports/", index), Route("/reports/compare", compare), Route("/reports/{path:path}", file)]
+
+
+def _compared(folder: Path, first: date, second: date) -> str:
+    from regime_assets.library.report.compared_page import compared_page
+    from regime_assets.library.report.compared_reports import compared_sessions
+
+    return compared_page(compared_sessions(folder, first, second))
+
+
+def _comparable(folder: Path) -> tuple[str, ...]:
+    suffix = f"-{BACKTEST}.data"
+    return tuple(sorted((path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}")), reverse=True))
 
 
 def _inside(reports: Path, asked: str) -> Path | None:
@@ -72,6 +106,7 @@ def _sessions(folder: Path) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
     for path in sorted(folder.iterdir()):
         if named := REPORT_NAME.fullmatch(path.name):
             kind = KINDS.get(named["kind"], named["kind"].replace("_", " "))
+            kind = " ".join(filter(None, (kind, (named["of"] or "").replace("-", " "))))
             found.setdefault(named["session"], []).append((kind, f"{folder.parent.name}/{folder.name}/{path.name}"))
     for session in sorted(found, reverse=True):
         yield session, tuple(found[session])

@@ -75,7 +75,8 @@ def test_a_try_walks_both_designs_over_the_same_sessions_and_goes_on_where_it_wa
 
 
 def test_a_design_and_a_challenger_are_put_side_by_side(workspace: Workspace) -> None:
-    pair, notes = compare_sides(workspace, "long", ("design", "shorter"), SETTINGS, lambda *_: None)
+    found = compare_sides(workspace, "long", ("design", "shorter"), SETTINGS, lambda *_: None)
+    pair, notes = found.pair, found.notes
     assert pair.names == ("design", "shorter")
     assert len(pair.table) == 5
     assert notes == ()

@@ -1,0 +1,141 @@
+"""Two sessions beside one another, read from the figures that lie beside their backtest and drift reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regime_assets.library.report.compared_page import (
+    Compared,
+    Row,
+    Section,
+    difference_rows,
+    figure_rows,
+    held_otherwise,
+)
+from regime_assets.library.report.data_files import data_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_STRATEGIES = ("regime rule", "learned policy", "buy & hold")
+
+
+class ComparedError(Exception):
+    """Sessions that cannot be compared; the message says which report is missing."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    session: date
+    backtest: Mapping[str, Any]
+    drift: Mapping[str, Any]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the backtest report; without rows where it has none."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.backtest["tables"].get(name, {}))
+        if "session" in frame:
+            frame["session"] = pd.to_datetime(frame["session"])
+            frame = frame.set_index("session")
+        return frame
+
+    def strategy(self, name: str) -> Mapping[str, Any]:
+        """A strategy's figures; empty where it is not in the report."""
+        rows = self.table("comparison")
+        found = rows[rows["strategy"] == name].to_dict("records") if "strategy" in rows else []
+        return {str(key): value for key, value in found[0].items()} if found else {}
+
+
+def compared_sessions(folder: Path, first: date, second: date) -> Compared:
+    """Two sessions of one horizon.
+
+    Args:
+        folder: the horizon's folder of reports.
+
+    Raises:
+        ComparedError: one of them has no report with figures beside it.
+    """
+    sides = (_side(folder, first), _side(folder, second))
+    universe, horizon = sides[0].backtest["universe"], sides[0].backtest["horizon"]
+    names = (f"{first:%Y-%m-%d}", f"{second:%Y-%m-%d}")
+    answers = Section(
+        "What was answered",
+        "As the reports of the two sessions say it.",
+        (
+            *difference_rows(sides[0].backtest["facts"], sides[1].backtest["facts"]),
+            Row("Gate", *(side.backtest["verdict"] or "not reached when the report was written" for side in sides)),
+            Row("Drift", *(_drift_in_words(side.drift) for side in sides)),
+        ),
+    )
+    figures = [
+        Section(
+            f"Out-of-sample record: {name}",
+            "Up to each session, with the 95 % interval of the Sharpe ratio.",
+            figure_rows(sides[0].strategy(name), sides[1].strategy(name)),
+        )
+        for name in SHOWN_STRATEGIES
+    ]
+    made = Section(
+        "How they were made",
+        "Data, design, code, models and seeds; the same entries give the same bits.",
+        difference_rows(sides[0].backtest["provenance"], sides[1].backtest["provenance"]),
+        only_differing=True,
+    )
+    net = {name: _net(side) for name, side in zip(names, sides, strict=True)}
+    return Compared(
+        title=f"{universe}, {horizon} horizon: {names[0]} beside {names[1]}",
+        names=names,
+        said=(
+            *held_otherwise(sides[0].table("weights"), sides[1].table("weights")),
+            *_named_otherwise(sides[0].table("regimes"), sides[1].table("regimes")),
+            "Both records mostly cover the same sessions: the later one has the new ones, and drops as many old ones.",
+        ),
+        sections=(answers, *figures, made),
+        net={name: returns for name, returns in net.items() if returns is not None},
+        links=tuple((f"the report of {name}", f"{universe}/{horizon}/{name}-backtest.html") for name in names),
+    )
+
+
+def _side(folder: Path, session: date) -> _Side:
+    found: dict[str, Mapping[str, Any]] = {}
+    for kind in ("backtest", "drift"):
+        file = data_folder(folder / f"{session:%Y-%m-%d}-{kind}.html") / "figures.json"
+        if file.is_file():
+            found[kind] = json.loads(file.read_bytes())
+    if "backtest" not in found:
+        there = sorted(path.name[:10] for path in folder.glob("*-backtest.data"))
+        known = f"there are {there[0]} to {there[-1]}" if there else "there is none yet"
+        raise ComparedError(
+            f"{folder.parent.name}, {folder.name} horizon, has no backtest report of {session}: {known}. Name sessions "
+            "that were materialized."
+        )
+    return _Side(session, found["backtest"], found.get("drift", {}))
+
+
+def _drift_in_words(drift: Mapping[str, Any]) -> str:
+    if not drift:
+        return "not measured"
+    leading = str(drift["leading"]).replace("_", " ")
+    return f"{drift['status']}, {drift['largest']:.0%} of its bound ({leading})"
+
+
+def _net(side: _Side) -> pd.Series | None:
+    table = side.table("net_returns")
+    name = next((name for name in SHOWN_STRATEGIES if name in table), None)
+    return None if name is None else table[name]
+
+
+def _named_otherwise(first: pd.DataFrame, second: pd.DataFrame) -> tuple[str, ...]:
+    if "regime" not in first or "regime" not in second:
+        return ()
+    common = first.index.intersection(second.index)
+    if common.empty:
+        return ()
+    share = (first.loc[common, "regime"] == second.loc[common, "regime"]).mean()
+    return (f"They give {share:.0%} of {len(common)} common sessions the same regime.",)

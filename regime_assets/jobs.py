@@ -9,6 +9,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library.model_kinds import RETRAINED
 from regime_assets.library.universe import HORIZONS
 from regime_assets.resources import DataHome
+from regime_assets.runs.failure_record import failure_hooks
 from regime_assets.sensors.event_log import starts_on
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def retention_schedule(lane: Lane) -> dg.ScheduleDefinition:
 
 def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
     """The jobs of one universe."""
-    universe = lane.universe
+    universe, hooks = lane.universe, failure_hooks(lane.universe)
 
     @dg.op(name=f"{universe.name}_roll_back_champion")
     def roll_back_champion(context: dg.OpExecutionContext, config: RollBackConfig, data: DataHome) -> None:
@@ -137,15 +138,20 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
         for each in removed:
             context.log.info(f"{'would delete' if config.dry_run else 'deleted'} {each}")
 
-    @dg.job(name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again.")
+    @dg.job(
+        hooks=hooks, name=f"{universe.name}_roll_back", description="The previous champion of a horizon serves again."
+    )
     def roll_back_job() -> None:
         roll_back_champion()
 
-    @dg.job(name=f"{universe.name}_promote", description="A registered version serves, whatever the gate said.")
+    @dg.job(
+        hooks=hooks, name=f"{universe.name}_promote", description="A registered version serves, whatever the gate said."
+    )
     def promote_job() -> None:
         promote_version()
 
     @dg.job(
+        hooks=hooks,
         name=f"{universe.name}_quarantine",
         description="Accepts a finding about one bar, corrects the bar, or takes a stored one back.",
     )
@@ -153,6 +159,7 @@ def operator_jobs(lane: Lane) -> list[dg.JobDefinition]:
         decide_about_bar()
 
     @dg.job(
+        hooks=hooks,
         name=f"{universe.name}_retention",
         description="Deletes old versions, walk-forwards, reports, models, windows and runs, but what serves and the "
         "first of each month.",

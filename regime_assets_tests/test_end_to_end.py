@@ -23,8 +23,8 @@ from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.production.names import model_name
+from regime_assets.library.report.failures import recorded_failures
 from regime_assets.library.report.morning_files import published_mornings
-from regime_assets.library.steps.failures import recorded_failures
 from regime_assets.library.steps.morning import morning
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.library.workspace import Workspace

@@ -13,9 +13,8 @@ from typing import Any
 import dagster as dg
 
 from regime_assets.library.universe import Horizon, Universe
-from regime_assets.runs.failure_record import failure_hooks
+from regime_assets.runs.failure_record import UNIVERSE_TAG, failure_hooks
 
-UNIVERSE_TAG = "regime_assets/universe"
 SHARED_GROUP = "market"
 STAGES = {"daily_signal": "signal", "drift_report": "monitoring", "live_performance": "monitoring"}
 """Assets that stand in a group of their own stage, so that no arrow leads back from one group into another."""

@@ -12,6 +12,7 @@ import dagster as dg
 
 from regime_assets.library.home import Home
 from regime_assets.library.lease import hold_lease, holder, is_held
+from regime_assets.runs.failure_record import record_dead_run
 
 ALIVE_STATUSES = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
@@ -35,6 +36,7 @@ def end_dead_runs(instance: dg.DagsterInstance, home: Home) -> Iterator[str]:
         reason = why_dead(home, run.run_id)
         if reason is not None:
             instance.report_run_failed(run, reason)
+            record_dead_run(home, run, reason)
             free_slots(instance, run.run_id)
             yield f"run {run.run_id} of {run.job_name}: {reason}"
 

@@ -1,9 +1,15 @@
-"""Every asset's failure goes into a small file, and out of it when the asset succeeds: the pages show what is in it."""
+"""Every failure goes into a small file, and out of it when the same succeeds: the pages show what is in it.
+
+Assets and jobs are heard of by hooks, sensors and schedules by a decorator, and a run whose process died by whoever
+finds it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -11,6 +17,8 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
+from regime_assets.library.clock import clock
+from regime_assets.library.home import Home
 from regime_assets.runs.plain_errors import plain_message
 
 if TYPE_CHECKING:
@@ -18,35 +26,79 @@ if TYPE_CHECKING:
     from regime_assets.resources import DataHome
 
 
+ContextT = TypeVar("ContextT")
+AnswerT = TypeVar("AnswerT")
+
+UNIVERSE_TAG = "regime_assets/universe"
+
+
 def failure_hooks(universe: Universe) -> set[dg.HookDefinition]:
-    """The hooks of a universe's assets."""
+    """The hooks of a universe's assets and jobs."""
 
     @dg.failure_hook(name=f"{universe.name}_failed", required_resource_keys={"data"})
     def failed(context: dg.HookContext) -> None:
-        from regime_assets.library.steps.failures import record_failure
+        from regime_assets.library.report.failures import record_failure
         from regime_assets.library.steps.morning import publish_morning
 
         data: DataHome = context.resources.data
         why = plain_message(context.op_exception) if context.op_exception else "the step ended without an error"
-        record_failure(data.home(), universe.name, _step(context), _session(context), why)
+        record_failure(data.home(), universe.name, _step(context, universe), _session(context), why)
         publish_morning(data.workspace(universe))
 
     @dg.success_hook(name=f"{universe.name}_succeeded", required_resource_keys={"data"})
     def succeeded(context: dg.HookContext) -> None:
-        from regime_assets.library.steps.failures import forget_failure
+        from regime_assets.library.report.failures import RUN, forget_failure
 
         data: DataHome = context.resources.data
-        forget_failure(data.home(), universe.name, _step(context), _session(context))
+        for name in (_step(context, universe), RUN):
+            forget_failure(data.home(), universe.name, name, _session(context))
 
     return {failed, succeeded}
 
 
-def _step(context: dg.HookContext) -> str:
-    return context.step_key.replace("__", "/")
+def recorded_tick(universe: str, name: str) -> Callable[[Callable[[ContextT], AnswerT]], Callable[[ContextT], AnswerT]]:
+    """Keep what a sensor or schedule of a universe raises, until a tick of it succeeds."""
+
+    def recorded(evaluate: Callable[[ContextT], AnswerT]) -> Callable[[ContextT], AnswerT]:
+        @wraps(evaluate)
+        def tick(context: ContextT) -> AnswerT:
+            from regime_assets.library.report.failures import TICK, forget_failure, record_failure
+
+            home, today = Home.from_environment(), clock.today()
+            try:
+                answer = evaluate(context)
+            except Exception as error:
+                record_failure(home, universe, f"{TICK} {name}", today, plain_message(error))
+                raise
+            forget_failure(home, universe, f"{TICK} {name}", today)
+            return answer
+
+        return tick
+
+    return recorded
+
+
+def record_dead_run(home: Home, run: dg.DagsterRun, why: str) -> None:
+    """Keep that a run's process is gone: no hook of it runs any more."""
+    from regime_assets.library.report.failures import RUN, record_failure
+
+    if universe := run.tags.get(UNIVERSE_TAG):
+        record_failure(home, universe, RUN, _session_of(run), why)
+
+
+def _step(context: dg.HookContext, universe: Universe) -> str:
+    from regime_assets.library.report.failures import JOB
+
+    is_asset = context.step_key.startswith(f"{universe.name}__")
+    return context.step_key.replace("__", "/") if is_asset else f"{JOB} {context.job_name}"
 
 
 def _session(context: dg.HookContext) -> date:
-    """The newest session of the run."""
+    """The newest session of the run; the day of one that has none."""
     run = context.instance.get_run_by_id(context.run_id)
-    tags = run.tags if run else {}
-    return date.fromisoformat(tags.get(PARTITION_NAME_TAG) or tags[ASSET_PARTITION_RANGE_END_TAG])
+    return clock.today() if run is None else _session_of(run)
+
+
+def _session_of(run: dg.DagsterRun) -> date:
+    named = run.tags.get(PARTITION_NAME_TAG) or run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    return date.fromisoformat(named) if named else clock.today()

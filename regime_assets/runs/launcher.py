@@ -11,6 +11,7 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
 from regime_assets.library.home import Home
 from regime_assets.runs.dead_runs import free_slots, why_dead
+from regime_assets.runs.failure_record import record_dead_run
 
 
 class LeasedRunLauncher(DefaultRunLauncher):
@@ -23,8 +24,10 @@ class LeasedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Ask the kernel whether the run's process lives."""
-        reason = why_dead(Home.from_environment(), run.run_id)
+        home = Home.from_environment()
+        reason = why_dead(home, run.run_id)
         if reason is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         free_slots(self._instance, run.run_id)
+        record_dead_run(home, run, reason)
         return CheckRunHealthResult(WorkerStatus.FAILED, reason)

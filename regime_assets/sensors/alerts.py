@@ -22,6 +22,7 @@ from regime_assets.assets.live_performance import (
 )
 from regime_assets.library.clock import clock
 from regime_assets.library.universe.alert_settings import AlertChoice
+from regime_assets.runs.failure_record import recorded_tick
 from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def alert_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description="Sends failures and decisions to Slack, mail or a webhook; what is not taken is tried again.",
     )
+    @recorded_tick(name, f"{name}_alert_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from regime_assets.library.alerts.channels import channels
         from regime_assets.library.alerts.outbox import Delivery, addressed, deliver

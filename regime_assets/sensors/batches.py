@@ -15,6 +15,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library.clock import clock
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
+from regime_assets.runs.failure_record import failure_hooks, recorded_tick
 from regime_assets.sensors.event_log import starts_on
 
 ENDINGS = (".csv", ".parquet")
@@ -70,7 +71,11 @@ def stream_job(lane: Lane, folder: Path) -> dg.JobDefinition:
                 allow_retries=False,
             )
 
-    @dg.job(name=f"{universe.name}_stream", description="Validates and stores bars that arrived as files.")
+    @dg.job(
+        hooks=failure_hooks(universe),
+        name=f"{universe.name}_stream",
+        description="Validates and stores bars that arrived as files.",
+    )
     def job() -> None:
         store_batches()
 
@@ -88,6 +93,7 @@ def stream_sensor(lane: Lane, folder: Path) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description="Stores bars from new or changed files in the stream's folder.",
     )
+    @recorded_tick(name, f"{name}_stream_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if not folder.is_dir():
             return dg.SkipReason(f"{folder}: no such folder")

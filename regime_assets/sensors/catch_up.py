@@ -19,6 +19,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library.clock import clock
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
+from regime_assets.runs.failure_record import recorded_tick
 from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 from regime_assets.session_run import refitted, session_assets
 
@@ -52,6 +53,7 @@ def daily_schedule(lane: Lane, calendars: Calendars) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING if starts_on() else dg.DefaultScheduleStatus.STOPPED,
         description="The partition of the session that has just ended; where some were missed, of the oldest of them.",
     )
+    @recorded_tick(lane.universe.name, f"{job}_schedule")
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         asked = next_request(context.instance, lane, calendars(), clock.shown_at(context.scheduled_execution_time))
         if isinstance(asked, dg.RunRequest) and asked.job_name != job:
@@ -77,6 +79,7 @@ def daily_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description="Sessions that the schedule missed: oldest first, one after the other, and the champion's answers.",
     )
+    @recorded_tick(lane.universe.name, f"{lane.universe.name}_daily_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
         return next_request(context.instance, lane, calendars(), clock.now() - SENSOR_GRACE)

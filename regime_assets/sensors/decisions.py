@@ -13,6 +13,7 @@ from regime_assets.assets.live_performance import (
     ROLL_BACK_METADATA,
 )
 from regime_assets.jobs import full_retrain
+from regime_assets.runs.failure_record import recorded_tick
 from regime_assets.sensors.event_log import SENSOR_INTERVAL_SECONDS, newest_result, starts_on
 from regime_assets.session_run import refreshed_assets
 
@@ -33,6 +34,7 @@ def decision_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description="Rolls back or retrains, once per breach, when a champion falls short of its record.",
     )
+    @recorded_tick(universe.universe.name, f"{name}_decision_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         requests = [request for lane in lanes if (request := _decided(context.instance, universe, lane))]
         return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no champion is in breach")

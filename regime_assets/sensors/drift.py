@@ -7,6 +7,7 @@ import dagster as dg
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.jobs import full_retrain
+from regime_assets.runs.failure_record import recorded_tick
 from regime_assets.sensors.event_log import SENSOR_INTERVAL_SECONDS, newest_result, starts_on
 from regime_assets.session_run import refreshed_assets
 
@@ -21,6 +22,7 @@ def drift_sensor(universe: Lane, lanes: Sequence[Lane]) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description="Requests a full retrain of the newest session once per drift episode.",
     )
+    @recorded_tick(universe.universe.name, f"{universe.universe.name}_drift_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         requests = [request for lane in lanes if (request := _requested(context.instance, universe, lane))]
         return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no drift episode is open")

@@ -13,6 +13,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.universe import KafkaChoice
 from regime_assets.metadata import figures
 from regime_assets.resources import DataHome
+from regime_assets.runs.failure_record import failure_hooks, recorded_tick
 from regime_assets.sensors.batches import INTERVAL_SECONDS, RETRIES
 from regime_assets.sensors.event_log import starts_on
 
@@ -47,7 +48,11 @@ def kafka_job(lane: Lane, choice: KafkaChoice) -> dg.JobDefinition:
                 allow_retries=False,
             )
 
-    @dg.job(name=f"{universe.name}_kafka", description="Validates and stores bars that wait in a Kafka topic.")
+    @dg.job(
+        hooks=failure_hooks(universe),
+        name=f"{universe.name}_kafka",
+        description="Validates and stores bars that wait in a Kafka topic.",
+    )
     def job() -> None:
         store_messages()
 
@@ -65,6 +70,7 @@ def kafka_sensor(lane: Lane, choice: KafkaChoice) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
         description=f"Stores bars from new messages in the Kafka topic {choice.topic}.",
     )
+    @recorded_tick(name, f"{name}_kafka_sensor")
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from regime_assets.library.arrivals.kafka_consumer import waiting_messages
 

@@ -102,12 +102,16 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that went wrong: what, why and what to do, a sentence each."""
+    """Something that went wrong: what, why and what to do, a sentence each.
+
+    `step` names it where it is kept in the record of failures (`report.failures`).
+    """
 
     session: date
     what: str
     why: str
     todo: str
+    step: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from regime_assets.library.home import Home
+from regime_assets.library.report.failures import recorded_failures
 from regime_assets.library.report.morning import Morning
 
 MORNING_SUFFIX = ".morning.json"
@@ -15,7 +17,7 @@ class MorningFileError(Exception):
 
 
 def published_mornings(home: Home) -> list[Morning]:
-    """Every universe's newest morning, sorted by name.
+    """Every universe's newest morning, sorted by name, with what failed or was mended since it was written.
 
     Raises:
         MorningFileError: a file is not one; the message names it.
@@ -23,9 +25,11 @@ def published_mornings(home: Home) -> list[Morning]:
     found: list[Morning] = []
     for path in sorted(home.pages.glob(f"*{MORNING_SUFFIX}")):
         try:
-            found.append(Morning.from_document(json.loads(path.read_bytes())))
+            written = Morning.from_document(json.loads(path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MorningFileError(
                 f"{path} is not a morning that this version wrote ({error!r}). Delete it; the next session writes it."
             ) from error
+        others = (failure for failure in written.failures if not failure.step)
+        found.append(replace(written, failures=(*recorded_failures(home, written.universe), *others)))
     return found

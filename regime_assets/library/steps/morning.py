@@ -18,12 +18,12 @@ from regime_assets.library.production.lineage import MODELS_TABLE
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_journal import Move
 from regime_assets.library.production.signal import combine
+from regime_assets.library.report.failures import recorded_failures
 from regime_assets.library.report.morning import Answer, Drift, Failure, Gate, Horizon, Live, Morning
 from regime_assets.library.report.morning_files import MORNING_SUFFIX, published_mornings
 from regime_assets.library.report.morning_page import Links, morning_page
 from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
 from regime_assets.library.steps.drift_report import TABLE as DRIFT
-from regime_assets.library.steps.failures import recorded_failures
 from regime_assets.library.steps.horizon_shares import stored_shares
 from regime_assets.library.steps.judgement import TABLE as JUDGEMENTS
 from regime_assets.library.steps.live_performance import TABLE as LIVE

@@ -1,4 +1,4 @@
-"""Steps that failed, one small file a universe: kept until the step succeeds for the session, for whoever looks next.
+"""What failed, one small file a universe: a step, a job, a tick of a sensor; kept until it succeeds.
 
 The event log holds every failure; the page, the service and the command line cannot read it, and must not miss one.
 """
@@ -6,20 +6,30 @@ The event log holds every failure; the page, the service and the command line ca
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from regime_assets.library.atomic_files import write_file_atomically
+from regime_assets.library.clock import clock
 from regime_assets.library.file_lock import file_lock
 from regime_assets.library.home import Home
 from regime_assets.library.report.morning import Failure
 
 MOST_FAILURES = 50
 LOCK_SECONDS = 30.0
+RUN, TICK, JOB = "the run", "tick", "job"
+"""Beginnings of the names of what is no asset: a whole run, a tick of a sensor or schedule, a job by hand."""
+
+JOB_DAYS = 7
+"""How long a job that was started by hand, or a tick, is shown: nobody may ever start it again."""
+
 WHAT_TO_DO = {
     "raw_prices": "See what was held back with `regime-assets quarantine {universe}`; when the source is in order, "
     "materialize the session again.",
     "daily_signal": "The last answer stands. Materialize daily_signal of the session again.",
+    RUN: "The champion goes on. Start the run again in Dagster under Runs, or materialize the session again.",
+    TICK: "It is tried again by itself. If it fails again, read its error in Dagster under Automation.",
+    JOB: "What it should have changed stays as it was. Read its run in Dagster, and start it again.",
 }
 OTHERWISE = "The champion goes on. Read the step's log in Dagster, then materialize the session again."
 
@@ -47,15 +57,23 @@ def forget_failure(home: Home, universe: str, step: str, session: date) -> None:
 def recorded_failures(home: Home, universe: str) -> tuple[Failure, ...]:
     """What failed and did not succeed since, newest session first."""
     rows = sorted(_read(_path(home, universe)), key=lambda row: row["session"], reverse=True)
+    oldest = clock.today() - timedelta(days=JOB_DAYS)
     return tuple(
         Failure(
             session=date.fromisoformat(row["session"]),
-            what=f"{row['step']} failed",
+            what=f"{row['step'].removeprefix(f'{TICK} ').removeprefix(f'{JOB} ')} failed",
             why=row["why"],
-            todo=WHAT_TO_DO.get(row["step"].rpartition("/")[2], OTHERWISE).format(universe=universe),
+            todo=_todo(row["step"]).format(universe=universe),
+            step=row["step"],
         )
         for row in rows
+        if not row["step"].startswith((TICK, JOB)) or date.fromisoformat(row["session"]) >= oldest
     )
+
+
+def _todo(step: str) -> str:
+    kind = next((kind for kind in (RUN, TICK, JOB) if step.startswith(kind)), step.rpartition("/")[2])
+    return WHAT_TO_DO.get(kind, OTHERWISE)
 
 
 def _read(path: Path) -> list[dict[str, str]]:

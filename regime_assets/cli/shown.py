@@ -50,10 +50,15 @@ def _status(options: argparse.Namespace) -> int:
 def say_morning(found: Morning) -> None:
     """Print one universe at a glance."""
     if found.session is None:
-        say(f"{found.universe}: no session was materialized yet")
-        say(f"  regime-assets first-run --universe {found.universe} materializes three.")
+        if found.failures:
+            say(f"{found.universe}: no answer yet, because no model may serve")
+        else:
+            say(f"{found.universe}: no session was materialized yet")
+            say(f"  regime-assets first-run --universe {found.universe} materializes three.")
         _say_trouble(found)
         return
+    from regime_assets.library.report.plain_words import VERDICTS
+
     exposure = _share(found.exposure)
     before = "" if found.exposure_before in (None, found.exposure) else f" (it was {_share(found.exposure_before)})"
     say(f"{found.universe}, {found.session}: {found.regime}, hold {exposure} invested{before}")
@@ -63,32 +68,35 @@ def say_morning(found: Morning) -> None:
     _say_trouble(found)
     say("  last sessions:")
     for answer in found.recent:
-        verdicts = ", ".join(f"{name} {verdict}" for name, verdict in answer.verdicts.items()) or "no new model"
+        said = [f"{name}: {VERDICTS.get(verdict, verdict)}" for name, verdict in answer.verdicts.items()]
+        verdicts = ", ".join(said) or "no new model"
         say_wrapped(f"{answer.session}  {answer.regime:<10} {_share(answer.exposure):>5}  {verdicts}", indent=4)
 
 
 def _say_horizon(horizon: Horizon) -> None:
+    from regime_assets.library.report.plain_words import ACTIONS, HORIZONS, VERDICTS, gate_reason
+
     since = f"since {horizon.since}" if horizon.since else "for over a year"
-    say(
-        f"  {horizon.name}: {horizon.regime} {_share(horizon.probability)} {since}, exposure {_share(horizon.exposure)}"
-    )
+    regime = f"{horizon.regime}, {_share(horizon.probability)} probable, {since}; exposure {_share(horizon.exposure)}"
+    say(f"  {horizon.name}: {HORIZONS[horizon.name]}")
+    say_wrapped(regime, indent=4)
     age = "fitted on this session" if horizon.age == 0 else f"fitted {horizon.age} sessions ago"
     say_wrapped(f"champion: version {horizon.version}, {age}, serves since {horizon.serving_since}", indent=4)
-    if horizon.gate:
-        done = "promoted" if horizon.gate.promoted else "not promoted"
-        say_wrapped(f"gate, {horizon.gate.session}: {horizon.gate.outcome}, {done}: {horizon.gate.reason}", indent=4)
-    if horizon.drift:
-        drift = horizon.drift
+    if gate := horizon.gate:
+        done = "serves" if gate.promoted else VERDICTS.get(gate.outcome, gate.outcome)
+        say_wrapped(f"new model of {gate.session}: {done}: {gate_reason(gate.reason)}", indent=4)
+    if drift := horizon.drift:
         say_wrapped(f"drift: {drift.status}, {_share(drift.ratio)} of its bound ({drift.feature})", indent=4)
-    if horizon.live:
-        live = horizon.live
-        earned = f"{live.path[-1][1]:+.1%} in {live.sessions} sessions" if live.path else live.waiting
-        say_wrapped(f"live: {earned}; decision: {live.action}, {live.reason}", indent=4)
+    if live := horizon.live:
+        earned = f"{live.path[-1][1]:+.1%} in {live.sessions} session(s)" if live.path else live.waiting
+        say_wrapped(f"live record: {earned}", indent=4)
+        say_wrapped(f"what follows: {ACTIONS.get(live.action, live.action)}: {live.reason}", indent=4)
 
 
 def _say_trouble(found: Morning) -> None:
     if found.behind:
         say_wrapped(f"BEHIND: {found.behind} sessions without an answer, up to {found.due}", indent=2)
+        say_wrapped("The daily schedule does them, or you in Dagster: open an asset, Materialize.", indent=4)
     for failure in found.failures:
         say_wrapped(f"FAILED: {failure.session}, {failure.what}: {failure.why}", indent=2)
         say_wrapped(failure.todo, indent=4)

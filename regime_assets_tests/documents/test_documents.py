@@ -16,12 +16,7 @@ pytestmark = pytest.mark.xdist_group("documents")  # one desk for all of them
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FIRST, SECOND = (ROOT / "docs" / "tutorials" / f"{name}.md" for name in ("first_signal", "every_day"))
-SHORT_RECORD = """\
-walk_forward: {sessions: 126, refit_every: 63}
-design:
-  encoder: {hidden: [8], epochs: 6, warm_up_epochs: 2, steps_per_epoch: 4, fine_tune_epochs: 2}
-  policy: {seeds: 2, gradient_steps: 20}
-"""
+SHORT_RECORD = "walk_forward: {sessions: 126, refit_every: 63}\n"
 
 
 def reader(folder: Path, patch: pytest.MonkeyPatch) -> Reader:

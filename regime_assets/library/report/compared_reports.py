@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from regime_assets.library.report.data_files import data_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 SHOWN_STRATEGIES = ("regime rule", "learned policy", "buy & hold")
 
 
@@ -69,7 +71,6 @@ def compared_sessions(folder: Path, first: date, second: date) -> Compared:
         "As the reports of the two sessions say it.",
         (
             *difference_rows(sides[0].backtest["facts"], sides[1].backtest["facts"]),
-            Row("Gate", *(side.backtest["verdict"] or "not reached when the report was written" for side in sides)),
             Row("Drift", *(_drift_in_words(side.drift) for side in sides)),
         ),
     )
@@ -84,7 +85,7 @@ def compared_sessions(folder: Path, first: date, second: date) -> Compared:
     made = Section(
         "How they were made",
         "Data, design, code, models and seeds; the same entries give the same bits.",
-        difference_rows(sides[0].backtest["provenance"], sides[1].backtest["provenance"]),
+        difference_rows(*(_provenance(side) for side in sides)),
         only_differing=True,
     )
     net = {name: _net(side) for name, side in zip(names, sides, strict=True)}
@@ -123,6 +124,11 @@ def _drift_in_words(drift: Mapping[str, Any]) -> str:
         return "not measured"
     leading = str(drift["leading"]).replace("_", " ")
     return f"{drift['status']}, {drift['largest']:.0%} of its bound ({leading})"
+
+
+def _provenance(side: _Side) -> Mapping[str, str]:
+    """With hashes cut to what a person compares by."""
+    return {name: HASH.sub(r"\1", value) for name, value in side.backtest["provenance"].items()}
 
 
 def _net(side: _Side) -> pd.Series | None:

@@ -16,17 +16,11 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, Template
 
 from regime_assets.library.report.morning import Horizon, Live, Morning
+from regime_assets.library.report.plain_words import ACTIONS, HORIZONS, VERDICTS, gate_reason
 
 CALM, UNEASY, TURBULENT = (58, 127, 193), (227, 167, 47), (207, 74, 28)
 WIDTH, RIBBON_HEIGHT, LIVE_HEIGHT = 1000, 60, 150
 FEWEST_DRAWN = 5  # live sessions; fewer are said in words
-VERDICTS = {"promote": "may serve", "hold": "held back", "insufficient evidence": "not enough evidence yet"}
-ACTIONS = {
-    "nothing": "nothing to do",
-    "watch": "watch it",
-    "full retrain": "train from scratch",
-    "roll back and alert": "roll back to the earlier version",
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,13 @@ def level(ratio: float | None) -> str:
 def _template() -> Template:
     here = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "probability": probability, "in_words": in_words, "level": level}
+    environment.filters |= {
+        "percent": percent,
+        "probability": probability,
+        "in_words": in_words,
+        "level": level,
+        "gate_reason": gate_reason,
+    }
     shown: dict[str, Any] = {
         "stays": stays,
         "risk_line": risk_line,
@@ -151,6 +151,7 @@ def _template() -> Template:
         "regime_colour": regime_colour,
         "verdicts": VERDICTS,
         "actions": ACTIONS,
+        "horizons": HORIZONS,
         "width": WIDTH,
         "ribbon_height": RIBBON_HEIGHT,
         "live_height": LIVE_HEIGHT,

@@ -35,6 +35,12 @@ from regime_assets.library.workspace import Workspace
 RIBBON_SESSIONS = 252
 RECENT_SESSIONS = 5
 MOST_HELD_BACK = 10
+MOST_REFUSED = 20
+CHAMPION_GOES_ON = "The champion goes on, and the next session starts from the last accepted model."
+NO_CHAMPION = (
+    "Nothing serves yet, so there is no answer. Look at the asset's checks, and materialize a later session with "
+    "full_retrain: true, or change the design."
+)
 
 
 def morning(workspace: Workspace) -> Morning:
@@ -245,21 +251,18 @@ def _held_back(workspace: Workspace) -> tuple[tuple[str, str, str], ...]:
 
 
 def _refused(workspace: Workspace, recent: Sequence[Answer]) -> list[Failure]:
-    """Models of the last sessions that broke a blocking rule."""
-    if not recent or not workspace.database.has_table(MODELS_TABLE):
+    """Models of the last sessions that broke a blocking rule; the newest ones while nothing was answered."""
+    if not workspace.database.has_table(MODELS_TABLE):
         return []
+    since = recent[-1].session if recent else workspace.universe.first_partition
     sql = (
         f"SELECT session, horizon, kind, refusal FROM {MODELS_TABLE} WHERE universe = ? AND NOT accepted "
-        "AND session >= ? ORDER BY session DESC, horizon DESC, kind"
+        "AND session >= ? ORDER BY session DESC, horizon DESC, kind LIMIT ?"
     )
-    rows = workspace.database.query(sql, [workspace.universe.name, recent[-1].session])
+    rows = workspace.database.query(sql, [workspace.universe.name, since, MOST_REFUSED])
+    todo = CHAMPION_GOES_ON if recent else NO_CHAMPION
     return [
-        Failure(
-            session=_day(day),
-            what=f"the {kind} of the {horizon} horizon was not accepted",
-            why=str(why),
-            todo="The champion goes on, and the next session starts from the last accepted model.",
-        )
+        Failure(_day(day), f"the {kind} of the {horizon} horizon was not accepted", str(why), todo)
         for day, horizon, kind, why in rows.itertuples(index=False)
     ]
 

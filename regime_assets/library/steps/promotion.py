@@ -29,6 +29,7 @@ from regime_assets.library.production.promotion_rules import NO_CHAMPION, Promot
 from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLED_BACK_TAG, RegisteredBundle
 from regime_assets.library.report.content import Fact
 from regime_assets.library.report.gate_section import GateSection, write_gate
+from regime_assets.library.report.plain_words import LANES
 from regime_assets.library.steps.backtest_record import BacktestRecord, read_record
 from regime_assets.library.steps.gate_evidence import Champion, judge, load_champion
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, find_judgement, store_judgement
@@ -153,7 +154,7 @@ def _judged(
     return Judgement(
         lane=verdict.lane,
         outcome=verdict.outcome,
-        reason="; ".join(verdict.reasons) or f"every rule of the {verdict.lane} lane is met",
+        reason="; ".join(verdict.reasons) or LANES[verdict.lane],
         serves=record.serves,
         champion_version=champion.version if champion else None,
         figures=record.figures | _live_figures(live),

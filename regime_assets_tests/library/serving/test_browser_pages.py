@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from regime_assets.library.serving.morning_pages import morning_route
 from regime_assets.library.serving.report_pages import report_routes, shelves
 from regime_assets.library.serving.service import create_service
 from regime_assets_tests.library.report.mornings import a_morning
+from regime_assets_tests.library.report.test_compared_page import report
 
 TOKEN = "a-token-of-enough-characters"
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -112,3 +114,17 @@ def test_a_link_out_of_the_folder_is_not_followed(home: Home, client: TestClient
     (home.reports / "us" / "long" / "2024-03-16-backtest.html").symlink_to(home.root / "secret.html")
     path = "/reports/us/long/2024-03-16-backtest.html"
     assert client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
+
+
+def test_two_sessions_are_compared_on_one_page_behind_the_same_sign_in(home: Home, client: TestClient) -> None:
+    for session, weight in ((date(2024, 3, 14), 0.75), (date(2024, 3, 15), 0.25)):
+        report(home.reports / "us" / "long", session, weight, 1.0, "seed 1")
+    question = "/reports/compare?universe=us&horizon=long&first=2024-03-14&second=2024-03-15"
+    assert client.get(question).status_code == 303
+    client.post("/login", data={"token": TOKEN})
+    assert "<option selected>2024-03-14</option>" in client.get("/reports/").text
+    page = client.get(question)
+    assert page.status_code == 200
+    assert "2024-03-14 beside 2024-03-15" in page.text
+    for other in ("first=2024-03-13", "first=../../secret", "universe=../us"):
+        assert client.get(f"{question}&{other}").status_code == 404, other

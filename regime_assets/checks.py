@@ -116,8 +116,8 @@ MODEL_RULES = {
         "exposure_limit": Rule("largest exposure of the out-of-sample track; beyond it nothing is promoted", "error"),
         "experience": Rule("the history holds five years, one crisis and one calm year", "warn"),
     },
-    "drift_report": {"no_drift": Rule("no drift episode is open", "warn")},
 }
+DRIFT_RULES = {"no_drift": Rule("no drift episode is open", "warn")}
 
 
 def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
@@ -126,9 +126,16 @@ def universe_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
 
 
 def horizon_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
-    """The checks of one horizon's assets."""
-    models = [_checks(lane, kind, rules, _recorded(kind)) for kind, rules in MODEL_RULES.items()]
-    return [_checks(lane, "validated_window", WINDOW_RULES, _judge_window), *models]
+    """The checks of what the designs of a horizon share."""
+    return [
+        _checks(lane, "validated_window", WINDOW_RULES, _judge_window),
+        _checks(lane, "drift_report", DRIFT_RULES, _recorded("drift_report")),
+    ]
+
+
+def design_checks(lane: Lane) -> list[dg.AssetChecksDefinition]:
+    """The checks of one design's models and promotion."""
+    return [_checks(lane, kind, rules, _recorded(kind)) for kind, rules in MODEL_RULES.items()]
 
 
 def _checks(
@@ -148,7 +155,7 @@ def _checks(
 
     @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"))
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
-        workspace = data.workspace(lane.universe)
+        workspace = data.workspace(lane.universe, lane.design)
         by_session = {session: evaluate(workspace, lane, session) for session in sessions_of(context)}
         tables = tables_of(workspace, list(by_session)) if tables_of else {}
         for name, rule in rules.items():

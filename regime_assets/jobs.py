@@ -58,10 +58,10 @@ class RetentionConfig(dg.Config):
 
 def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
     """The job that materializes a session's partition of every asset of the universe."""
-    replays = [lane.of(horizon).key("walk_forward") for horizon in HORIZONS]
+    by_hand = [lane.of(horizon).key("walk_forward") for horizon in HORIZONS]
     return dg.define_asset_job(
         f"{lane.universe.name}_daily",
-        selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*replays),
+        selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*by_hand),
         partitions_def=lane.partitions,
         description="Every asset of the universe for one session, in order; a walk-forward is asked for by hand.",
         tags={"dagster/max_retries": str(lane.universe.schedule.retries), **lane.run_tags},
@@ -80,8 +80,12 @@ def signal_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
 
 
 def full_retrain(lane: Lane) -> dict[str, Any]:
-    """The run config under which every model of a lane is trained from scratch."""
-    return {"ops": {lane.op_name(asset): {"config": {"full_retrain": True}} for asset in RETRAINED}}
+    """The run config under which every design of a horizon is trained from scratch.
+
+    All of them: the market that moved is everybody's, and a challenger is compared with a champion of its own age.
+    """
+    config = {"config": {"full_retrain": True}}
+    return {"ops": {design.op_name(asset): config for design in lane.designs for asset in RETRAINED}}
 
 
 def retention_schedule(lane: Lane) -> dg.ScheduleDefinition:

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from regime_assets.library.home import Home
+from regime_assets.library.universe import OWN_DESIGN
 from regime_assets.runs.dead_runs import hold_run
 
 if TYPE_CHECKING:
@@ -35,14 +36,24 @@ class DataHome(dg.ConfigurableResource):
         if context.run_id:
             hold_run(self.home(), context.run_id)
 
-    def workspace(self, universe: "Universe") -> "Workspace":
-        """The stores of one universe, opened once a run: what one of its assets has read, the next need not."""
+    def workspace(self, universe: "Universe", lane: str = OWN_DESIGN) -> "Workspace":
+        """The stores of one universe, opened once a run: what one of its assets has read, the next need not.
+
+        Args:
+            universe: whose.
+            lane: the design that is fitted, a challenger's by its name.
+        """
         from regime_assets.library.window_reads import WindowReads
         from regime_assets.library.workspace import Workspace
 
         if universe.name not in self._opened:
             self._opened[universe.name] = Workspace(universe, self.home(), WindowReads())
-        return self._opened[universe.name]
+        if lane == OWN_DESIGN:
+            return self._opened[universe.name]
+        name = f"{universe.name}/{lane}"
+        if name not in self._opened:
+            self._opened[name] = self._opened[universe.name].of_lane(lane)
+        return self._opened[name]
 
 
 @dg.resource(

@@ -33,9 +33,9 @@ def session_assets(lane: Lane, refits: Collection[Horizon]) -> list[dg.AssetKey]
     facts = [name for name, choice in (("macro", universe.macro), ("fundamentals", universe.fundamentals)) if choice]
     keys = [lane.key(name) for name in ("raw_prices", "corporate_actions", *facts, "daily_signal")]
     for horizon in HORIZONS:
-        models = REFIT_ASSETS if horizon in refits else ()
-        names = ("validated_window", *models, "drift_report", "live_performance")
-        keys += [lane.of(horizon).key(name) for name in names]
+        keys += [lane.of(horizon).key(name) for name in ("validated_window", "drift_report", "live_performance")]
+        if horizon in refits:  # a challenger is refitted with the universe's own design
+            keys += [design.key(name) for design in lane.of(horizon).designs for name in REFIT_ASSETS]
     return keys
 
 

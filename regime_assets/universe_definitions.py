@@ -1,4 +1,7 @@
-"""One universe's YAML file becomes one asset chain: two lanes, short and long, between shared prices and signal."""
+"""One universe's YAML file becomes one asset chain: the lanes of both horizons between shared prices and signal.
+
+Each horizon has a lane of the universe's own design and one of each challenger.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from itertools import pairwise
 import dagster as dg
 
 from regime_assets.assets.backtest_report import backtest_report
+from regime_assets.assets.champion import champion
 from regime_assets.assets.corporate_actions import corporate_actions
 from regime_assets.assets.daily_signal import daily_signal
 from regime_assets.assets.drift_report import drift_report
@@ -24,7 +28,7 @@ from regime_assets.assets.rl_policy import rl_policy
 from regime_assets.assets.vae import vae
 from regime_assets.assets.validated_window import validated_window
 from regime_assets.assets.walk_forward import walk_forward
-from regime_assets.checks import horizon_checks, universe_checks
+from regime_assets.checks import design_checks, horizon_checks, universe_checks
 from regime_assets.jobs import daily_job, operator_jobs, retention_schedule, signal_job
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar
@@ -46,7 +50,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     partitions = session_partitions(universe, calendar)
     shared = Lane(universe, partitions)
     lanes = [shared.of(horizon) for horizon in HORIZONS]
-    promotions = [lane.key("promotion") for lane in lanes]
+    designs = [design for lane in lanes for design in lane.designs]
     refits = [daily_job(shared), signal_job(shared)]
     roll_back, *others = operator_jobs(shared)
     jobs = [*refits, roll_back, *others]
@@ -58,14 +62,19 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
             corporate_actions(shared),
             *_facts_assets(shared),
             *(asset for lane in lanes for asset in _horizon_assets(lane, shared)),
+            *(asset for design in designs for asset in _design_assets(design)),
             daily_signal(
                 shared,
-                [*promotions, *(lane.key("validated_window") for lane in lanes)],
+                [lane.key(name) for name in ("champion", "validated_window") for lane in lanes],
                 _longest_break(calendar),
             ),
             *(live_performance(lane, shared.key("daily_signal")) for lane in lanes),
         ],
-        asset_checks=[*universe_checks(shared), *(check for lane in lanes for check in horizon_checks(lane))],
+        asset_checks=[
+            *universe_checks(shared),
+            *(check for lane in lanes for check in horizon_checks(lane)),
+            *(check for design in designs for check in design_checks(design)),
+        ],
         jobs=[*jobs, *stream_jobs],
         schedules=[daily_schedule(shared, calendars), retention_schedule(shared)],
         sensors=[
@@ -113,15 +122,16 @@ def _read_facts(universe: Universe) -> list[str]:
     return [name for name, choice in choices.items() if choice and choice.features]
 
 
-def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition]:
+def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """What the designs of a horizon share."""
     return [
         validated_window(lane, [shared.key(name) for name in ("raw_prices", *_read_facts(shared.universe))]),
-        vae(lane),
-        latents(lane),
-        gmm(lane),
-        rl_policy(lane),
-        backtest_report(lane),
-        promotion(lane),
+        champion(lane),
         drift_report(lane),
         walk_forward(lane, shared.key("raw_prices")),
     ]
+
+
+def _design_assets(lane: Lane) -> list[dg.AssetsDefinition]:
+    """What each design of a horizon has for itself."""
+    return [vae(lane), latents(lane), gmm(lane), rl_policy(lane), backtest_report(lane), promotion(lane)]

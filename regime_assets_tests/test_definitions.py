@@ -10,9 +10,10 @@ import pytest
 from dagster._core.definitions.partitions.context import PartitionLoadingContext
 from dagster._core.definitions.temporal_context import TemporalContext
 
-from regime_assets.checks import BAR_RULES, MODEL_RULES, WINDOW_RULES
+from regime_assets.checks import BAR_RULES, DRIFT_RULES, MODEL_RULES, WINDOW_RULES
 from regime_assets.definitions import SHIPPED_UNIVERSES, build_definitions
 from regime_assets.library.home import Home
+from regime_assets.library.universe.design_section import TAKEN
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "universes"
 CHAIN = ["validated_window", "vae", "latents", "gmm", "rl_policy", "backtest_report", "promotion"]
@@ -32,9 +33,11 @@ def test_every_universe_is_a_chain_of_two_lanes(definitions: dg.Definitions) -> 
             key = dg.AssetKey(["us_large_cap", horizon, name])
             assert upstream in graph.get(key).parent_keys, f"{key} does not follow {upstream}"
             upstream = key
-        assert upstream in graph.get(dg.AssetKey(["us_large_cap", "daily_signal"])).parent_keys
-        drift = dg.AssetKey(["us_large_cap", horizon, "drift_report"])
-        assert dg.AssetKey(["us_large_cap", horizon, "promotion"]) in graph.get(drift).parent_keys
+        champion = dg.AssetKey(["us_large_cap", horizon, "champion"])
+        assert graph.get(champion).parent_keys == {upstream}
+        assert not graph.get(champion).is_materializable, "it is the registry's answer"
+        for reader in (["us_large_cap", "daily_signal"], ["us_large_cap", horizon, "drift_report"]):
+            assert champion in graph.get(dg.AssetKey(reader)).parent_keys
 
 
 def test_actions_follow_the_prices_and_facts_are_there_when_they_are_asked_for(
@@ -143,8 +146,34 @@ def test_checks_block_where_bad_data_must_go_no_further(definitions: dg.Definiti
     assert {("validated_window", rule) for rule in ("finite", "unique", "complete")} <= blocking
     assert {asset for asset, _ in blocking} == {"raw_prices", "validated_window"}, "a refused model goes no further"
     assert ("raw_prices", "outlier") not in blocking
-    expected = len(BAR_RULES) + 2 * (len(WINDOW_RULES) + sum(len(rules) for rules in MODEL_RULES.values()))
+    shared = len(WINDOW_RULES) + len(DRIFT_RULES)
+    expected = len(BAR_RULES) + 2 * (shared + sum(len(rules) for rules in MODEL_RULES.values()))
     assert len(list(graph.asset_check_keys)) == expected
+
+
+def test_each_challenger_is_a_lane_with_keys_a_group_and_checks_of_its_own(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    shipped = (SHIPPED_UNIVERSES / "us_large_cap.yaml").read_text()
+    (tmp_path / "us_large_cap.yaml").write_text(f"{shipped}challengers: {{four: {{encoder: {{n_latents: 4}}}}}}\n")
+    alone = definitions.resolve_asset_graph()
+    graph = build_definitions(Home(tmp_path), tmp_path).resolve_asset_graph()
+    added = graph.materializable_asset_keys - alone.materializable_asset_keys
+    assert {tuple(key.path[2:]) for key in added} == {("four", name) for name in CHAIN[1:]}
+    assert {graph.get(key).group_name for key in added} == {"us_large_cap_short_four", "us_large_cap_long_four"}
+    for horizon in ("short", "long"):
+        first = dg.AssetKey(["us_large_cap", horizon, "four", "vae"])
+        assert graph.get(first).parent_keys == {dg.AssetKey(["us_large_cap", horizon, "validated_window"])}
+        last = dg.AssetKey(["us_large_cap", horizon, "four", "promotion"])
+        assert last in graph.get(dg.AssetKey(["us_large_cap", horizon, "champion"])).parent_keys
+    checks = [key for key in graph.asset_check_keys if "four" in key.asset_key.path]
+    assert len(checks) == 2 * sum(len(rules) for rules in MODEL_RULES.values())
+    assert not any(graph.get(key).blocking for key in checks), "a challenger stops nothing"
+
+
+def test_no_challenger_can_take_the_name_of_an_asset_or_a_horizon(definitions: dg.Definitions) -> None:
+    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    assert {part for key in keys for part in key.path[1:]} <= TAKEN
 
 
 def test_a_universe_added_as_a_file_adds_its_own_chain(tmp_path: Path) -> None:

@@ -34,14 +34,14 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
         from regime_assets.library.report.figures import equity_and_drawdown
         from regime_assets.library.steps.backtest_report import backtest
 
-        workspace = data.workspace(lane.universe)
+        workspace = data.workspace(lane.universe, lane.design)
         drawn = reported(lane, context)
         for session in sessions_of(context):
             done = backtest(workspace, lane.horizon, session, log=context.log.info, page=session in drawn)
-            mlflow.log_metrics(done.tracked(f"{lane.horizon}.backtest_report"), step=session.toordinal())
+            mlflow.log_metrics(done.tracked(f"{lane.label}.backtest_report"), step=session.toordinal())
             metadata = figures(done.figures) | {"comparison": table(done.comparison)}
             if done.report is not None:
-                mlflow.log_artifact(str(done.report), f"{lane.horizon}.backtest_report")
+                mlflow.log_artifact(str(done.report), f"{lane.label}.backtest_report")
                 metadata["equity"] = picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown")
                 metadata["report"] = report_link(done.report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())

@@ -27,7 +27,7 @@ def drift_report(lane: Lane) -> dg.AssetsDefinition:
         **lane.declare(
             "drift_report",
             kinds={"evidently", "duckdb"},
-            deps=[lane.key("validated_window"), lane.key("promotion")],
+            deps=[lane.key("validated_window"), lane.key("champion")],
             description=__doc__,
             metadata=COLUMNS,
         )

@@ -21,12 +21,12 @@ Pictures = Callable[["Fitted[Any]"], Mapping[str, dg.MetadataValue]]
 
 
 def fitting_asset(
-    lane: Lane, kind: Kind, *, description: str | None, labels: set[str], after: str, pictures: Pictures
+    lane: Lane, kind: Kind, *, description: str | None, labels: set[str], after: dg.AssetKey, pictures: Pictures
 ) -> dg.AssetsDefinition:
     """An asset that fits the session's model of one kind.
 
     Args:
-        lane: the horizon.
+        lane: the horizon and the design.
         kind: the asset's name, under which its models are recorded.
         description: what the UI shows.
         labels: the UI's kinds.
@@ -34,15 +34,19 @@ def fitting_asset(
         pictures: what the UI shows of a fit, where a run has pictures.
     """
 
-    declared = lane.declare(kind, kinds=labels, deps=[lane.key(after)], description=description)
+    declared = lane.declare(kind, kinds=labels, deps=[after], description=description)
 
     def run(context: dg.AssetExecutionContext, data: DataHome, mlflow: Any, *, full_retrain: bool = False) -> None:
+        from regime_assets.library.steps.admission import NotAdmittedError
         from regime_assets.library.steps.fits import Unfitted, fit
 
-        workspace = data.workspace(lane.universe)
+        workspace = data.workspace(lane.universe, lane.design)
         drawn = reported(lane, context)
         for session in sessions_of(context):
-            done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
+            try:
+                done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
+            except NotAdmittedError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             if isinstance(done, Unfitted):
                 context.log.warning(f"{kind} of {session} is not fitted: {done.reason}")
                 metadata = {"accepted": dg.MetadataValue.bool(False), "not_fitted": dg.MetadataValue.text(done.reason)}
@@ -73,7 +77,7 @@ def _shown(context: dg.AssetExecutionContext, lane: Lane, done: "StoredFit", mlf
     from regime_assets.library.production.tracked_fit import track_fit
 
     fit, record = done.fitted.fit, done.record
-    name = f"{lane.horizon}.{record.kind}"
+    name = f"{lane.label}.{record.kind}"
     step = record.session.toordinal()
     mlflow.log_metrics({f"{name}.{key}": float(value) for key, value in fit.figures.items()}, step=step)
     track_fit(mlflow, name, record, fit.figures, getattr(fit, "curves", None))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def gmm(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits mixture and persistence."""
     return fitting_asset(
-        lane, "gmm", description=__doc__, labels={"numpy", "mlflow"}, after="latents", pictures=_pictures
+        lane, "gmm", description=__doc__, labels={"numpy", "mlflow"}, after=lane.key("latents"), pictures=_pictures
     )
 
 

@@ -1,4 +1,4 @@
-"""What the assets of one universe, or of one horizon of it, have in common: keys, partitions, group, owners.
+"""What the assets of one universe, of one horizon or of one design have in common: keys, partitions, group, owners.
 
 Belongs here: how an asset is declared. Does not belong here: what an asset computes.
 """
@@ -12,12 +12,23 @@ from typing import Any
 
 import dagster as dg
 
-from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.runs.failure_record import UNIVERSE_TAG, failure_hooks
 
 SHARED_GROUP = "market"
-STAGES = {"daily_signal": "signal", "drift_report": "monitoring", "live_performance": "monitoring"}
+STAGES = {
+    "champion": "signal",
+    "daily_signal": "signal",
+    "drift_report": "monitoring",
+    "live_performance": "monitoring",
+}
 """Assets that stand in a group of their own stage, so that no arrow leads back from one group into another."""
+
+PRIORITY_TAG = "dagster/priority"
+FIRST, AFTER_THE_OWN, LAST = "0", "-1", "-2"
+"""The order of steps that wait for nothing else: the universe's own design, its challengers, then what the champion
+says. No step of one lane depends on another lane's, nor the signal on any of them, so that what fails in a lane stops
+no other step; in one process this order lets the signal come from the session's own champion."""
 
 
 class RefitConfig(dg.Config):
@@ -29,16 +40,30 @@ class RefitConfig(dg.Config):
 
 @dataclass(frozen=True)
 class Lane:
-    """One universe, or one horizon of it: the prefix that its assets share."""
+    """One universe, one horizon of it, or one challenger's design within a horizon: the prefix that its assets share.
+
+    Attributes:
+        universe: as its file says.
+        partitions: its sessions.
+        horizon: None for what both share.
+        design: a challenger's name in the file; `design` for the universe's own, whose assets stand at the horizon's.
+    """
 
     universe: Universe
     partitions: dg.DailyPartitionsDefinition
     horizon: Horizon | None = None
+    design: str = OWN_DESIGN
 
     @property
     def prefix(self) -> list[str]:
         """Key prefix of the assets."""
-        return [self.universe.name, *([self.horizon] if self.horizon else [])]
+        own = [] if self.design == OWN_DESIGN else [self.design]
+        return [self.universe.name, *([self.horizon] if self.horizon else []), *own]
+
+    @property
+    def label(self) -> str:
+        """Horizon and challenger, for the names of figures in MLflow."""
+        return ".".join(self.prefix[1:])
 
     @property
     def pool(self) -> str:
@@ -54,6 +79,16 @@ class Lane:
         """The lane of one horizon of the same universe."""
         return replace(self, horizon=horizon)
 
+    @property
+    def shared(self) -> Lane:
+        """What the designs of a horizon have in common."""
+        return replace(self, design=OWN_DESIGN)
+
+    @property
+    def designs(self) -> list[Lane]:
+        """The lanes of a horizon: the universe's own design, and its challengers."""
+        return [replace(self, design=name) for name in self.universe.lanes]
+
     def key(self, name: str) -> dg.AssetKey:
         """The key of the asset `name` in this lane."""
         return dg.AssetKey([*self.prefix, name])
@@ -63,8 +98,8 @@ class Lane:
         return "__".join([*self.prefix, name])
 
     def group(self, name: str) -> str:
-        """The group of the asset `name`: market → short and long → signal → monitoring."""
-        return f"{self.universe.name}_{STAGES.get(name) or self.horizon or SHARED_GROUP}"
+        """The group of the asset `name`: market → short, long and each challenger → signal → monitoring."""
+        return "_".join([self.universe.name, STAGES.get(name) or "_".join(self.prefix[1:]) or SHARED_GROUP])
 
     def declare(self, name: str, *, kinds: set[str], deps: list[dg.AssetKey], **extra: Any) -> dict[str, Any]:
         """The arguments that `dg.asset` takes for the asset `name`."""
@@ -78,8 +113,14 @@ class Lane:
             "kinds": kinds,
             "pool": self.pool,
             "hooks": failure_hooks(self.universe),
+            "op_tags": {PRIORITY_TAG: self._priority(name)},
             **extra,
         }
+
+    def _priority(self, name: str) -> str:
+        if name in STAGES:
+            return LAST
+        return FIRST if self.design == OWN_DESIGN else AFTER_THE_OWN
 
     def after_itself(self, name: str) -> dg.AssetDep:
         """The edge from a partition to the one of the session before, which keeps a backfill's runs in order.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def latents(lane: Lane) -> dg.AssetsDefinition:
     """The asset that encodes the window and aligns its latents."""
     return fitting_asset(
-        lane, "latents", description=__doc__, labels={"numpy", "duckdb"}, after="vae", pictures=_pictures
+        lane, "latents", description=__doc__, labels={"numpy", "duckdb"}, after=lane.key("vae"), pictures=_pictures
     )
 
 

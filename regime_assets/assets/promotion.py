@@ -5,7 +5,7 @@ champion alias is the last step, so a crash anywhere leaves the old champion in 
 refused has no bundle, and the champion goes on; an older session than the champion's takes no alias.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -18,6 +18,11 @@ from regime_assets.assets.live_performance import (
 )
 from regime_assets.metadata import figures, rules
 from regime_assets.resources import DataHome
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from regime_assets.library.steps.promotion import Serving
 
 
 def promotion(lane: Lane) -> dg.AssetsDefinition:
@@ -34,7 +39,7 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
         from regime_assets.library.steps.promotion import register_and_promote
 
-        workspace = data.workspace(lane.universe)
+        workspace = data.workspace(lane.universe, lane.design)
         for session in sessions_of(context):
             done = register_and_promote(workspace, lane.horizon, session, mlflow.active_run().info.run_id)
             context.log.info(done.summary)
@@ -56,5 +61,20 @@ def promotion(lane: Lane) -> dg.AssetsDefinition:
                     ALERT_METADATA: dg.MetadataValue.bool(True),
                 }
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
+            if done.serving is not None:
+                context.log_event(_serving(lane, session, done.serving))
 
     return asset
+
+
+def _serving(lane: Lane, session: "date", serving: "Serving") -> dg.AssetMaterialization:
+    """Who serves after a promotion, as the asset of the champion shows it."""
+    return dg.AssetMaterialization(
+        lane.shared.key("champion"),
+        partition=session.isoformat(),
+        metadata={
+            "version": dg.MetadataValue.int(serving.version),
+            "design": dg.MetadataValue.text(serving.design),
+            "fitted_on": dg.MetadataValue.text(serving.session.isoformat()),
+        },
+    )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def rl_policy(lane: Lane) -> dg.AssetsDefinition:
     """The asset that trains the policy."""
     return fitting_asset(
-        lane, "rl_policy", description=__doc__, labels={"pytorch", "mlflow"}, after="gmm", pictures=_pictures
+        lane, "rl_policy", description=__doc__, labels={"pytorch", "mlflow"}, after=lane.key("gmm"), pictures=_pictures
     )
 
 

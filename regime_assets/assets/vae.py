@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 def vae(lane: Lane) -> dg.AssetsDefinition:
     """The asset that fits the VAE."""
     return fitting_asset(
-        lane, "vae", description=__doc__, labels={"pytorch", "mlflow"}, after="validated_window", pictures=_pictures
+        lane,
+        "vae",
+        description=__doc__,
+        labels={"pytorch", "mlflow"},
+        after=lane.shared.key("validated_window"),
+        pictures=_pictures,
     )
 
 

@@ -35,12 +35,13 @@ class WalkForwardConfig(dg.Config):
         {},
         description="what differs from the universe's design, as a challenger says it; both are walked",
     )
+    challenger: str = Field("", description="a challenger of the file, walked beside the universe's own design")
 
 
 def _walked_beside(
     workspace: "Workspace",
     lane: Lane,
-    patch: dict[str, Any],
+    chosen: WalkForwardConfig,
     settings: "HistorySettings",
     context: dg.AssetExecutionContext,
 ) -> dict[str, dg.MetadataValue]:
@@ -56,7 +57,13 @@ def _walked_beside(
             context.log.info(f"{whose}: refit {number} of {total}, as of {session}")
 
     assert lane.horizon is not None
-    design = patched_design(workspace.universe, patch)
+    named = chosen.challenger
+    if named and named not in workspace.universe.challengers:
+        known = ", ".join(workspace.universe.challengers) or "none"
+        raise dg.Failure(
+            f"{named} is no challenger of {workspace.universe.name}: there are {known}", allow_retries=False
+        )
+    design = workspace.of_lane(named).design if named else patched_design(workspace.universe, chosen.design)
     design_hash = design.hash_for(lane.horizon)
     pair = try_design(workspace, lane.horizon, design, settings, progress)
     net = {one.name: one.net for one in strategies(pair)}
@@ -111,8 +118,8 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
             config.full_retrain_every,
             embargo=config.embargo,
         )
-        if config.design:
-            beside = _walked_beside(data.workspace(lane.universe), lane, config.design, settings, context)
+        if config.design or config.challenger:
+            beside = _walked_beside(data.workspace(lane.universe), lane, config, settings, context)
             decided = {"sessions_decided": dg.MetadataValue.text(f"{keys[0]} to {keys[-1]}")}
             context.add_asset_metadata(beside | decided, partition_key=keys[-1])
             return

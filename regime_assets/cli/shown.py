@@ -9,7 +9,7 @@ from regime_assets.cli.arguments import add_json
 from regime_assets.cli.printing import say, say_json, say_wrapped
 from regime_assets.cli.workspaces import open_universes, open_workspace, warn_of_broken
 from regime_assets.library.home import Home
-from regime_assets.library.universe import HORIZONS
+from regime_assets.library.universe import HORIZONS, OWN_DESIGN
 
 if TYPE_CHECKING:
     from regime_assets.library.report.morning import Horizon, Morning
@@ -81,10 +81,16 @@ def _say_horizon(horizon: Horizon) -> None:
     say(f"  {horizon.name}: {HORIZONS[horizon.name]}")
     say_wrapped(regime, indent=4)
     age = "fitted on this session" if horizon.age == 0 else f"fitted {horizon.age} sessions ago"
-    say_wrapped(f"champion: version {horizon.version}, {age}, serves since {horizon.serving_since}", indent=4)
+    whose = "" if horizon.design == OWN_DESIGN else f" of {horizon.design}"
+    say_wrapped(f"champion: version {horizon.version}{whose}, {age}, serves since {horizon.serving_since}", indent=4)
+    if horizon.left_behind:
+        say_wrapped(f"NOT REFITTED: {horizon.left_behind}", indent=4)
     if gate := horizon.gate:
         done = "serves" if gate.promoted else VERDICTS.get(gate.outcome, gate.outcome)
         say_wrapped(f"new model of {gate.session}: {done}: {gate_reason(gate.reason)}", indent=4)
+    for other in horizon.challengers:
+        judged = f", {other.session}: {VERDICTS.get(other.outcome, other.outcome)}" if other.session else ""
+        say_wrapped(f"challenger {other.name}{judged}: {gate_reason(other.reason)}", indent=4)
     if drift := horizon.drift:
         say_wrapped(f"drift: {drift.status}, {_share(drift.ratio)} of its bound ({drift.feature})", indent=4)
     if live := horizon.live:
@@ -107,17 +113,19 @@ def _say_trouble(found: Morning) -> None:
 
 
 def _history(options: argparse.Namespace) -> int:
-    from regime_assets.library.steps.morning import champion_moves, regime_switches
+    from regime_assets.library.steps.morning import champion_moves, lane_names, regime_switches
 
     workspace = open_workspace(options.universe)
     chosen = [options.horizon] if options.horizon else list(HORIZONS)
     found: dict[str, Any] = {}
     for horizon in chosen:
+        designs = lane_names(workspace, horizon)
         champions = [
             {
                 "session": move.session,
                 "kind": move.kind.replace("_", "-"),
                 "version": move.after.champion,
+                "design": designs.get(move.after.champion, ""),
                 "before": move.before.champion,
                 "reason": move.reason,
                 "by": move.author,
@@ -133,7 +141,8 @@ def _history(options: argparse.Namespace) -> int:
     for horizon, told in found.items():
         say(f"{workspace.universe.name}/{horizon}, champions:" + ("" if told["champions"] else " none yet"))
         for move in told["champions"]:
-            line = f"{move['session']}  {move['kind']}  version {move['version']}: {move['reason']}"
+            whose = "" if move["design"] in ("", OWN_DESIGN) else f" of {move['design']}"
+            line = f"{move['session']}  {move['kind']}  version {move['version']}{whose}: {move['reason']}"
             say_wrapped(f"{line} ({move['by']}, {move['at']:%Y-%m-%d %H:%M} UTC)", indent=2)
         say(f"{workspace.universe.name}/{horizon}, changes of regime:" + ("" if told["switches"] else " none yet"))
         for switch in told["switches"]:

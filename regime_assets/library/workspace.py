@@ -15,6 +15,8 @@ from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.library.universe.membership import Membership
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from regime_assets.library.design import Design
@@ -281,6 +283,11 @@ class Workspace:
         from regime_assets.library.market.cash import cash_returns
 
         return replace(training, cash=cash_returns(self.universe, self.database, self.calendar, as_of, training))
+
+    def report(self, horizon: Horizon, kind: str, session: date) -> Path:
+        """The HTML file of one session's report of the lane; a challenger's has its name."""
+        named = kind if self.lane == OWN_DESIGN else f"{kind}-{self.lane}"
+        return self.home.report(self.universe.name, horizon, named, session)
 
     def key(self, horizon: Horizon, as_of: date) -> dict[str, object]:
         """The key columns of one session's rows in the tables of a horizon."""

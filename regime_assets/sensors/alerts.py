@@ -194,7 +194,8 @@ def _told_of(lanes: Sequence[Lane]) -> "Iterator[tuple[Lane, dg.AssetKey, str]]"
     """The assets whose materializations may want a person, each with its name in the cursor."""
     for lane in lanes:
         yield lane, lane.key("live_performance"), str(lane.horizon)
-        yield lane, lane.key("promotion"), f"{lane.horizon} promotion"
+        for design in lane.designs:
+            yield design, design.key("promotion"), f"{' '.join(design.prefix[1:])} promotion"
 
 
 def _decision(record: dg.EventLogRecord, lane: Lane, key: dg.AssetKey, ui: str) -> "Alert | None":

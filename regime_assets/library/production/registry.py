@@ -136,9 +136,9 @@ class Registry:
         """What a roll-back would serve."""
         return self._known(model_name, self._journal.serving(checked_name(model_name, "model name")).previous)
 
-    def challenger(self, model_name: str) -> RegisteredBundle | None:
-        """What is being tried beside the champion."""
-        return self._known(model_name, self._store.aliases(model_name).get(CHALLENGER))
+    def challenger(self, model_name: str, alias: str = CHALLENGER) -> RegisteredBundle | None:
+        """What is being tried beside the champion, by the alias of its lane."""
+        return self._known(model_name, self._store.aliases(model_name).get(alias))
 
     def version(self, model_name: str, version: int) -> RegisteredBundle:
         """One version.
@@ -172,10 +172,10 @@ class Registry:
         with self._writing(model_name):
             self._store.set_description(model_name, version, text)
 
-    def set_challenger(self, model_name: str, version: int) -> None:
-        """Let the challenger alias name `version`."""
+    def set_challenger(self, model_name: str, version: int, alias: str = CHALLENGER) -> None:
+        """Let the alias of a lane's challenger name `version`."""
         with self._writing(model_name):
-            self._store.set_alias(model_name, CHALLENGER, self._version(model_name, version).version)
+            self._store.set_alias(model_name, alias, self._version(model_name, version).version)
 
     def set_shadow(self, model_name: str, version: int) -> None:
         """Let the shadow alias name `version`, which retention keeps as long as it does."""
@@ -271,10 +271,14 @@ class Registry:
             self._delete(self._version(model_name, version))
 
     def unneeded(self, model_name: str, keep_last: int) -> list[RegisteredBundle]:
-        """The versions that `kept_versions` does not keep."""
+        """The versions that `kept_versions` does not keep; each design's are counted by themselves."""
         versions = self.versions(model_name)
         aliased = self._aliases(model_name).values()
-        kept = kept_versions([StoredVersion(v.version, v.session) for v in versions], aliased, keep_last)
+        lines: dict[str, list[StoredVersion]] = {}
+        for stored in versions:
+            design = stored.tags.get("settings_hash", "")
+            lines.setdefault(design, []).append(StoredVersion(stored.version, stored.session))
+        kept = {number for line in lines.values() for number in kept_versions(line, aliased, keep_last)}
         return [stored for stored in versions if stored.version not in kept]
 
     def retention(self, model_name: str, keep_last: int = 30) -> tuple[int, ...]:

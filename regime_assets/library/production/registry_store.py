@@ -22,6 +22,8 @@ LOCK_TIMEOUT_SECONDS = 120.0
 CHAMPION, PREVIOUS, CHALLENGER, SHADOW = "champion", "previous", "challenger", "shadow"
 SHA256_TAG, SESSION_TAG = "sha256", "session"
 PROMOTION_TAG, ROLLED_BACK_TAG = "promotion", "rolled_back"
+DESIGN_TAG = "design"
+"""Of a version: the name in the universe's file of the lane that fitted it."""
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,6 @@ def _fit(sample: Sample, starts: list[Array], penalty: float) -> _Choice:
 
 def _risk(sample: Sample, market_returns: Array) -> Array:
     """(T,) the coordinates' main direction, turned so that losses rise along it."""
-    main = sample.rows @ np.linalg.eigh(np.cov(sample.rows, rowvar=False))[1][:, -1]
+    main = sample.rows @ np.linalg.eigh(np.atleast_2d(np.cov(sample.rows, rowvar=False)))[1][:, -1]
     losses = np.square(np.minimum(market_returns, 0.0))
     return main if np.cov(main, losses)[0, 1] >= 0 else -main

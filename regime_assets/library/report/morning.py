@@ -31,6 +31,23 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Challenger:
+    """Another design that is fitted beside the champion's.
+
+    Attributes:
+        name: in the universe's file; `design` is the universe's own, after it lost to a challenger.
+        session: whose model was judged last; None before the first.
+        outcome: promote, hold or insufficient evidence; empty before the first.
+        reason: why, in the gate's words, or why it cannot be fitted.
+    """
+
+    name: str
+    session: date | None
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Drift:
     """How far the newest sessions are from what the model was fitted on.
 
@@ -82,6 +99,9 @@ class Horizon:
         serving_since: the session from which on it serves.
         age: sessions since it was fitted.
         ribbon: (session, number of the regime, probability of the most turbulent one) over the last year.
+        design: the champion's: its lane's name in the file.
+        left_behind: what to do where that lane was taken out of the file; empty when it is there.
+        challengers: the other designs.
     """
 
     name: str
@@ -98,6 +118,9 @@ class Horizon:
     gate: Gate | None
     drift: Drift | None
     live: Live | None
+    design: str = "design"
+    left_behind: str = ""
+    challengers: tuple[Challenger, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +213,7 @@ def _horizon(document: Mapping[str, Any]) -> Horizon:
     if live is not None:
         path = tuple((date.fromisoformat(day), own, low, high) for day, own, low, high in live["path"])
         fields["live"] = Live(**{name: value for name, value in live.items() if name != "path"}, path=path)
+    fields["challengers"] = tuple(Challenger(**_dated(each, "session")) for each in fields.get("challengers", ()))
     return Horizon(**fields)
 
 

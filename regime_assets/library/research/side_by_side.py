@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from regime_assets.library.design import design_of
 from regime_assets.library.evaluation.comparison import Comparison, compare
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.evaluation.paired_test import paired_test
@@ -26,6 +25,7 @@ from regime_assets.library.research.long_walk import (
 )
 from regime_assets.library.research.tries import Pair, Progress, TryError
 from regime_assets.library.research.walk_report import table_row
+from regime_assets.library.steps.served_design import reading
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -123,9 +123,7 @@ def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySe
     if name.isdecimal():
         return _frozen(workspace, horizon, int(name), settings.last)
     universe = workspace.universe
-    chosen = workspace
-    if name != "design":
-        chosen = workspace.under(design_of(universe, universe.challenger(name), ("challengers", name)))
+    chosen = workspace.of_lane(name)
     run = open_run(chosen, horizon, replace(settings, first=None))
     if settings.first is not None:
         earliest = run.history.sessions[len(run.history.sessions) - run.settings.sessions].date()
@@ -156,7 +154,7 @@ def _registered(workspace: Workspace, horizon: Horizon, version: int) -> Registe
 def _frozen(workspace: Workspace, horizon: Horizon, version: int, last: date | None) -> _Side:
     found = _registered(workspace, horizon, version)
     bundle = load_bundle(found.path, found.sha256, workspace.universe.own_components)
-    history = workspace.history(horizon, last or newest_complete_session(workspace))
+    history = reading(workspace, bundle).history(horizon, last or newest_complete_session(workspace))
     decided, session = _decided(bundle, history), bundle.manifest.session
     return _Side(f"version {version}", history, decided, session, _made(bundle))
 

@@ -16,7 +16,7 @@ from regime_assets.library.regimes.explanation import in_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.steps.lineage_models import LineageModels
-from regime_assets.library.universe import Horizon, Universe
+from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.library.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def compose(
     if regimes is None:
         absent["regimes"] = absent["latents"] = "No models of this session or of an earlier one were accepted."
     return ReportContent(
-        title=f"{workspace.universe.name}, {horizon} horizon",
+        title=f"{workspace.universe.name}, {horizon} horizon"
+        + ("" if workspace.lane == OWN_DESIGN else f", {workspace.lane}"),
         universe=workspace.universe.name,
         horizon=horizon,
         as_of=session,

@@ -41,7 +41,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     seen = experience_rule(history.market_returns, universe.sessions_per_year)
     record = BacktestRecord.of(serving, served.interval, figures, seen)
     store_record(workspace, horizon, session, record)
-    path = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
+    path = workspace.report(horizon, "backtest", session)
     if not page and not path.exists():
         return Backtest(comparisons, serving, record, None)
     result = Backtest(comparisons, serving, record, path)

@@ -14,12 +14,14 @@ from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.production.bundle import Bundle, load_bundle
 from regime_assets.library.production.deployments import Deployment, DeploymentLog, inputs_hash
 from regime_assets.library.production.names import model_name
-from regime_assets.library.production.registry_store import RegisteredBundle
+from regime_assets.library.production.registry_store import DESIGN_TAG, RegisteredBundle
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.regimes.explanation import pulls, strongest
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
+from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.horizon_shares import horizon_shares
 from regime_assets.library.steps.judgement import SUBJECT
+from regime_assets.library.steps.served_design import left_behind, reading
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -35,7 +37,7 @@ class NoChampionError(Exception):
 
 @dataclass(frozen=True)
 class Served:
-    """One session's signal, the versions that answered, and what their history has not held.
+    """One session's signal, the versions that answered, and what must be known of them.
 
     Attributes:
         pulls: by horizon, how far each coordinate pulls towards the regime that was answered (`regimes.explanation`).
@@ -121,17 +123,21 @@ def serve(workspace: Workspace, session: date) -> Served:
     by_horizon = {str(name): version for name, version in versions.items()}
     published = PublishedSignal(workspace.universe.name, by_horizon, clock.now(), combined, why)
     publish_signal(workspace.home.mlflow_artifacts, published)
-    return Served(combined, versions, _warnings(workspace, session), reasons)
+    return Served(combined, versions, _warnings(workspace, session, champions), reasons)
 
 
-def _warnings(workspace: Workspace, session: date) -> tuple[str, ...]:
-    """What the history behind each horizon's models has not held, as their backtest found it."""
-    return tuple(
-        f"{horizon}: {rule.detail}"
-        for horizon in HORIZONS
-        for rule in workspace.lineage(horizon).outcomes(SUBJECT, session)
-        if rule.rule == EXPERIENCE and not rule.passed
-    )
+def _warnings(workspace: Workspace, session: date, champions: dict[Horizon, RegisteredBundle]) -> tuple[str, ...]:
+    """What the history behind each champion's design has not held, and a champion whose lane is in the file no more."""
+    told: list[str] = []
+    for horizon, champion in champions.items():
+        stored = champion.tags.get("settings_hash", "")
+        lineage = workspace.lineage(horizon, present_hash(workspace, horizon, stored))
+        judged = lineage.outcomes(SUBJECT, session)
+        told += [f"{horizon}: {rule.detail}" for rule in judged if rule.rule == EXPERIENCE and not rule.passed]
+        name = champion.tags.get(DESIGN_TAG, "")
+        if stored and (what_to_do := left_behind(workspace, horizon, champion.version, stored, name)):
+            told.append(f"{horizon}: {what_to_do}")
+    return tuple(told)
 
 
 def _champion(workspace: Workspace, horizon: Horizon, session: date) -> RegisteredBundle:
@@ -147,8 +153,8 @@ def _champion(workspace: Workspace, horizon: Horizon, session: date) -> Register
 def _answer(
     workspace: Workspace, horizon: Horizon, session: date, champion: RegisteredBundle
 ) -> tuple[Signal, pd.Series | None]:
-    features = workspace.training_set(horizon, session).features
     bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
+    features = reading(workspace, bundle).training_set(horizon, session).features
     signal = score(bundle, features)
     DeploymentLog(workspace.database).record(
         Deployment(

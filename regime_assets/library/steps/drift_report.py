@@ -27,6 +27,8 @@ from regime_assets.library.monitoring.textbook import textbook_share
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.report.drift_page import DriftContent, write_drift_page
+from regime_assets.library.steps.served_design import reading
+from regime_assets.library.steps.served_track import served_design
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -94,7 +96,8 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page:
     reference, current = _split(workspace, horizon, session, watched, settings)
     measurement = measure_drift(reference, current, thresholds)
     before = _previous_state(workspace, horizon, session)
-    retrained = workspace.lineage(horizon).latest_full_retrain("vae", session)
+    served = served_design(workspace, horizon, session)
+    retrained = workspace.lineage(horizon, served).latest_full_retrain("vae", session)
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
     share = textbook_share(reference, current.iloc[-max(thresholds.windows) :], thresholds.features)
     outcome = RuleOutcome(
@@ -168,7 +171,10 @@ def _watched(
     if champion is None:
         return features
     bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
-    path = bundle.regimes.infer(workspace.featured(window).features)
+    served = reading(workspace, bundle)
+    shape = Expanding(workspace.universe.windows.long_half_life_sessions)
+    seen = window if served is workspace else served.read_window(horizon, session, shape)
+    path = bundle.regimes.infer(served.featured(seen).features)
     shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
     for number in range(path.latents.shape[1]):
         shown[f"latent_{number}"] = path.latents[:, number]

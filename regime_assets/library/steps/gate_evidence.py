@@ -29,6 +29,7 @@ from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.champion_line import champion_weights
 from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.lineage_models import LineageModels
+from regime_assets.library.steps.served_design import reading
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, Scored, returns_over_cash
 from regime_assets.library.trading.terms import on
@@ -57,15 +58,26 @@ def load_champion(workspace: Workspace, horizon: Horizon) -> Champion | None:
     return Champion(registered.version, registered.session, bundle)
 
 
+def is_refresh(workspace: Workspace, horizon: Horizon, stored: str) -> bool:
+    """Whether the lane's models refresh what was stored under a design's hash; if not, they challenge it."""
+    return present_hash(workspace, horizon, stored) == workspace.design.hash_for(horizon)
+
+
 def anchor_before(workspace: Workspace, horizon: Horizon, session: date, fresh_sessions: int) -> Champion | None:
-    """A champion of long ago, frozen: what a line of small refreshes is held against.
+    """A champion of long ago and of the lane's design, frozen: what a line of small refreshes is held against.
 
     A champion that is replaced nightly leaves hardly a fresh session to be compared on, so that a line could get worse
     in small steps unseen. The anchor is the newest champion with `fresh_sessions` sessions behind it, or the oldest
-    there is.
+    there is. What served before the design won its challenge was another line.
     """
     name = model_name(workspace.universe.name, horizon)
-    before = [v for v in workspace.registry.versions(name) if PROMOTION_TAG in v.tags and v.session < session]
+    before = [
+        v
+        for v in workspace.registry.versions(name)
+        if PROMOTION_TAG in v.tags
+        and v.session < session
+        and ("settings_hash" not in v.tags or is_refresh(workspace, horizon, v.tags["settings_hash"]))
+    ]
     if not before:
         return None
     known = workspace.calendar.sessions(workspace.universe.history_start, session)
@@ -103,7 +115,7 @@ def judge(
     integrity, year = _integrity(workspace, horizon, session), workspace.universe.sessions_per_year
     if champion is None:
         return judge_first(FirstEvidence(integrity, track, buy_and_hold), settings, year)
-    if present_hash(workspace, horizon, champion.bundle.manifest.settings_hash) == workspace.design.hash_for(horizon):
+    if is_refresh(workspace, horizon, champion.bundle.manifest.settings_hash):
         refreshed, serving = _compared(workspace, horizon, session, champion)
         anchor = anchor_before(workspace, horizon, session, settings.minimum_fresh_sessions) or champion
         fresh = sessions >= pd.Timestamp(anchor.session)
@@ -192,12 +204,12 @@ def _champion_line(
 ) -> pd.Series:
     """Net returns of the champion's line from its first fill on those of `sessions` on which it was out of sample."""
     name, symbols, manifest = workspace.universe.name, workspace.universe.held, champion.bundle.manifest
-    models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
+    models, bundle = FittedModels(champion.bundle.regimes, champion.bundle.policy), champion.bundle
     weights = champion_weights(
         read_track(
             workspace.database, name, horizon, session, present_hash(workspace, horizon, manifest.settings_hash)
         ),
-        lambda: decide(models, history.features, 0, symbols),
+        lambda: decide(models, reading(workspace, bundle).history(horizon, session).features, 0, symbols),
         manifest.serves,
         symbols,
         sessions,

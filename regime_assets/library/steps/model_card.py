@@ -25,7 +25,7 @@ MOST_SYMBOLS = 30  # named one by one
 def publish_card(workspace: Workspace, manifest: Manifest, judgement: Judgement, version: int) -> Path:
     """Write the card of a registered bundle and show it in MLflow; return the file."""
     horizon: Horizon = "short" if manifest.horizon == "short" else "long"
-    report = workspace.home.report(manifest.universe, horizon, "backtest", manifest.session)
+    report = workspace.report(horizon, "backtest", manifest.session)
     compared = _comparison(data_folder(report) / "figures.json")
     card = model_card(workspace.universe, manifest, judgement, version, compared)
     built = workspace.home.bundle(manifest.universe, horizon, manifest.settings_hash, manifest.session)

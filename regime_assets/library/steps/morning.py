@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,23 +12,27 @@ import pandas as pd
 
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.clock import clock
+from regime_assets.library.design import design_named
 from regime_assets.library.production.champion_pointer import read_pointer
 from regime_assets.library.production.deployments import DEPLOYMENTS_TABLE, Deployment, DeploymentLog
 from regime_assets.library.production.lineage import MODELS_TABLE
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_journal import Move
+from regime_assets.library.production.registry_store import DESIGN_TAG
 from regime_assets.library.production.signal import combine
 from regime_assets.library.report.failures import recorded_failures
-from regime_assets.library.report.morning import Answer, Drift, Failure, Gate, Horizon, Live, Morning
+from regime_assets.library.report.morning import Answer, Challenger, Drift, Failure, Gate, Horizon, Live, Morning
 from regime_assets.library.report.morning_files import MORNING_SUFFIX, published_mornings
 from regime_assets.library.report.morning_page import Links, morning_page
 from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
+from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.drift_report import TABLE as DRIFT
 from regime_assets.library.steps.horizon_shares import stored_shares
 from regime_assets.library.steps.judgement import TABLE as JUDGEMENTS
 from regime_assets.library.steps.live_performance import TABLE as LIVE
-from regime_assets.library.steps.served_track import read_served_track
-from regime_assets.library.universe import HORIZONS
+from regime_assets.library.steps.served_design import lane_of, left_behind
+from regime_assets.library.steps.served_track import read_served_track, served_design
+from regime_assets.library.universe import HORIZONS, OWN_DESIGN, UniverseError
 from regime_assets.library.universe import Horizon as HorizonName
 from regime_assets.library.workspace import Workspace
 
@@ -82,6 +86,12 @@ def champion_moves(workspace: Workspace, horizon: HorizonName) -> tuple[Move, ..
     return workspace.registry.history(model_name(workspace.universe.name, horizon))
 
 
+def lane_names(workspace: Workspace, horizon: HorizonName) -> dict[int, str]:
+    """The name of the lane that fitted each version, as the file called it then; older versions have none."""
+    versions = workspace.registry.versions(model_name(workspace.universe.name, horizon))
+    return {stored.version: stored.tags.get(DESIGN_TAG, "") for stored in versions}
+
+
 def regime_switches(workspace: Workspace, horizon: HorizonName) -> list[tuple[date, str, str]]:
     """(session, regime before, regime from then on) wherever the served answers changed, oldest first."""
     answers = _answers(workspace, horizon, everything=True)
@@ -124,6 +134,10 @@ def _horizon(workspace: Workspace, name: HorizonName, answers: Sequence[Deployme
     fitted = pointer.session if pointer and pointer.version == newest.model_version else signal.session
     served = [move.session for move in moves if move.after.champion == newest.model_version]
     ribbon = _ribbon(workspace, name, answers, names)
+    known = {stored.version: stored.tags for stored in workspace.registry.versions(model)}
+    tags = known.get(newest.model_version, {})
+    stored = tags.get("settings_hash", "")
+    named = lane_of(workspace, name, stored) or tags.get(DESIGN_TAG) or stored[:8]
     return Horizon(
         name=name,
         regime=signal.regime,
@@ -136,10 +150,30 @@ def _horizon(workspace: Workspace, name: HorizonName, answers: Sequence[Deployme
         serving_since=served[-1] if served else fitted,
         age=max(0, len(workspace.calendar.sessions(fitted, signal.session)) - 1),
         ribbon=ribbon,
-        gate=_gate(workspace, name, moves),
+        gate=_gate(workspace, name, moves, present_hash(workspace, name, stored)),
         drift=_drift(workspace, name),
         live=_live(workspace, name),
+        design=named or OWN_DESIGN,
+        left_behind=left_behind(workspace, name, newest.model_version, stored, named) if stored else "",
+        challengers=tuple(_challengers(workspace, name, present_hash(workspace, name, stored))),
     )
+
+
+def _challengers(workspace: Workspace, horizon: HorizonName, champion: str) -> Iterator[Challenger]:
+    """The lanes of the file that do not serve, and what the gate said of each last."""
+    for name in workspace.universe.lanes:
+        try:
+            design = design_named(workspace.universe, name).hash_for(horizon)
+        except UniverseError as error:
+            yield Challenger(name, None, "", str(error))
+            continue
+        if design == champion:
+            continue
+        row = _newest(workspace, JUDGEMENTS, horizon, design)
+        if row is None:
+            yield Challenger(name, None, "", "no session of it was judged yet")
+        else:
+            yield Challenger(name, _day(row["as_of"]), str(row["outcome"]), str(row["reason"]))
 
 
 def _ribbon(
@@ -166,8 +200,9 @@ def _since(ribbon: tuple[tuple[date, int, float], ...]) -> date | None:
     return ribbon[other[-1] + 1][0] if other else None
 
 
-def _gate(workspace: Workspace, horizon: HorizonName, moves: Sequence[Move]) -> Gate | None:
-    row = _newest(workspace, JUDGEMENTS, horizon)
+def _gate(workspace: Workspace, horizon: HorizonName, moves: Sequence[Move], design: str) -> Gate | None:
+    """The last verdict on a model of the champion's design."""
+    row = _newest(workspace, JUDGEMENTS, horizon, design)
     if row is None:
         return None
     session = _day(row["as_of"])
@@ -238,9 +273,14 @@ def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:
 def _verdicts(workspace: Workspace, session: date) -> dict[str, str]:
     if not workspace.database.has_table(JUDGEMENTS):
         return {}
-    sql = f"SELECT horizon, outcome FROM {JUDGEMENTS} WHERE universe = ? AND as_of = ? ORDER BY horizon DESC"
+    sql = f"SELECT horizon, design, outcome FROM {JUDGEMENTS} WHERE universe = ? AND as_of = ? ORDER BY horizon DESC"
     rows = workspace.database.query(sql, [workspace.universe.name, session])
-    return {str(horizon): str(outcome) for horizon, outcome in rows.itertuples(index=False)}
+    served = {horizon: served_design(workspace, horizon, session) for horizon in HORIZONS}
+    return {
+        str(horizon): str(outcome)
+        for horizon, design, outcome in rows.itertuples(index=False)
+        if design == served.get(horizon)
+    }
 
 
 def _held_back(workspace: Workspace) -> tuple[tuple[str, str, str], ...]:
@@ -256,22 +296,33 @@ def _refused(workspace: Workspace, recent: Sequence[Answer]) -> list[Failure]:
         return []
     since = recent[-1].session if recent else workspace.universe.first_partition
     sql = (
-        f"SELECT session, horizon, kind, refusal FROM {MODELS_TABLE} WHERE universe = ? AND NOT accepted "
+        f"SELECT session, horizon, design, kind, refusal FROM {MODELS_TABLE} WHERE universe = ? AND NOT accepted "
         "AND session >= ? ORDER BY session DESC, horizon DESC, kind LIMIT ?"
     )
     rows = workspace.database.query(sql, [workspace.universe.name, since, MOST_REFUSED])
     todo = CHAMPION_GOES_ON if recent else NO_CHAMPION
     return [
-        Failure(_day(day), f"the {kind} of the {horizon} horizon was not accepted", str(why), todo)
-        for day, horizon, kind, why in rows.itertuples(index=False)
+        Failure(
+            _day(day),
+            f"the {kind} of the {horizon} horizon{_of_lane(workspace, horizon, design)} was not accepted",
+            str(why),
+            todo,
+        )
+        for day, horizon, design, kind, why in rows.itertuples(index=False)
     ]
 
 
-def _newest(workspace: Workspace, table: str, horizon: HorizonName) -> dict[str, Any] | None:
+def _of_lane(workspace: Workspace, horizon: HorizonName, design: str) -> str:
+    name = lane_of(workspace, horizon, design)
+    return "" if name == OWN_DESIGN else f", {name or design[:8]}"
+
+
+def _newest(workspace: Workspace, table: str, horizon: HorizonName, design: str | None = None) -> dict[str, Any] | None:
     if not workspace.database.has_table(table):
         return None
-    sql = f"SELECT * FROM {table} WHERE universe = ? AND horizon = ? ORDER BY as_of DESC LIMIT 1"
-    rows = workspace.database.query(sql, [workspace.universe.name, horizon])
+    lane, values = ("", []) if design is None else (" AND design = ?", [design])
+    sql = f"SELECT * FROM {table} WHERE universe = ? AND horizon = ?{lane} ORDER BY as_of DESC LIMIT 1"
+    rows = workspace.database.query(sql, [workspace.universe.name, horizon, *values])
     return None if rows.empty else {str(name): value for name, value in rows.iloc[0].to_dict().items()}
 
 

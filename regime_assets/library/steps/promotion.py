@@ -26,23 +26,40 @@ from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_rules import NO_CHAMPION, PromotionRefusedError
-from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLED_BACK_TAG, RegisteredBundle
+from regime_assets.library.production.registry_store import (
+    CHALLENGER,
+    DESIGN_TAG,
+    PROMOTION_TAG,
+    ROLLED_BACK_TAG,
+    RegisteredBundle,
+)
 from regime_assets.library.report.content import Fact
 from regime_assets.library.report.gate_section import GateSection, write_gate
 from regime_assets.library.report.plain_words import LANES
 from regime_assets.library.steps.backtest_record import BacktestRecord, read_record
+from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.gate_evidence import Champion, judge, load_champion
 from regime_assets.library.steps.judgement import SUBJECT, Judgement, find_judgement, store_judgement
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.model_card import publish_card
+from regime_assets.library.steps.served_design import lane_of
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import Scored, score
 from regime_assets.library.trading.terms import on
-from regime_assets.library.universe import Horizon
+from regime_assets.library.universe import OWN_DESIGN, Horizon
 from regime_assets.library.workspace import Workspace
 
 IDENTITY_TAG = "models"
 """Of a version: the hash of the models, the window, the design and the code that it was made of."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What serves: its version, the session that it was fitted on, and the name of the lane that fitted it."""
+
+    version: int
+    session: date
+    design: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Promotion:
         version: its version in the registry; None where the session has no bundle.
         sha256: its hash; empty where there is none.
         promoted: whether it serves now.
-        champion: the version that serves after this, with its session.
+        serving: what serves after this; None while nothing does.
         judgement: the gate's answer.
         summary: the outcome in one line.
     """
@@ -61,9 +78,14 @@ class Promotion:
     version: int | None
     sha256: str
     promoted: bool
-    champion: str
+    serving: Serving | None
     judgement: Judgement
     summary: str
+
+    @property
+    def champion(self) -> str:
+        """What serves after this, in words."""
+        return _in_words(self.serving)
 
     @property
     def refused(self) -> bool:
@@ -107,7 +129,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
     bundle = assemble(workspace, horizon, session, judgement)
     folder = workspace.home.bundle(workspace.universe.name, horizon, workspace.design.hash_for(horizon), session)
     sha256 = save_bundle(bundle, folder)
-    tags = version_tags(bundle.manifest, judgement) | {IDENTITY_TAG: identity}
+    tags = version_tags(bundle.manifest, judgement) | {IDENTITY_TAG: identity, DESIGN_TAG: workspace.lane}
     version = workspace.registry.register(folder, name, sha256, tags, run_id)
     publish_card(workspace, bundle.manifest, judgement, version)
     shutil.rmtree(folder)  # the registry has a copy of its own
@@ -119,7 +141,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
             judgement = _unjudged(workspace, name, record, str(error))
     registered = workspace.registry.version(name, version)
     if not judgement.promote and PROMOTION_TAG not in registered.tags and _is_newest(champion, session):
-        workspace.registry.set_challenger(name, version)
+        workspace.registry.set_challenger(name, version, _alias(workspace))
     return _shown(workspace, horizon, session, judgement, registered, sha256)
 
 
@@ -212,6 +234,11 @@ def _is_settled(known: RegisteredBundle, judgement: Judgement) -> bool:
     return not judgement.promote or PROMOTION_TAG in known.tags or ROLLED_BACK_TAG in known.tags
 
 
+def _alias(workspace: Workspace) -> str:
+    """The alias of a lane's newest version that does not serve: `challenger`, of a challenger with its name."""
+    return CHALLENGER if workspace.lane == OWN_DESIGN else f"{CHALLENGER}_{workspace.lane}"
+
+
 def _is_newest(champion: Champion | None, session: date) -> bool:
     return champion is None or champion.session <= session
 
@@ -227,7 +254,8 @@ def _shown(
     """Store the verdict, write it into the report, and say in one line what happened."""
     store_judgement(workspace, horizon, session, judgement)
     champion = workspace.registry.champion(model_name(workspace.universe.name, horizon))
-    serving = f"version {champion.version} of {champion.session}" if champion else "none"
+    served = _serving(workspace, horizon, champion) if champion else None
+    serving = _in_words(served)
     promoted = registered is not None and champion is not None and champion.version == registered.version
     version = registered.version if registered else None
     what = f"version {version} {'serves' if promoted else 'not promoted'}" if version else "no bundle of this session"
@@ -238,10 +266,23 @@ def _shown(
         between = f"{live['low']:.2f} and {live['high']:.2f}"
         facts.append(Fact("A year's Sharpe ratio lies between", between, note))
     verdict = f"{judgement.lane}: {judgement.outcome}" if judgement.lane != "none" else judgement.outcome
-    report = workspace.home.report(workspace.universe.name, horizon, "backtest", session)
+    report = workspace.report(horizon, "backtest", session)
     write_gate(GateSection(verdict, judgement.reason, tuple(facts), judgement.rules), report)
     summary = f"{what}: {judgement.reason}; champion: {serving}"
-    return Promotion(version, sha256, promoted, serving, judgement, summary)
+    return Promotion(version, sha256, promoted, served, judgement, summary)
+
+
+def _serving(workspace: Workspace, horizon: Horizon, champion: RegisteredBundle) -> Serving:
+    stored = champion.tags.get("settings_hash", "")
+    named = lane_of(workspace, horizon, stored) or champion.tags.get(DESIGN_TAG) or stored[:8]
+    return Serving(champion.version, champion.session, named)
+
+
+def _in_words(serving: Serving | None) -> str:
+    if serving is None:
+        return "none"
+    whose = "" if serving.design == OWN_DESIGN else f", {serving.design}"
+    return f"version {serving.version} of {serving.session}{whose}"
 
 
 def _promise(record: BacktestRecord, gain: PairedTest | None) -> LiveInterval | None:
@@ -305,6 +346,7 @@ def promote_by_hand(workspace: Workspace, horizon: Horizon, version: int, reason
     """Let any registered version serve; return what serves now, with the verdict that the gate had given it."""
     name = model_name(workspace.universe.name, horizon)
     now = workspace.registry.promote(name, version, reason, "promoted by hand", reinstate=True)
-    broken = [o.rule for o in workspace.lineage(horizon).outcomes(SUBJECT, now.session) if o.blocking and not o.passed]
+    lineage = workspace.lineage(horizon, present_hash(workspace, horizon, now.tags.get("settings_hash", "")))
+    broken = [o.rule for o in lineage.outcomes(SUBJECT, now.session) if o.blocking and not o.passed]
     verdict = now.tags.get("verdict", "nothing") + (f", rules not met: {', '.join(broken)}" if broken else "")
     return f"{name}: version {now.version} of {now.session} serves; the gate had said: {verdict}"

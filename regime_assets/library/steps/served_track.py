@@ -15,8 +15,12 @@ from regime_assets.library.workspace import Workspace
 
 def read_served_track(workspace: Workspace, horizon: Horizon, session: date) -> pd.DataFrame:
     """The track of the champion's design as of a session; of the universe's own design while nothing serves."""
-    name = workspace.universe.name
-    champion = workspace.registry.champion_as_of(model_name(name, horizon), session)
+    design = served_design(workspace, horizon, session)
+    return read_track(workspace.database, workspace.universe.name, horizon, session, design)
+
+
+def served_design(workspace: Workspace, horizon: Horizon, session: date) -> str:
+    """The present hash of the champion's design as of a session; of the universe's own while nothing serves."""
+    champion = workspace.registry.champion_as_of(model_name(workspace.universe.name, horizon), session)
     stored = champion.tags.get("settings_hash") if champion else None
-    design = present_hash(workspace, horizon, stored) if stored else workspace.design.hash_for(horizon)
-    return read_track(workspace.database, name, horizon, session, design)
+    return present_hash(workspace, horizon, stored) if stored else workspace.design.hash_for(horizon)

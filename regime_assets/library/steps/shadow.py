@@ -22,6 +22,7 @@ from regime_assets.library.production.names import model_name
 from regime_assets.library.production.promotion_journal import Move
 from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLED_BACK_TAG, RegisteredBundle
 from regime_assets.library.recipe import FittedModels, decide
+from regime_assets.library.steps.served_design import reading
 from regime_assets.library.trading.decided import packed, unpacked, weights_of
 from regime_assets.library.trading.scoring import FILL_DELAY, returns_over_cash
 from regime_assets.library.trading.terms import on
@@ -87,7 +88,7 @@ def follow_shadow(
             return None
         chosen, term = found, _Term(found.version, session, identifier)
         decided = history.sessions[history.sessions > pd.Timestamp(chosen.session)]
-    rows = packed(_decided(workspace, chosen, history, decided)).rename_axis("session").reset_index()
+    rows = packed(_decided(workspace, horizon, session, chosen, decided)).rename_axis("session").reset_index()
     rows["version"], rows["since"], rows["turning"] = term.version, pd.Timestamp(term.since), term.turning
     workspace.database.replace_partition(TABLE, workspace.key(horizon, session), rows)
     workspace.registry.set_shadow(name, chosen.version)
@@ -150,10 +151,11 @@ def _chosen(
 
 
 def _decided(
-    workspace: Workspace, chosen: RegisteredBundle, history: TrainingSet, sessions: pd.DatetimeIndex
+    workspace: Workspace, horizon: Horizon, session: date, chosen: RegisteredBundle, sessions: pd.DatetimeIndex
 ) -> pd.DataFrame:
-    """Exposure and weights that the bundle decides on some of the newest sessions."""
+    """Exposure and weights that the bundle decides on some of the newest sessions, from the features that it reads."""
     bundle = load_bundle(chosen.path, chosen.sha256, workspace.universe.own_components)
+    history = reading(workspace, bundle).history(horizon, session)
     symbols = bundle.manifest.traded
     first = max(0, int(history.sessions.get_indexer(sessions[:1])[0]) - BURN_IN)
     decided = decide(FittedModels(bundle.regimes, bundle.policy), history.features.iloc[first:], 0, symbols)

@@ -49,7 +49,7 @@ def deployment(bundle: Bundle, features: pd.DataFrame) -> Deployment:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, features: pd.DataFrame) -> Any:
+def workspace(tmp_path: Path, bundle: Bundle, features: pd.DataFrame) -> Any:
     """The part of a chain that a replay reads."""
 
     def training_set(horizon: str, session: date) -> Any:
@@ -58,9 +58,9 @@ def workspace(tmp_path: Path, features: pd.DataFrame) -> Any:
 
     home = Home(tmp_path)
     universe = SimpleNamespace(name="us", own_components=())
-    return SimpleNamespace(
-        universe=universe, home=home, database=Database(home.database(universe.name)), training_set=training_set
-    )
+    design = SimpleNamespace(features=[SimpleNamespace(document=lambda read=read: read) for read in bundle.features])
+    database = Database(home.database(universe.name))
+    return SimpleNamespace(universe=universe, home=home, database=database, design=design, training_set=training_set)
 
 
 def test_a_recorded_answer_is_given_again_to_the_bit(workspace: Any, bundle: Bundle, deployment: Deployment) -> None:

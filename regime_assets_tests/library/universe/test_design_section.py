@@ -70,6 +70,19 @@ challengers:
         ("design:\n  defaults: 7\n", 8, "design.defaults"),
         ("challengers:\n  four:\n    encoder: {n_latents: 0}\n", 9, "challengers.four.encoder"),
         ("challengers:\n  Four: {}\n", 8, "challengers.Four"),
+        ("challengers:\n  gmm: {encoder: {n_latents: 4}}\n", 8, "challengers.gmm: gmm is what a horizon, an asset"),
+        ("challengers:\n  short: {encoder: {n_latents: 4}}\n", 8, "challengers.short: short is what a horizon"),
+        ("challengers:\n  a__b: {encoder: {n_latents: 4}}\n", 8, "challengers.a__b: a__b holds two underscores"),
+        (
+            "challengers:\n  same: {encoder: {n_latents: 3}}\n",
+            8,
+            "challengers.same: same is the same design as `design`",
+        ),
+        (
+            "challengers:\n  one: {encoder: {n_latents: 4}}\n  two: {encoder: {n_latents: 4}}\n",
+            9,
+            "challengers.two: two is the same design as one",
+        ),
         (
             "design:\n  features:\n    - use: market_risk\n      settings:\n        trend: 5\n",
             11,

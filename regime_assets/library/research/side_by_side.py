@@ -122,7 +122,6 @@ def compare_sides(
 def _side(workspace: Workspace, horizon: Horizon, name: str, settings: HistorySettings, on_refit: Progress) -> _Side:
     if name.isdecimal():
         return _frozen(workspace, horizon, int(name), settings.last)
-    universe = workspace.universe
     chosen = workspace.of_lane(name)
     run = open_run(chosen, horizon, replace(settings, first=None))
     if settings.first is not None:

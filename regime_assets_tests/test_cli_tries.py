@@ -21,7 +21,7 @@ from regime_assets.library.workspace import Workspace
 from regime_assets_tests.library.research.test_tries import UNIVERSE
 
 LAST = date(2016, 3, 31)
-REGISTERED = (date(2016, 2, 29), date(2016, 3, 1))
+REGISTERED = (date(2016, 2, 26), date(2016, 2, 29))
 RANGE = ["--first", "2016-01-04", "--last", str(LAST)]
 CADENCE = ["--refit-every", "40", "--policy-every", "80", "--full-retrain-every", "0"]
 TRY = ["try", "tiny", "long", "--set", "encoder.n_latents=4", *RANGE, *CADENCE]

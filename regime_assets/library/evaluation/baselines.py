@@ -43,11 +43,13 @@ class BaselineSettings:
         target_volatility: annualised, of the volatility target.
         volatility_half_life: sessions, of its exponentially weighted variance.
         average_sessions: of the moving average (Faber 2007 uses ten months).
+        sessions_per_year: of the universe's calendar.
     """
 
     target_volatility: float = 0.10
     volatility_half_life: float = 20.0
     average_sessions: int = 200
+    sessions_per_year: float = SESSIONS_PER_YEAR
 
 
 def baselines(
@@ -122,7 +124,7 @@ def equal_weight(sessions: int, instruments: int) -> Array:
 
 def volatility_target_exposure(market_returns: Array, settings: BaselineSettings) -> Array:
     """Target over the exponentially weighted volatility, at most 1 (T,)."""
-    variance = exponential_mean(market_returns**2, settings.volatility_half_life) * SESSIONS_PER_YEAR
+    variance = exponential_mean(market_returns**2, settings.volatility_half_life) * settings.sessions_per_year
     exposure = settings.target_volatility / np.sqrt(np.maximum(variance, settings.target_volatility**2))
     exposure[: int(settings.volatility_half_life)] = 0.0
     return exposure

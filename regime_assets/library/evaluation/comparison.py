@@ -62,7 +62,7 @@ def compare(
         cost: one way, a fraction of what is traded, or the terms of the history's sessions.
         sessions_per_year: what figures are annualised by.
     """
-    weights = contenders(history, track)
+    weights = contenders(history, track, sessions_per_year)
     returns = history.traded_returns.loc[track.index]
     terms = on(cost, pd.DatetimeIndex(track.index))
     scored = {name: score(w.to_numpy(), returns.to_numpy(), terms) for name, w in weights.items()}

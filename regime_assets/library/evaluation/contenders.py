@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, baselines, fixed_mixes
+from regime_assets.library.evaluation.baselines import BUY_AND_HOLD, BaselineSettings, baselines, fixed_mixes
+from regime_assets.library.evaluation.metrics import SESSIONS_PER_YEAR
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.trading.decided import weights_of
 
@@ -19,12 +20,15 @@ POLICY = "learned policy"
 RULE = "regime rule"
 
 
-def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def contenders(
+    history: TrainingSet, track: pd.DataFrame, sessions_per_year: float = SESSIONS_PER_YEAR
+) -> dict[str, pd.DataFrame]:
     """Weights (T, N) decided on the track's sessions, by contender.
 
     Args:
         history: returns from the universe's start on.
         track: the out-of-sample decisions; index `session`.
+        sessions_per_year: of the universe's calendar.
     """
     symbols = [str(symbol) for symbol in history.traded_returns.columns]
     base = history.base_weights
@@ -35,7 +39,8 @@ def contenders(history: TrainingSet, track: pd.DataFrame) -> dict[str, pd.DataFr
     rows = history.sessions.get_indexer(pd.DatetimeIndex(track.index))
     returns = history.traded_returns.to_numpy()
     refuge = history.refuge_weights
-    for name, weights in baselines(returns, base, since=int(rows[0]), refuge_weights=refuge).items():
+    settings = BaselineSettings(sessions_per_year=sessions_per_year)
+    for name, weights in baselines(returns, base, int(rows[0]), settings, refuge).items():
         decided[name] = weights[rows]
     if refuge is not None:
         for name, weights in fixed_mixes(returns[rows], base, refuge).items():

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.evaluation.live_interval import AHEAD, LiveInterval, live_sharpe_interval
+from regime_assets.library.evaluation.live_interval import LiveInterval, live_sharpe_interval
 from regime_assets.library.evaluation.out_of_sample import read_track
 from regime_assets.library.evaluation.paired_test import PairedTest
 from regime_assets.library.features.training_set import TrainingSet
@@ -172,7 +172,7 @@ def _judged(
     sessions = pd.DatetimeIndex(track.index)
     market = _held(workspace, history, track)
     verdict = judge(workspace, horizon, session, history, scored, market, sessions, champion, workspace.universe.gate)
-    live = _promise(record, verdict.gain)
+    live = _promise(record, verdict.gain, _year(workspace))
     return Judgement(
         lane=verdict.lane,
         outcome=verdict.outcome,
@@ -262,7 +262,8 @@ def _shown(
     live = {name: judgement.figures.get(f"live_sharpe_{name}") for name in ("expected", "low", "high")}
     facts = [Fact("Champion after it", serving)]
     if live["expected"] is not None:
-        note = f"no forecast: in 95 of 100 stretches of {AHEAD} sessions like the record, less what selection explains"
+        stretches = f"95 of 100 stretches of {_year(workspace)} sessions"
+        note = f"no forecast: in {stretches} like the record, less what selection explains"
         between = f"{live['low']:.2f} and {live['high']:.2f}"
         facts.append(Fact("A year's Sharpe ratio lies between", between, note))
     verdict = f"{judgement.lane}: {judgement.outcome}" if judgement.lane != "none" else judgement.outcome
@@ -285,12 +286,17 @@ def _in_words(serving: Serving | None) -> str:
     return f"version {serving.version} of {serving.session}{whose}"
 
 
-def _promise(record: BacktestRecord, gain: PairedTest | None) -> LiveInterval | None:
+def _year(workspace: Workspace) -> int:
+    """The sessions of the year that a promotion's interval is about."""
+    return round(workspace.universe.sessions_per_year)
+
+
+def _promise(record: BacktestRecord, gain: PairedTest | None, ahead: int) -> LiveInterval | None:
     """The interval of the next year's ratio; the gain that selected what serves is shrunk in it."""
     if record.interval is None:
         return None
     selected_by = gain or (record.gain if record.serves == "policy" else None)
-    return live_sharpe_interval(record.interval, selected_by)
+    return live_sharpe_interval(record.interval, selected_by, ahead)
 
 
 def _live_figures(live: LiveInterval | None) -> dict[str, float | None]:

@@ -136,6 +136,8 @@ def test_the_volatility_target_halves_the_exposure_where_volatility_is_twice_the
     exposure = volatility_target_exposure(returns, BaselineSettings(target_volatility=0.10))
     assert exposure[-1] == pytest.approx(0.5)
     assert volatility_target_exposure(0.1 * returns, BaselineSettings())[-1] == 1.0
+    never_closed = volatility_target_exposure(returns, BaselineSettings(sessions_per_year=365))
+    assert never_closed[-1] == pytest.approx(0.5 * np.sqrt(252 / 365)), "365 such sessions are a wilder year"
 
 
 def test_the_moving_average_is_in_when_rising_and_out_when_falling() -> None:

@@ -14,9 +14,8 @@ import time
 
 import numpy as np
 import pandas as pd
-
-from regime_assets.library.research.planted_markets import PLANTED
-from regime_assets.library.research.planted_signals import walk_planted
+from planted_markets import PLANTED
+from planted_walk import walk_planted
 
 
 def main() -> None:

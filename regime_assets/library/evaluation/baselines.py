@@ -139,10 +139,3 @@ def moving_average_exposure(market_returns: Array, settings: BaselineSettings) -
         windows = np.lib.stride_tricks.sliding_window_view(level, length)
         exposure[length - 1 :] = level[length - 1 :] > windows.mean(axis=1)
     return exposure
-
-
-def regime_exposure(states: NDArray[np.integer], n_regimes: int) -> Array:
-    """The regime rule: 1 in the calmest state, 0 in the most turbulent, linear in between (T,)."""
-    if n_regimes < 2:
-        raise ValueError(f"{n_regimes} regimes: a rule needs a calm and a turbulent one")
-    return 1.0 - states.astype(np.float64) / (n_regimes - 1)

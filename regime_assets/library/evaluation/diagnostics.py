@@ -24,12 +24,10 @@ class DiagnosticSettings:
     Attributes:
         drawdown: fall that a risk-off signal should have spared, a fraction.
         horizon: sessions after the fill within which it has to come (a quarter).
-        volatility_horizon: sessions of realised volatility that the regime is held against (a month).
     """
 
     drawdown: float = 0.10
     horizon: int = 63
-    volatility_horizon: int = 21
 
 
 @dataclass(frozen=True)
@@ -122,39 +120,6 @@ def worst_forward_loss(market_returns: Array, horizon: int) -> Array:
     at_fill = level[FILL_DELAY : FILL_DELAY + sessions]
     after = np.lib.stride_tricks.sliding_window_view(level[FILL_DELAY:], horizon + 1)[:sessions]
     return after.min(axis=1) / at_fill - 1.0
-
-
-def volatility_auc(
-    turbulence: ArrayLike, market_returns: ArrayLike, settings: DiagnosticSettings | None = None
-) -> float | None:
-    """Probability that a session of high later volatility was given more turbulence than one of low.
-
-    The area under the ROC curve (Mann and Whitney), ties counting half. High is above the median of the volatility
-    realised over the sessions that the decision could still act on.
-
-    Args:
-        turbulence: (T,) the most turbulent regime's filtered probability, or the state.
-        market_returns: (T,) simple returns.
-        settings: the horizon of realised volatility.
-
-    Returns:
-        None when there is but one class.
-    """
-    settings = settings or DiagnosticSettings()
-    scores = np.asarray(turbulence, dtype=np.float64)
-    _, returns = _paired(scores > 0, market_returns)
-    horizon = settings.volatility_horizon
-    sessions = len(returns) - horizon - FILL_DELAY + 1
-    if sessions < 2:
-        return None
-    later = np.lib.stride_tricks.sliding_window_view(returns[FILL_DELAY:], horizon)[:sessions].std(axis=1)
-    high = later > np.median(later)
-    ordered = np.sort(scores[:sessions][~high])
-    if not high.any() or not len(ordered):
-        return None
-    ours = scores[:sessions][high]
-    below = np.searchsorted(ordered, ours, "left") + np.searchsorted(ordered, ours, "right")
-    return float(below.mean() / (2.0 * len(ordered)))
 
 
 def regime_occupancy(states: NDArray[np.integer], n_regimes: int) -> Array:

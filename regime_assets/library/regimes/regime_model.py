@@ -141,12 +141,6 @@ def observations(path: RegimePath, features: pd.DataFrame | None = None) -> NDAr
     return np.column_stack(seen).astype(np.float32)
 
 
-def observation_names(path: RegimePath) -> tuple[str, ...]:
-    """Names of the columns of `observations`."""
-    latents = (f"z{i}" for i in range(path.latents.shape[1]))
-    return (*latents, *(f"probability_{name}" for name in path.names), "rule_exposure")
-
-
 @dataclass(frozen=True)
 class RegimeFit:
     """A fitted regime model.

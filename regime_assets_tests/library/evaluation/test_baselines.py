@@ -25,7 +25,6 @@ from regime_assets.library.evaluation.baselines import (
     BaselineSettings,
     baselines,
     moving_average_exposure,
-    regime_exposure,
     volatility_target_exposure,
 )
 
@@ -163,10 +162,3 @@ def test_every_baseline_stays_between_cash_and_the_base_portfolio() -> None:
             assert np.all(decided <= base + 1e-12), name
     assert np.all(weights[BUY_AND_HOLD] == base)
     np.testing.assert_allclose(weights[EQUAL_WEIGHT], 1 / 3)
-
-
-def test_the_regime_rule_is_linear_in_the_risk_order() -> None:
-    assert regime_exposure(np.array([0, 1, 2]), 3).tolist() == [1.0, 0.5, 0.0]
-    assert regime_exposure(np.array([0, 1]), 2).tolist() == [1.0, 0.0]
-    with pytest.raises(ValueError, match="1 regimes"):
-        regime_exposure(np.array([0]), 1)

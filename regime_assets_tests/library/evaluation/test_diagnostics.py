@@ -12,7 +12,6 @@ from regime_assets.library.evaluation.diagnostics import (
     describe_signal,
     regime_occupancy,
     signal_quality,
-    volatility_auc,
     worst_forward_loss,
 )
 
@@ -87,26 +86,6 @@ def test_the_description_says_what_could_not_be_measured() -> None:
     words = describe_signal(np.zeros(300, bool), np.full(300, 0.001), SETTINGS)
     assert "not measurable" in words.values()
     assert "0 of 0" in words.values()
-
-
-def test_turbulence_that_foresees_volatility_has_an_area_near_one() -> None:
-    calm = np.arange(2000) // 200 % 2 == 0
-    returns = np.where(calm, 0.005, 0.03) * np.random.default_rng(3).normal(size=2000)
-    assert volatility_auc((~calm).astype(float), returns) > 0.85
-    assert volatility_auc(calm.astype(float), returns) < 0.15
-
-
-def test_turbulence_without_information_has_an_area_of_one_half() -> None:
-    assert volatility_auc(np.ones(500), returns_of(4, 500)) == 0.5
-
-
-def test_the_area_agrees_with_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    returns, scores = returns_of(5, 400), np.random.default_rng(6).integers(0, 5, 400).astype(float)
-    horizon = DiagnosticSettings().volatility_horizon
-    later = np.array([returns[t + 2 : t + 2 + horizon].std() for t in range(400 - horizon - 1)])
-    expected = metrics.roc_auc_score(later > np.median(later), scores[: len(later)])
-    assert volatility_auc(scores, returns) == pytest.approx(expected, abs=1e-12)
 
 
 def test_occupancy_counts_the_path() -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import pandas as pd
+from planted_markets import HALF_LIFE, planted_market
 
 from regime_assets.library.design import Component, Design
 from regime_assets.library.evaluation.gate import choose_serving_policy
@@ -13,7 +14,6 @@ from regime_assets.library.evaluation.track_record import sharpe
 from regime_assets.library.features.settings import RelativeStrengthSettings
 from regime_assets.library.market.window import Expanding
 from regime_assets.library.policies.settings import PolicySettings
-from regime_assets.library.research.planted_markets import HALF_LIFE, planted_market
 from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.scoring import realised_returns, score
 from regime_assets.library.universe.gate_settings import GateSettings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from planted_markets import PLANTED, planted_market
+from planted_walk import walk_planted
 
 from regime_assets.library.design import Design
 from regime_assets.library.evaluation.track_record import sharpe
-from regime_assets.library.research.planted_markets import PLANTED, planted_market
-from regime_assets.library.research.planted_signals import walk_planted
 from regime_assets.library.trading.scoring import realised_returns
 
 

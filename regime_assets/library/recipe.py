@@ -305,6 +305,7 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
         settings,
         seed,
         previous,
+        at.training.known_sessions,
     )
     path = fit.model.infer(at.training.features)
     stability = compare_regimes(previous, fit.model, at.training.features, path) if previous else None

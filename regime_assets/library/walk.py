@@ -10,7 +10,7 @@ nothing but what the one before it handed on and its position, so that a run can
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -209,6 +209,8 @@ def replay(
             store = MemoryModels()
         first, weights = shape_rows(training.sessions[: step.newest + 1], shape)
         seen = training.slice(first, step.newest + 1, weights)
+        if isinstance(shape, Rolling):
+            seen = replace(seen, known_sessions=None)  # it is as young on its last day as on its first
         newest, day = training.sessions[step.newest].date(), session.date().isoformat()
         fit = SessionFit(
             session=newest,

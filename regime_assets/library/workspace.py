@@ -209,7 +209,8 @@ class Workspace:
                 f"validated_window of {self.universe.name}/{horizon}, {as_of} was not materialized"
             )
         if not self._reads(frame.get("features")):
-            return self.featured(self.read_window(horizon, as_of))
+            read = self.featured(self.read_window(horizon, as_of))
+            return read if horizon == "long" else replace(read, known_sessions=None)
         stored = TrainingSet.from_frame(frame.drop(columns="features", errors="ignore"))
         # Universes share the table, whose columns are in the order in which any of them came to name one.
         facts = [name for name in fact_feature_names(self.universe) if name in stored.features.columns]
@@ -220,7 +221,7 @@ class Workspace:
             traded_returns=stored.traded_returns[list(self.universe.held)],
             refuges=self.universe.refuges,
         )
-        return self._with_cash(window, as_of)
+        return self._known(window, as_of, horizon)
 
     def _reads(self, stored: pd.Series | None) -> bool:
         """Whether the features stored with a window are those of the design; older rows have the universe's own."""
@@ -248,7 +249,7 @@ class Workspace:
 
         def build() -> TrainingSet:
             facts = read_fact_features(self.universe, self.database, self.calendar, window)
-            return self._with_cash(build_training_set(window, self.design.features, facts), window.as_of)
+            return self._known(build_training_set(window, self.design.features, facts), window.as_of, "long")
 
         key = ("features", window.as_of, len(window.sessions), window.data_hash, repr(self.design.features))
         return self.reads.once(key, build) if self.reads else build()
@@ -274,15 +275,17 @@ class Workspace:
             risk=portfolio.risk,
         )
 
-    def _with_cash(self, training: TrainingSet, as_of: date) -> TrainingSet:
-        """The same set with what cash earned on its sessions.
+    def _known(self, training: TrainingSet, as_of: date, horizon: Horizon) -> TrainingSet:
+        """The same set with what cash earned on its sessions, and how long the line's history is.
 
         Raises:
             FactFeatureError: the series that says so is not known from the first session on.
         """
         from regime_assets.library.market.cash import cash_returns
 
-        return replace(training, cash=cash_returns(self.universe, self.database, self.calendar, as_of, training))
+        known = len(self.calendar.sessions(self.universe.history_start, as_of)) if horizon == "long" else None
+        cash = cash_returns(self.universe, self.database, self.calendar, as_of, training)
+        return replace(training, cash=cash, known_sessions=known)
 
     def report(self, horizon: Horizon, kind: str, session: date) -> Path:
         """The HTML file of one session's report of the lane; a challenger's has its name."""

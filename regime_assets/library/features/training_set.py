@@ -45,6 +45,8 @@ class TrainingSet:
         data_hash: identifies the window that the rows came from.
         refuges: those of the traded instruments that are held when risk is off; the market are the others.
         cash: (T,) simple return of cash on each session; None where it earns nothing.
+        known_sessions: of the line's history up to the last one; None where its length says nothing, as of a rolling
+            window.
     """
 
     features: pd.DataFrame
@@ -53,6 +55,7 @@ class TrainingSet:
     data_hash: str
     refuges: tuple[str, ...] = ()
     cash: NDArray[np.float64] | None = None
+    known_sessions: int | None = None
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -114,6 +117,7 @@ class TrainingSet:
             data_hash=self.data_hash,
             refuges=self.refuges,
             cash=None if self.cash is None else self.cash[first:stop],
+            known_sessions=None if self.known_sessions is None else self.known_sessions - (len(self.sessions) - stop),
         )
 
 

@@ -32,7 +32,8 @@ class RegimePath:
         posteriors: (T, K) filtered.
         states: (T,) the most probable regime, 0 the calmest.
         reconstruction_error: (T,) of the VAE, mean squared in observation sigmas.
-        rule_exposure: (T,) 1 in the calmest regime, 0 in the most turbulent, linear between.
+        rule_exposure: (T,) 1 in the calmest regime, 0 in the most turbulent, linear between; nearer to 1 by what a
+            young model does not follow.
     """
 
     sessions: pd.DatetimeIndex
@@ -54,6 +55,7 @@ class RegimeModel:
         use: the component that fitted the regimes, as the universe file names it.
         coordinates: what the regimes read.
         regimes: the fitted ones.
+        followed: share of what the regimes say that the rule follows; below 1 while the line is young.
     """
 
     vae: FittedEncoder
@@ -61,6 +63,7 @@ class RegimeModel:
     use: str
     coordinates: Coordinates
     regimes: Regimes
+    followed: float = 1.0
 
     @property
     def encoder(self) -> Encoder:
@@ -87,7 +90,7 @@ class RegimeModel:
             posteriors=filtered.posteriors,
             states=filtered.states,
             reconstruction_error=reading.reconstruction_error,
-            rule_exposure=1.0 - filtered.states / (len(self.names) - 1),
+            rule_exposure=1.0 - self.followed * (filtered.states / (len(self.names) - 1)),
         )
 
     def to_parts(self) -> Parts:
@@ -98,19 +101,24 @@ class RegimeModel:
             parts: Parts = getattr(self, name).to_parts()
             arrays |= prefixed(name, parts.arrays)
             document[name] = parts.document
+        if self.followed < 1.0:
+            document["followed"] = self.followed
         return Parts(arrays, document)
 
     def named_parts(self) -> Parts:
         """The regimes alone, with the component that reads them back: for where the encoder is stored beside them."""
         parts = self.regimes.to_parts()
-        return Parts(parts.arrays, {"use": self.use, "coordinates": self.coordinates, "regimes": parts.document})
+        young = {"followed": self.followed} if self.followed < 1.0 else {}
+        document = {"use": self.use, "coordinates": self.coordinates, "regimes": parts.document} | young
+        return Parts(parts.arrays, document)
 
     @classmethod
     def from_named(cls, encoder: Encoder, parts: Parts) -> Self:
         """The model whose regimes `named_parts` took apart, on its encoder."""
         use = str(parts.document["use"])
         regimes = load_component("regimes", use).from_parts(Parts(parts.arrays, parts.document["regimes"]))
-        return cls(encoder.vae, encoder.alignment, use, parts.document["coordinates"], regimes)
+        followed = float(parts.document.get("followed", 1.0))
+        return cls(encoder.vae, encoder.alignment, use, parts.document["coordinates"], regimes, followed)
 
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
@@ -167,6 +175,7 @@ def fit_regimes(
     settings: RegimeSettings,
     seed: int,
     previous: RegimeModel | None,
+    known_sessions: int | None = None,
 ) -> RegimeFit:
     """Fit regimes on what the encoder makes of a window, no farther from `previous` than is allowed.
 
@@ -182,6 +191,7 @@ def fit_regimes(
         settings: its settings.
         seed: of what it draws.
         previous: the last accepted model: start of the regimes and of their identity; see `predecessor_obstacle`.
+        known_sessions: of the line's history up to the window's end; None where its length says nothing.
     """
     if isinstance(encoder, FittedEncoder):
         reference = previous.encoder if previous else None
@@ -205,7 +215,26 @@ def fit_regimes(
         bound = {"update_step": update.step, "predecessor_kept": float(model is previous)}
     seen = describe(model.regimes, window)
     figures = seen | fitted.figures if model.regimes is fitted.regimes else fitted.figures | seen
+    followed = followed_share(settings, known_sessions)
+    if followed < 1.0:
+        bound["followed"] = followed
+    model = model if model.followed == followed else replace(model, followed=followed)
     return RegimeFit(model, fitted, figures | {"alignment_residual": encoder.alignment.residual} | bound)
+
+
+def followed_share(settings: RegimeSettings, known_sessions: int | None) -> float:
+    """What the rule of a line follows of its regimes: nothing at first, all from `young_years` on."""
+    if settings.young_years == 0.0 or known_sessions is None:
+        return 1.0
+    return min(1.0, known_sessions / (settings.young_years * settings.sessions_per_year))
+
+
+def young_words(followed: float) -> str:
+    """What a rule that follows its regimes by a share does, in words."""
+    return (
+        f"its rule follows the regimes by {followed:.0%} and holds the market with the rest, whatever they say "
+        "(young_years of the regimes)"
+    )
 
 
 def predecessor_obstacle(previous: RegimeModel, use: str, settings: RegimeSettings) -> str:

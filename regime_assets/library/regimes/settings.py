@@ -62,6 +62,9 @@ class RegimeSettings:
             other's by this factor, so that a tie does not flip them from day to day.
         persistence: how often the regime may change.
         identity: how much one refit may change.
+        young_years: length of history over which a line goes from holding the market to following its regimes, so that
+            a start on little history commits to nothing; 0 follows them from the first session on. It concerns the
+            expanding window alone: a rolling one is as young on its last day as on its first.
     """
 
     n_regimes: Annotated[int, Field(ge=2, le=5)] = 2
@@ -71,6 +74,7 @@ class RegimeSettings:
     relabel_ratio: float = 1.25
     persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
+    young_years: Annotated[float, Field(ge=0, le=50)] = 0.0
 
 
 @dataclass(frozen=True, config=STRICT)

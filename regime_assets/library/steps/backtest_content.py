@@ -13,6 +13,7 @@ from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.regimes.explanation import in_words
+from regime_assets.library.regimes.regime_model import young_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.steps.lineage_models import LineageModels
@@ -59,7 +60,12 @@ def compose(
         horizon=horizon,
         as_of=session,
         facts=_facts(result, track),
-        notes=(*_notes(workspace, track), *_experience(result), *_regimes_in_words(workspace, regimes, history, track)),
+        notes=(
+            *_notes(workspace, track),
+            *_experience(result),
+            *_young(workspace, horizon, session),
+            *_regimes_in_words(workspace, regimes, history, track),
+        ),
         provenance=_provenance(workspace, horizon, session),
         reference=BUY_AND_HOLD,
         rows=rows,
@@ -151,6 +157,13 @@ def _experience(result: Backtest) -> tuple[str, ...]:
         for rule in result.record.rules
         if rule.rule == EXPERIENCE and not rule.passed
     )
+
+
+def _young(workspace: Workspace, horizon: Horizon, session: date) -> tuple[str, ...]:
+    """What the rule does not follow yet, while the line is young."""
+    record = workspace.lineage(horizon).find("gmm", session)
+    followed = 1.0 if record is None else float(record.figures.get("followed", 1.0))
+    return () if followed >= 1.0 else (f"The line is young: {young_words(followed)}.",)
 
 
 def _regimes_in_words(

@@ -17,6 +17,7 @@ from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import DESIGN_TAG, RegisteredBundle
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine, score
 from regime_assets.library.regimes.explanation import pulls, strongest
+from regime_assets.library.regimes.regime_model import young_words
 from regime_assets.library.serving.published_signal import PublishedSignal, publish_signal
 from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.horizon_shares import horizon_shares
@@ -108,10 +109,13 @@ def serve(workspace: Workspace, session: date) -> Served:
     }
     signals: dict[str, Signal] = {}
     reasons: dict[Horizon, pd.Series] = {}
+    young: list[str] = []
     for horizon, champion in champions.items():
-        signals[horizon], why = _answer(workspace, horizon, session, champion)
+        signals[horizon], bundle, why = _answer(workspace, horizon, session, champion)
         if why is not None:
             reasons[horizon] = why
+        if bundle.regimes.followed < 1.0:
+            young.append(f"{horizon}: the model is young: {young_words(bundle.regimes.followed)}")
     versions: dict[Horizon, int] = {horizon: champion.version for horizon, champion in champions.items()}
     shares = horizon_shares(workspace, session)
     combined = combine(signals, shares)
@@ -123,7 +127,7 @@ def serve(workspace: Workspace, session: date) -> Served:
     by_horizon = {str(name): version for name, version in versions.items()}
     published = PublishedSignal(workspace.universe.name, by_horizon, clock.now(), combined, why)
     publish_signal(workspace.home.mlflow_artifacts, published)
-    return Served(combined, versions, _warnings(workspace, session, champions), reasons)
+    return Served(combined, versions, (*_warnings(workspace, session, champions), *young), reasons)
 
 
 def _warnings(workspace: Workspace, session: date, champions: dict[Horizon, RegisteredBundle]) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ def _champion(workspace: Workspace, horizon: Horizon, session: date) -> Register
 
 def _answer(
     workspace: Workspace, horizon: Horizon, session: date, champion: RegisteredBundle
-) -> tuple[Signal, pd.Series | None]:
+) -> tuple[Signal, Bundle, pd.Series | None]:
     bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
     features = reading(workspace, bundle).training_set(horizon, session).features
     signal = score(bundle, features)
@@ -169,7 +173,7 @@ def _answer(
             reason=f"champion as of {session}",
         )
     )
-    return signal, _pulls(bundle, features, signal.regime)
+    return signal, bundle, _pulls(bundle, features, signal.regime)
 
 
 def _pulls(bundle: Bundle, features: pd.DataFrame, regime: str) -> pd.Series | None:

@@ -67,7 +67,7 @@ def stored_only_bundle(session: date = SESSION, value: float = 0.0, **changes: A
     """A bundle for the registry, which stores and compares bundles and never runs one."""
     component: Any = StoredOnly(value)
     regimes: Any = SimpleNamespace(
-        vae=component, alignment=component, regimes=component, use="jump", coordinates="decoded"
+        followed=1.0, vae=component, alignment=component, regimes=component, use="jump", coordinates="decoded"
     )
     return Bundle(manifest(session, **changes), FEATURES, regimes, component)
 

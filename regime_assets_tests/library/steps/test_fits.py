@@ -105,6 +105,19 @@ def test_the_steps_of_the_graph_and_the_walk_forward_end_in_the_same_bits(
         assert hashes(segment.models) == hashes(store.deciding(session)), session
 
 
+@pytest.mark.parametrize(("algorithm", "warm"), [("a2c", True), ("sac", False)])
+def test_a_design_may_name_another_algorithm_for_its_policy(opened: Open, algorithm: str, warm: bool) -> None:
+    """What learns from a replay memory starts anew every session, and its record says so without a note a day."""
+    workspace = opened("index")
+    budget = {"gradient_steps": 4, "fine_tune_gradient_steps": 2}
+    workspace.__dict__["design"] = small_design(policy={"algorithm": algorithm, **budget})
+    policies = [one for one in fit_all(workspace, "short", SESSIONS[:2]) if isinstance(one, StoredFit)][3::4]
+    assert [(one.record.accepted, one.record.warm_started) for one in policies] == [(True, False), (True, warm)]
+    assert policies[1].fitted.notes == ()
+    stored = LineageModels(workspace.lineage("short")).deciding(SESSIONS[1]).policy
+    assert parts_hash(stored.to_parts()) == policies[1].record.sha256
+
+
 def test_an_encoder_is_stored_once_and_regimes_refer_to_it(opened: Open) -> None:
     workspace = opened("index")
     fit_all(workspace, "short", SESSIONS[:1])

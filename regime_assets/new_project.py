@@ -34,15 +34,11 @@ PLACES = {
 """File of the template → where it goes in the project."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+MOST_SHOWN = 3
+"""Files that a refusal names one by one."""
+
 SHORTEST_HISTORY = 600
 """Sessions of prices that a first fit needs: 300 that features look back at, and a window of a year behind them."""
-
-
-MOST_EXCEPTIONS = 10
-"""Days on which the files and their calendar may differ; more of them are another calendar."""
-
-LIKELY_CALENDARS = ("XNYS", "XLON", "XETR", "XTKS", "XHKG", "XSES", "XTSE", "24/7")
-"""Calendars that are tried when the named one does not fit."""
 
 
 class ProjectError(Exception):
@@ -153,11 +149,6 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
         columns = own if columns is None else columns & own
         days = sessions if days is None else days.intersection(sessions)
     fields = [field for field in PRICE_FIELDS if field in (columns or set())]
-    if "close" not in fields:
-        raise ProjectError(
-            f"the files of {prices} have no column `close` in common: name the columns session, open, high, low, "
-            "close, volume; session and close are needed"
-        )
     if days is None or len(days) < SHORTEST_HISTORY:
         raise ProjectError(
             f"{prices}: {0 if days is None else len(days)} sessions are in all {len(paths)} files, and a first fit "
@@ -165,6 +156,8 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
         )
     _held_against(calendar, days, prices)
     first, last = days[0].date(), days[-1].date()
+    symbols = tuple(path.stem for path in paths)
+    _refuse_unreadable(prices, list(symbols), fields, first, last)
     start = days[SHORTEST_HISTORY - 1].date()
     some = "" if len(fields) == len(PRICE_FIELDS) else f", fields: [{', '.join(fields)}]"
     options = f'folder: "{prices.resolve()}"{some}'
@@ -176,7 +169,7 @@ def universe_of_files(prices: Path, calendar: str) -> FirstUniverse:
         first,
         start,
         last if ended else None,
-        tuple(path.stem for path in paths),
+        symbols,
     )
 
 
@@ -185,16 +178,27 @@ def _held_against(name: str, days: DatetimeIndex, prices: Path) -> None:
 
     Raises:
         ProjectError: files and calendar differ on more sessions than exceptions are written for.
+        CalendarError: an unknown calendar.
     """
-    differing = _differing(name, days)
-    if len(differing) <= MOST_EXCEPTIONS:
-        return
-    others = {other: len(_differing(other, days)) for other in LIKELY_CALENDARS if other != name}
-    best = min(others, key=lambda other: others[other])
+    import tempfile
+
+    from regime_assets.library.market.calendar_fit import (
+        LIKELY_CALENDARS,
+        MOST_EXCEPTIONS,
+        better_calendar,
+        differing_days,
+    )
+
+    there = [day.date() for day in days]
+    with tempfile.TemporaryDirectory() as folder:
+        differing = differing_days(name, there, Path(folder))
+        if len(differing) <= MOST_EXCEPTIONS:
+            return
+        best = better_calendar(name, there, Path(folder))
     shown = ", ".join(str(day) for day in differing[:3])
     advice = (
         f"{best} fits: try --calendar {best}"
-        if others[best] <= MOST_EXCEPTIONS
+        if best
         else f"none of {', '.join(LIKELY_CALENDARS)} fits; any calendar of exchange_calendars can be named"
     )
     raise ProjectError(
@@ -202,19 +206,19 @@ def _held_against(name: str, days: DatetimeIndex, prices: Path) -> None:
     )
 
 
-def _differing(name: str, days: DatetimeIndex) -> list[date]:
-    """The days of the files' span that only the calendar or only the files know.
+def _refuse_unreadable(prices: Path, symbols: list[str], fields: list[str], first: date, last: date) -> None:
+    """Let the source itself read every file, as each run will.
 
     Raises:
-        CalendarError: an unknown calendar.
+        ProjectError: naming the files that it cannot read, with line and reason.
     """
-    import tempfile
+    from regime_assets.library.market.sources.files import FilesSource
 
-    from regime_assets.library.market.calendar import load_calendar
-
-    with tempfile.TemporaryDirectory() as folder:
-        sessions = load_calendar(name, days[0].date(), Path(folder)).sessions(days[0].date(), days[-1].date())
-    return sorted({day.date() for day in days} ^ set(sessions))
+    fetched = FilesSource(folder=str(prices), fields=fields).fetch(symbols, first, last)
+    if fetched.failures:
+        shown = list(fetched.failures.values())[:MOST_SHOWN]
+        more = len(fetched.failures) - len(shown)
+        raise ProjectError("\n".join([*shown, *([f"and {more} more files"] if more else [])]))
 
 
 def _columns_and_sessions(path: Path) -> tuple[set[str], DatetimeIndex]:
@@ -224,11 +228,13 @@ def _columns_and_sessions(path: Path) -> tuple[set[str], DatetimeIndex]:
         frame = pd.read_parquet(path).reset_index() if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
     except (OSError, ValueError) as error:
         raise ProjectError(f"{path.name}: unreadable ({error})") from error
-    if "session" not in frame.columns:
-        raise ProjectError(
-            f"{path.name} has no column `session`, but {', '.join(map(str, frame.columns[:8]))}: name the column of "
-            "the trading day `session`, with days such as 2024-06-28"
-        )
+    for column, what in (("session", "the trading day, such as 2024-06-28"), ("close", "the closing price")):
+        if column not in frame.columns:
+            raise ProjectError(
+                f"{path.name} has no column `{column}`, but {', '.join(map(str, frame.columns[:8]))}: give the column "
+                f"of {what} that name. Used are session, open, high, low, close, volume, split, dividend; session and "
+                "close are needed"
+            )
     try:
         sessions = pd.DatetimeIndex(pd.to_datetime(frame["session"].astype(str).str[:10], format="%Y-%m-%d"))
     except ValueError as error:
@@ -236,7 +242,12 @@ def _columns_and_sessions(path: Path) -> tuple[set[str], DatetimeIndex]:
             f"{path.name}: column session has {frame['session'].iloc[0]!r}; write days as 2024-06-28, since 03/04 can "
             "be read two ways"
         ) from error
-    return {str(column) for column in frame.columns}, sessions.sort_values().unique()
+    twice = sessions[sessions.duplicated(keep=False)]
+    if len(twice):
+        lines = [str(number + 2) for number in range(len(sessions)) if sessions[number] == twice[0]]
+        where = f", in lines {' and '.join(lines)}" if path.suffix == ".csv" else ""
+        raise ProjectError(f"{path.name} has {twice[0]:%Y-%m-%d} more than once{where}: keep the right row")
+    return {str(column) for column in frame.columns}, sessions.sort_values()
 
 
 def _quoted(symbol: str) -> str:

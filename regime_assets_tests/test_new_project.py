@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         lambda rows: rows.assign(session=pd.to_datetime(rows["session"]).dt.strftime("%d/%m/%Y")),
         "write days as 2024-06-28",
     ),
-    "no close": (lambda rows: rows.rename(columns={"close": "Price"}), "no column `close` in common"),
+    "no close": (lambda rows: rows.rename(columns={"close": "Price"}), "no column `close`, but session, Price"),
     "another exchange": (
         lambda rows: rows[~pd.to_datetime(rows["session"]).dt.day.isin([1, 15])],
         "the files and the calendar XNYS differ on",

@@ -13,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from regime_assets.library.clock import clock
+from regime_assets.library.market.calendar_fit import MOST_EXCEPTIONS, better_calendar
 from regime_assets.library.market.calendar_rules import disagreements, holiday_copies
 from regime_assets.library.market.findings import Finding, QualitySettings, blocking, found
 from regime_assets.library.market.quality import check_bars
@@ -22,6 +23,9 @@ from regime_assets.library.market.ways_out import way_out
 from regime_assets.library.steps.requested_bars import first_requests
 from regime_assets.library.universe.exceptions import CALENDAR_RULES
 from regime_assets.library.workspace import Workspace
+
+MOST_OUTSIDE = 0.2
+"""Share of a symbol's bars with a close outside high and low from which on that is no error of single bars."""
 
 HALT_SESSIONS = 5
 """Sessions without a bar from which on a symbol counts as halted, or as ended when none follows."""
@@ -78,10 +82,12 @@ def check_universe(workspace: Workspace, log: Callable[[str], None]) -> Checked:
     checked = Checked(f"{len(universe.instruments)} symbols, {universe.history_start} to {last}, from {source.name}")
     warning = calendar.warning(clock.today(calendar.timezone))
     checked.notes += [warning] if warning else []
+    days: set[date] = set()
     for request in first_requests(workspace, last):
         log(f"{source.name}: asking for {', '.join(request.symbols)}")
         fetched = source.fetch(request.symbols, request.first, request.last)
         sessions = calendar.sessions(request.first, request.last)
+        days |= {day.date() for day in fetched.bars["session"]}
         _check_answer(workspace, source, fetched, request.symbols, sessions, checked)
     measured = workspace.settling.measured(calendar)
     if measured.evening_bars:
@@ -89,6 +95,7 @@ def check_universe(workspace: Workspace, log: Callable[[str], None]) -> Checked:
             "" if measured.hours_to_last is None else f", the last one {measured.hours_to_last:.1f} h after its day"
         )
         checked.notes.append(f"of {measured.evening_bars} evening bars {measured.revised} were revised{latest}")
+    _check_calendar(workspace, days, checked)
     checked.first_possible = first_possible_partition(workspace, last)
     _check_first_partition(workspace, checked)
     return checked
@@ -106,6 +113,19 @@ def first_possible_partition(workspace: Workspace, last: date) -> date | None:
         if position + 1 - in_short >= memory:
             return session
     return None
+
+
+def _check_calendar(workspace: Workspace, days: set[date], checked: Checked) -> None:
+    """Many exceptions are no exceptions: another calendar is named instead of a line for each of them."""
+    excepted = [one for one in checked.proposals if one.section == "accept"]
+    if len(excepted) <= MOST_EXCEPTIONS:
+        return
+    name = workspace.universe.calendar
+    best = better_calendar(name, days, workspace.home.calendars)
+    advice = f"{best} fits: write calendar: {best}" if best else "name the calendar of the exchange, or see the lines"
+    checked.problems.append(f"the calendar {name} and the data differ on {len(excepted)} days. {advice}")
+    if best:
+        checked.proposals = [one for one in checked.proposals if one.section != "accept"]
 
 
 def _check_first_partition(workspace: Workspace, checked: Checked) -> None:
@@ -161,9 +181,40 @@ def _check_answer(
         traded = [day for day in sessions if day.isoformat() not in shared]
         _check_life(workspace, symbol, [day for day in days if day in traded], traded, checked)
     findings = check_bars(fetched.bars, answered, sessions, source.fields, actions=fetched.actions)
+    refused: dict[tuple[str, str], list[Finding]] = {}
     for finding in blocking([one for one in findings if one.rule != "complete"]):
         if not any(entry.covers(finding.rule, finding.symbol, finding.session) for entry in universe.accept):
-            checked.problems.append(f"{finding.message}. Way out: {way_out(finding, universe)}")
+            refused.setdefault((finding.rule, finding.symbol), []).append(finding)
+    for (rule, symbol), each in refused.items():
+        adjusted = _adjusted_already(source, fetched, rule, symbol, each)
+        checked.problems.append(f"{each[0].message}{_more(each)}. Way out: {adjusted or way_out(each[0], universe)}")
+
+
+def _more(findings: Sequence[Finding]) -> str:
+    """How many more there are of the same rule and symbol, of which the first is told."""
+    if len(findings) == 1:
+        return ""
+    return f", and {len(findings) - 1} more of its bars break the same rule, up to {findings[-1].session}"
+
+
+def _adjusted_already(
+    source: Source, fetched: Fetched, rule: str, symbol: str, findings: Sequence[Finding]
+) -> str | None:
+    """What to do where a file's prices were adjusted before they came, which its other columns deny; else None."""
+    if source.name != "files" or source.basis != "as traded":
+        return None
+    bars, actions = fetched.bars, fetched.actions
+    ex_days = set(actions.loc[actions["symbol"] == symbol, "ex_session"].dt.date)
+    declared = rule == "unapplied_split" and any(one.session in ex_days for one in findings)
+    outside = rule == "ordered" and len(findings) > MOST_OUTSIDE * int((bars["symbol"] == symbol).sum())
+    if not declared and not outside:
+        return None
+    seen = "declares a split that its prices are adjusted for already" if declared else "has a close of another basis"
+    return (
+        f"{symbol}'s file {seen}. Write closes as they were traded; or, for closes adjusted by their vendor, keep the "
+        "columns session and close only and write source: {kind: files, options: {folder: ..., fields: [close], "
+        "adjusted: true}}"
+    )
 
 
 def _check_life(
@@ -181,15 +232,16 @@ def _check_life(
             last = members[members.index(begin) - 1]
         elif symbol in universe.held:
             checked.problems.append(
-                f"{symbol} is traded and has no bar from {begin} to {end}: state its last price with `regime-assets "
-                f"quarantine correct {universe.name} --symbol {symbol} --session {begin} --close ...`, or trade another"
+                f"{symbol} is traded and has no bar {_span(begin, end)}: add what is missing, state its last price "
+                f"with `regime-assets quarantine correct {universe.name} --symbol {symbol} --session {begin} --close "
+                "...`, or trade another"
             )
         elif length >= HALT_SESSIONS:
             why = f"no bar on {length} sessions; if another company has the ticker since, write from: instead"
             line = f'{{symbol: {symbol}, from: {begin}, to: {end}, reason: "no bar of the source"}}'
             checked.proposals.append(Proposal("suspended", line, symbol, why))
         else:
-            checked.notes.append(f"{symbol} has no bar from {begin} to {end}: it is held back on these sessions")
+            checked.notes.append(f"{symbol} has no bar {_span(begin, end)}: it is held back on these sessions")
     if (first or last) and symbol in universe.held:
         checked.problems.append(
             f"{symbol} is traded but has bars from {first or members[0]} to {last or members[-1]} only: begin the "
@@ -201,6 +253,10 @@ def _check_life(
         span = (f", from: {begin}" if begin else "") + (f", to: {end}" if end else "")
         why = " and ".join([*(["its history begins later"] if first else []), *(["it has ended"] if last else [])])
         checked.proposals.append(Proposal("symbols", f"{{symbol: {symbol}{span}}}", symbol, why))
+
+
+def _span(begin: date, end: date) -> str:
+    return f"on {begin}" if begin == end else f"from {begin} to {end}"
 
 
 def _is_member(workspace: Workspace, symbol: str, day: date) -> bool:

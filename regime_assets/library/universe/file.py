@@ -110,7 +110,11 @@ class Universe(Section):
     @model_validator(mode="after")
     def _dates_in_order(self) -> Universe:
         if self.first_partition <= self.history_start:
-            raise MisplacedError("first_partition must lie after history_start", "first_partition")
+            raise MisplacedError(
+                f"{self.first_partition} must lie after history_start {self.history_start}, and 300 sessions and a "
+                f"window later than it: `regime-assets check {self.name}` names the first possible one",
+                "first_partition",
+            )
         if self.last_partition is not None and self.last_partition < self.first_partition:
             raise MisplacedError("last_partition must not lie before first_partition", "last_partition")
         if self.first_partition > clock.today() + timedelta(days=1):

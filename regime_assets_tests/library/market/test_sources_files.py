@@ -82,7 +82,7 @@ def test_files_with_closes_only_say_so(tmp_path: Path) -> None:
         ("session,open,high,low,volume", "2024-01-02,1,1,1,1", "BAD.csv: no column close"),
         (HEADER, "02/01/2024,1,1,1,1,1", "BAD.csv: time data"),
         (HEADER, "2024-01-02,1,1,1,one,1", "BAD.csv: column close in line 2 says 'one'"),
-        (HEADER, "2024-01-02,1,1,1,,1", "BAD.csv: an empty price in 1 rows, the first on 2024-01-02"),
+        (HEADER, "2024-01-02,1,1,1,,1", "BAD.csv: an empty price in 1 row, the first on 2024-01-02"),
         (HEADER, "2023-01-02,1,1,1,1,1", "BAD.csv: no session from 2024-01-02 to 2024-01-05"),
         (HEADER, "2024-01-02,1,1,1,1,1,1,1\n2024-01-03", "BAD.csv"),
         ("", "", "BAD.csv: "),

@@ -88,7 +88,10 @@ class FilesSource:
             raise SymbolError(f"{path.name}: no session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
         gaps = frame[frame[list(self.fields)].isna().any(axis=1)]
         if not gaps.empty:
-            raise SymbolError(f"{path.name}: an empty price in {len(gaps)} rows, the first on {gaps.index[0]:%Y-%m-%d}")
+            raise SymbolError(
+                f"{path.name}: an empty price in {len(gaps)} row{'s' if len(gaps) > 1 else ''}, the first on "
+                f"{gaps.index[0]:%Y-%m-%d}: write the price, or leave the row out"
+            )
         return History(frame[list(self.fields)], _actions(frame))
 
     def _path(self, symbol: str) -> Path:

@@ -142,13 +142,13 @@ def penalties(settings: PersistenceSettings) -> Array:
 
 def is_near_target(switches: int, n_sessions: int, settings: PersistenceSettings, sessions_per_year: float) -> bool:
     """Whether so many switches in so many sessions are near enough to the target for a penalty to be kept."""
-    wanted = settings.target_switches_per_year * n_sessions / sessions_per_year
+    wanted = settings.wanted(n_sessions, sessions_per_year)
     return abs(switches - wanted) <= max(2.0, settings.tolerance * wanted)
 
 
 def target_distance(switches: int, n_sessions: int, settings: PersistenceSettings, sessions_per_year: float) -> float:
     """How far so many switches are from the target, as a ratio's logarithm."""
-    wanted = settings.target_switches_per_year * n_sessions / sessions_per_year
+    wanted = settings.wanted(n_sessions, sessions_per_year)
     return abs(float(np.log((switches + 0.5) / (wanted + 0.5))))
 
 

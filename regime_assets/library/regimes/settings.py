@@ -12,6 +12,9 @@ from regime_assets.library.settings import STRICT
 
 Coordinates = Literal["decoded", "latent"]
 
+SHORT_WINDOW_YEARS = 2.0
+"""Length below which a window is short for its number of switches."""
+
 
 @dataclass(frozen=True, config=STRICT)
 class PersistenceSettings:
@@ -19,6 +22,8 @@ class PersistenceSettings:
 
     Attributes:
         target_switches_per_year: in-window, from which the penalty is chosen; what the regimes are asked to keep.
+        short_window_target: the same of windows shorter than two years; None for the same number. In one year a target
+            of 1.5 is met by anything between no switch and three, so that it leaves the penalty open.
         tolerance: the previous penalty is kept while its in-window switches differ from the target by no more than
             this share of it, or by two. At 1.0 a penalty of the year 2000 was never chosen anew.
         evidence_weight: what a nat counts in the posterior; below 1 because consecutive sessions' features overlap and
@@ -28,10 +33,17 @@ class PersistenceSettings:
     """
 
     target_switches_per_year: float = 1.5
+    short_window_target: float | None = None
     tolerance: float = 0.4
     evidence_weight: float = 0.1
     largest_penalty: float = 400.0
     candidates: int = 24
+
+    def wanted(self, n_sessions: int, sessions_per_year: float) -> float:
+        """Switches that are wanted in a window of so many sessions."""
+        years, short = n_sessions / sessions_per_year, self.short_window_target
+        target = self.target_switches_per_year if short is None or years >= SHORT_WINDOW_YEARS else short
+        return target * n_sessions / sessions_per_year
 
 
 @dataclass(frozen=True, config=STRICT)

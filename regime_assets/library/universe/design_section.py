@@ -59,7 +59,10 @@ FROM_THE_UNIVERSE: Mapping[Slot, Mapping[str, str]] = {
 
 Defaults = Mapping[tuple[Slot, str], Mapping[str, Any]]
 
-EDITIONS: Mapping[int, Defaults] = {1: {}}
+EDITIONS: Mapping[int, Defaults] = {
+    1: {},
+    2: {("regimes", "jump"): {"persistence": {"short_window_target": 3.0}}},
+}
 """Edition of the shipped defaults → component → what differs in it from the component's settings class.
 
 The defaults of a settings class are edition 1 and stay what they are, because a universe that leaves a setting out

@@ -134,8 +134,15 @@ def test_a_stored_filter_is_the_same_filter() -> None:
 def test_a_year_has_the_sessions_of_the_universes_calendar() -> None:
     """On a market that never closes 365 sessions are one year: as many switches a year are fewer a session."""
     log_likelihoods, _ = evidence(2920, run=50)
-    chosen = PersistenceSettings(target_switches_per_year=4)
+    chosen = PersistenceSettings(target_switches_per_year=8)
     exchange, always = (fit_persistence(log_likelihoods, chosen, per_year=count) for count in (252, 365))
     assert always.model.penalty > exchange.model.penalty
     states = always.model.filter(log_likelihoods).states
     assert always.figures["switches_per_year"] == pytest.approx(count_switches(states) / 8)
+
+
+def test_a_short_window_may_have_a_target_of_its_own_and_a_long_one_keeps_the_other() -> None:
+    chosen = PersistenceSettings(short_window_target=3.0)
+    assert chosen.wanted(252, 252) == 3.0
+    assert chosen.wanted(2520, 252) == 15.0
+    assert PersistenceSettings().wanted(252, 252) == 1.5

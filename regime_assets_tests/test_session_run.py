@@ -11,7 +11,7 @@ import pytest
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.definitions import build_definitions
-from regime_assets.jobs import daily_job, signal_job
+from regime_assets.jobs import daily_job, full_retrain, signal_job
 from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
@@ -43,8 +43,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def opened(folder: Path, every: str) -> Lane:
-    (folder / "tiny.yaml").write_text(f"{UNIVERSE}refit: {{every: {every}}}\n")
+def opened(folder: Path, every: str, more: str = "") -> Lane:
+    (folder / "tiny.yaml").write_text(f"{UNIVERSE}refit: {{every: {every}}}\n{more}")
     universe = load_universe(folder / "tiny.yaml")
     calendar = load_calendar("XNYS", universe.history_start, folder / "calendars")
     return Lane(universe, session_partitions(universe, calendar))
@@ -134,3 +134,13 @@ def test_a_drift_episode_between_two_refits_refreshes_its_horizon(
     if selection:
         names = {key.to_user_string() for key in selection}
         assert names == NEW_DATA | {f"tiny/short/{name}" for name in REFIT_ASSETS}
+
+
+def test_a_challenger_is_refitted_and_retrained_with_the_universes_own_design(tmp_path: Path) -> None:
+    lane = opened(tmp_path, "weekly", "challengers: {four: {encoder: {n_latents: 4}}}\n")
+    keys = session_assets(lane, ["short"])
+    assert keys is not None
+    theirs = {tuple(key.path) for key in keys if "four" in key.path}
+    assert theirs == {("tiny", "short", "four", name) for name in REFIT_ASSETS}
+    retrained = full_retrain(lane.of("long"))["ops"]
+    assert set(retrained) == {f"tiny__long__{name}" for name in ("vae", "rl_policy", "four__vae", "four__rl_policy")}

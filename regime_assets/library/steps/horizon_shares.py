@@ -69,8 +69,9 @@ def _record(workspace: Workspace, horizon: Horizon, session: date) -> pd.Series:
         return pd.Series(dtype=np.float64)
     champion = workspace.registry.champion_as_of(model_name(workspace.universe.name, horizon), session)
     serves = "policy" if champion is not None and champion.tags.get("serves") == "policy" else "rule"
-    weights = weights_of(track, serves, workspace.universe.held)
-    history, sessions = workspace.history(horizon, session), pd.DatetimeIndex(weights.index)
+    history = workspace.history(horizon, session)
+    weights = weights_of(track[track.index >= history.sessions[0]], serves, workspace.universe.held)
+    sessions = pd.DatetimeIndex(weights.index)
     terms = on(workspace.terms(history), sessions)
     net = returns_over_cash(weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), terms)
     return pd.Series(net, sessions).iloc[FILL_DELAY:]

@@ -207,6 +207,8 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     columns = history.traded_returns.columns
     champion = workspace.registry.champion_as_of(name, session)
     track = read_served_track(workspace, horizon, session)
+    # A champion of another design may have begun before the universe's own features have their whole memory.
+    track = track[track.index >= history.sessions[0]]
     serves = champion.tags.get("serves", "rule") if champion else "rule"
     decided = weights_of(track, "policy" if serves == "policy" else "rule", [str(column) for column in columns])
     weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}

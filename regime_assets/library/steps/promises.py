@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ from regime_assets.library.steps.admission_probe import (
 from regime_assets.library.trading.tape import MarketTape
 
 Array = NDArray[np.float64]
+Floating = TypeVar("Floating", bound=np.floating[Any])
 
 CUTS = 16
 FITTED_SESSIONS = 600
@@ -233,7 +235,7 @@ def _stored(parts: Parts) -> Parts:
         return read_artifact(Path(folder) / "model", write_artifact(Path(folder) / "model", parts))
 
 
-def _turned(rows: NDArray[np.floating], cut: int) -> NDArray[np.floating]:
+def _turned(rows: NDArray[Floating], cut: int) -> NDArray[Floating]:
     """The rows with another sign and size behind row `cut`."""
     changed = rows.copy()
     changed[cut + 1 :] *= -1.5

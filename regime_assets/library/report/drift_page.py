@@ -14,18 +14,10 @@ from jinja2 import Environment, FileSystemLoader, Template
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report.data_files import data_folder, write_figures
 from regime_assets.library.report.morning_page import WIDTH, in_words, level, percent
+from regime_assets.library.report.plain_words import DRIFT_FEATURES
 
 HEIGHT = 160
 MOST_DRAWN = 126  # sessions of the history: half a year
-FEATURES = {
-    "return": "mean return of the day",
-    "absolute_return": "size of the mean return",
-    "dispersion": "spread of returns between symbols",
-    "factor_share": "share of the moves that all symbols make together",
-    "breadth": "share of symbols that rose",
-    "rms": "size of moves over all symbols",
-    "volatility_surprise": "volatility against its forecast",
-}
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ def render_drift_page(content: DriftContent, data: str) -> str:
         data=data,
         rows=by_feature.to_dict("records"),
         windows={str(name): group.to_dict("records") for name, group in content.scores.groupby("feature")},
-        words=FEATURES,
+        words=DRIFT_FEATURES,
         line=_line([float(value) for value in shown["largest"]]),
         bound=_height(1.0, [float(value) for value in shown["largest"]]),
         first=pd.Timestamp(shown["session"].iloc[0]).date(),

@@ -21,10 +21,34 @@ LANES = {
     "challenge": "another design, and it met every rule for that",
 }
 
+RULES = {
+    "components_accepted": "models that met their own rules",
+    "hashes_present": "hashes of all parts",
+    "label_agreement": "agreement with the serving model on the last year's regimes",
+    "exposure_change": "change of exposure against the serving model",
+    "drawdown_limit": "deepest fall",
+    "turnover_limit": "turnover a year",
+    "exposure_limit": "exposure",
+    "non_inferiority": "not worse than its predecessor",
+    "superiority": "evidence that it is better",
+    "live_gain": "gain since it was declared",
+}
+
+DRIFT_FEATURES = {
+    "return": "mean return of the day",
+    "absolute_return": "size of the mean return",
+    "dispersion": "spread of returns between symbols",
+    "factor_share": "share of the moves that all symbols make together",
+    "breadth": "share of symbols that rose",
+    "rms": "size of moves over all symbols",
+    "volatility_surprise": "volatility against its forecast",
+}
+
+RULE = re.compile(rf"\b({'|'.join(RULES)})\b")
 WAIVED = re.compile(r"non_inferiority waived: (\d+) fresh sessions of (\d+)")
 
 
 def gate_reason(reason: str) -> str:
     """Why the gate decided as it did."""
     told = r"not yet held against its predecessor, which needs \2 sessions that neither has seen (\1 so far)"
-    return WAIVED.sub(told, reason).replace("_", " ")
+    return RULE.sub(lambda found: RULES[found[1]], WAIVED.sub(told, reason)).replace("_", " ")

@@ -24,6 +24,7 @@ from regime_assets.library.report.failures import recorded_failures
 from regime_assets.library.report.morning import Answer, Challenger, Drift, Failure, Gate, Horizon, Live, Morning
 from regime_assets.library.report.morning_files import MORNING_SUFFIX, published_mornings
 from regime_assets.library.report.morning_page import Links, morning_page
+from regime_assets.library.report.plain_words import DRIFT_FEATURES
 from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
 from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.drift_report import TABLE as DRIFT
@@ -218,7 +219,10 @@ def _drift(workspace: Workspace, horizon: HorizonName) -> Drift | None:
     feature, _, window = max(ratios, key=lambda name: float(ratios[name])).rpartition("_")
     opened = _day(row["opened"]) if row["status"] == "drifting" and row["opened"] is not None else None
     return Drift(
-        str(row["status"]), float(row["largest"]), f"{feature.replace('_', ' ')} over {window} sessions", opened
+        str(row["status"]),
+        float(row["largest"]),
+        f"{DRIFT_FEATURES.get(feature, feature)}, over {window} sessions",
+        opened,
     )
 
 

@@ -18,6 +18,7 @@ from regime_assets.library.report.morning_page import (
     regime_colour,
     stays,
 )
+from regime_assets.library.report.plain_words import gate_reason
 from regime_assets_tests.library.report.mornings import TROUBLE, a_morning, horizon
 
 NOW = datetime(2024, 3, 15, 22, 5, tzinfo=UTC)
@@ -46,7 +47,7 @@ def test_champion_gate_drift_and_live_record_are_told_with_what_they_mean() -> N
         "4 sessions ago",
         "over 99 % probable",
         "held back",
-        "label agreement .91 is below .95",
+        "agreement with the serving model",
         "43 % of its bound",
         "+3.9 % in 40 sessions",
         "Nothing failed, and no session is missing.",
@@ -134,3 +135,24 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desk_without_a_sideways_scroll(t
             assert min(heights) > 20
             assert complaints == []
         browser.close()
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_each_universe_is_printed_on_a_page_of_its_own(tmp_path: Path) -> None:
+    api = pytest.importorskip("playwright.sync_api")
+    (tmp_path / "page.html").write_text(page_of(a_morning(), a_morning(universe="london")))
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(color_scheme="dark")
+        page.goto((tmp_path / "page.html").as_uri())
+        printed = page.pdf(prefer_css_page_size=True)
+        browser.close()
+    assert len(re.findall(rb"/Type /Page\b(?!s)", printed)) == 2
+
+
+def test_the_words_of_rules_are_those_of_a_reader() -> None:
+    assert gate_reason("label_agreement 0.91, bound >= 0.95") == (
+        "agreement with the serving model on the last year's regimes 0.91, bound >= 0.95"
+    )
+    waived = gate_reason("non_inferiority waived: 3 fresh sessions of 126")
+    assert waived.startswith("not yet held against its predecessor, which needs 126 sessions")

@@ -111,7 +111,7 @@ def _dqn(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member 
 def _from_replay(env: TradingVecEnv, settings: PolicySettings, seed: int, start: Member | None) -> OffPolicyAlgorithm:
     """SAC, TD3 or DDPG, which begin anew every time."""
     assert start is None
-    shared = _memory(env, settings) | {
+    shared: dict[str, Any] = _memory(env, settings) | {
         "learning_rate": settings.learning_rate,
         "policy_kwargs": {"net_arch": list(settings.hidden), "activation_fn": nn.Tanh},
         "seed": seed,

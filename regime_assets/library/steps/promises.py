@@ -173,7 +173,7 @@ def _regime_faults(component: Component, given: Examination) -> Iterator[str]:
 
     def filtered(rows: Array) -> Array:
         answer = regimes.filter(rows)
-        return np.column_stack([answer.posteriors, answer.states])
+        return np.column_stack([answer.posteriors, answer.states.astype(np.float64)])
 
     base = filtered(window.rows)
     wanted = (len(window.rows), given.design.regime_settings.n_regimes + 1)

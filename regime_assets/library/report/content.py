@@ -66,6 +66,8 @@ class RegimeHistory:
         names: the K regimes' names, calm to turbulent.
         posteriors: filtered probabilities (T, K).
         latents: aligned latents (T, L).
+        pulls: (T, 2 + D) by session: the newest model's regime, `ahead` (by how much, in nats), and how far each
+            coordinate pulls towards it; None for regimes of which that is not known.
     """
 
     prices: pd.Series
@@ -73,6 +75,19 @@ class RegimeHistory:
     names: tuple[str, ...]
     posteriors: NDArray[np.floating] | None = None
     latents: NDArray[np.floating] | None = None
+    pulls: pd.DataFrame | None = None
+
+    def why(self, sessions: int, strongest: int) -> list[tuple[str, str, float, list[tuple[str, float]]]]:
+        """Of the newest sessions, newest first: session, regime, how far ahead, and the strongest pulls either way."""
+        if self.pulls is None:
+            return []
+        rows: list[tuple[str, str, float, list[tuple[str, float]]]] = []
+        for session, row in self.pulls.iloc[-sessions:].iloc[::-1].iterrows():
+            each = row.drop(["regime", "ahead"]).astype(float)
+            order = each.abs().sort_values(ascending=False, kind="stable").index[:strongest]
+            shown = [(str(name), float(each[name])) for name in order]
+            rows.append((f"{session:%Y-%m-%d}", str(row["regime"]), float(row["ahead"]), shown))
+        return rows
 
 
 @dataclass(frozen=True)

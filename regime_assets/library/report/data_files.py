@@ -42,6 +42,8 @@ def report_tables(content: ReportContent) -> dict[str, pd.DataFrame]:
             assert history.latents is not None, "narrowed above"
             regimes[f"latent_{number}"] = history.latents[:, number]
         tables["regimes"] = regimes.rename_axis("session").reset_index()
+        if history.pulls is not None:
+            tables["pulls"] = history.pulls.rename_axis("session").reset_index()
     if content.signal:
         tables["signal"] = pd.DataFrame(
             [(fact.label, fact.value) for fact in content.signal], columns=["figure", "value"]

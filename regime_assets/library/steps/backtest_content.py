@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.evaluation.contenders import BUY_AND_HOLD
 from regime_assets.library.evaluation.experience import RULE as EXPERIENCE
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.environment import environment_versions
-from regime_assets.library.regimes.explanation import in_words
-from regime_assets.library.regimes.regime_model import young_words
+from regime_assets.library.regimes.explanation import in_words, pulls
+from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath, young_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
 from regime_assets.library.steps.lineage_models import LineageModels
@@ -221,7 +223,20 @@ def _regimes(
         names=path.names,
         posteriors=None,
         latents=path.latents[inside],
+        pulls=_pulls(newest[1].regimes, history.features, path, inside),
     )
+
+
+def _pulls(
+    model: RegimeModel, features: pd.DataFrame, path: RegimePath, inside: NDArray[np.bool_]
+) -> pd.DataFrame | None:
+    """What pulls each session of the track towards the newest model's regime, and how far that is ahead."""
+    found = pulls(model, features, path.states)
+    if found is None:
+        return None
+    shown = found[inside]
+    regime = np.take(path.names, path.states[inside])
+    return pd.concat([pd.DataFrame({"regime": regime, "ahead": shown.sum(axis=1)}, index=shown.index), shown], axis=1)
 
 
 def _signal(track: pd.DataFrame, history: TrainingSet) -> tuple[Fact, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from regime_assets.library.evaluation.contenders import POLICY, RULE
@@ -99,3 +100,12 @@ def test_orders_cost_what_each_instrument_costs_and_leave_the_portfolios_band_al
     assert settings.cost_of("KO") == 0.0025
     assert settings.cost_of("SP500") == 0.001
     assert settings.no_trade_band == 0.02
+
+
+def test_the_report_says_of_each_session_what_pulls_towards_its_regime(workspace: Workspace) -> None:
+    page = workspace.home.report("tiny", "long", "backtest", SESSION)
+    stored = pd.read_csv(page.with_suffix(".data") / "pulls.csv")
+    assert stored["session"].iloc[-1].startswith(SESSION.isoformat())
+    features = [name for name in stored.columns if name not in ("session", "regime", "ahead")]
+    np.testing.assert_allclose(stored[features].sum(axis=1), stored["ahead"], atol=1e-6)
+    assert "Why the newest sessions are in their regime" in page.read_text()

@@ -15,7 +15,6 @@ from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Universe
-from regime_assets.library.universe.file_edits import line_of
 from regime_assets.runs.dead_runs import end_dead_runs
 from regime_assets.runs.plain_errors import plain_text
 from regime_assets.runs.progress import told
@@ -83,25 +82,19 @@ def chosen_sessions(universe: Universe, home: Home, count: int, first: date | No
         )
     spare = min(LEFT_BY_A_FINISHED_UNIVERSE, len(available) - count) if universe.last_partition == last else 0
     chosen = available[:count] if first else available[len(available) - count - spare : len(available) - spare]
-    _refuse_early(universe, home, chosen[0], last)
+    _refuse_early(universe, home, chosen[0])
     return chosen
 
 
-def _refuse_early(universe: Universe, home: Home, session: date, last: date) -> None:
+def _refuse_early(universe: Universe, home: Home, session: date) -> None:
     """A session that no window reaches back from is a mistake in the file, told before any price is loaded."""
-    from regime_assets.library.steps.universe_check import first_possible_partition
-    from regime_assets.library.universe import load_universes
+    from regime_assets.library.steps.first_partition import TooEarlyError, require_possible
     from regime_assets.library.workspace import Workspace
 
-    possible = first_possible_partition(Workspace(universe, home), last)
-    if possible is None or session < possible:
-        path = load_universes([universes_folder()]).paths.get(universe.name)
-        where = f"{path}:{line_of(path, 'first_partition')}" if path else universe.name
-        begins = f"the first possible one is {possible}" if possible else "no session can be fitted yet"
-        raise FirstRunError(
-            f"{where}: {session} is too early to be fitted, {begins}: its windows reach back behind history_start "
-            f"{universe.history_start}. `regime-assets check {universe.name}` says more."
-        )
+    try:
+        require_possible(Workspace(universe, home), session)
+    except TooEarlyError as error:
+        raise FirstRunError(str(error)) from error
 
 
 def _is_a_challengers(universe: Universe, result: dg.ExecuteInProcessResult) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 import pandas as pd
@@ -15,11 +15,12 @@ import pandas as pd
 from regime_assets.library.clock import clock
 from regime_assets.library.market.calendar_fit import MOST_EXCEPTIONS, better_calendar
 from regime_assets.library.market.calendar_rules import disagreements, holiday_copies
-from regime_assets.library.market.findings import Finding, QualitySettings, blocking, found
+from regime_assets.library.market.findings import Finding, blocking, found
 from regime_assets.library.market.quality import check_bars
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.ways_out import way_out
+from regime_assets.library.steps.first_partition import first_possible_partition
 from regime_assets.library.steps.requested_bars import first_requests
 from regime_assets.library.universe.exceptions import CALENDAR_RULES
 from regime_assets.library.workspace import Workspace
@@ -99,20 +100,6 @@ def check_universe(workspace: Workspace, log: Callable[[str], None]) -> Checked:
     checked.first_possible = first_possible_partition(workspace, last)
     _check_first_partition(workspace, checked)
     return checked
-
-
-def first_possible_partition(workspace: Workspace, last: date) -> date | None:
-    """The first session up to `last` whose windows, and the features' memory before them, lie in the history."""
-    universe, calendar = workspace.universe, workspace.calendar
-    history = calendar.sessions(universe.history_start, last)
-    memory, fewest = workspace.design.memory_sessions, QualitySettings().window_sessions
-    short = timedelta(days=universe.windows.short_calendar_days)
-    for position in range(memory + fewest - 1, len(history)):
-        session = history[position]
-        in_short = len(calendar.sessions(session - short + timedelta(days=1), session))
-        if position + 1 - in_short >= memory:
-            return session
-    return None
 
 
 def _check_calendar(workspace: Workspace, days: set[date], checked: Checked) -> None:

@@ -15,8 +15,8 @@ LOADED, FRIDAY = date(2020, 6, 25), date(2020, 6, 26)
 UNIVERSE = """\
 name: tiny
 source: {{kind: files, options: {{folder: "{root}/prices"}}}}
-history_start: 2020-01-02
-first_partition: 2020-03-02
+history_start: 2018-01-02
+first_partition: 2020-03-16
 symbols: [AAPL, MSFT]
 {stream}
 """
@@ -28,7 +28,7 @@ def loaded_chain(root: Path, stream: str) -> Workspace:
         (root / folder).mkdir()
     (root / "universes" / "tiny.yaml").write_text(UNIVERSE.format(root=root, stream=stream))
     workspace = Workspace(load_universe(root / "universes" / "tiny.yaml"), Home(root / "home"))
-    sessions = workspace.calendar.sessions(date(2020, 1, 2), LOADED)
+    sessions = workspace.calendar.sessions(date(2018, 1, 2), LOADED)
     for number, symbol in enumerate(("AAPL", "MSFT")):
         steps = np.random.default_rng(number).normal(0.0, 0.01, len(sessions))
         rows = streamed(symbol, sessions, 100.0 * np.exp(np.cumsum(steps))).drop(columns="symbol")

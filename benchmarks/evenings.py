@@ -1,43 +1,141 @@
-"""Sixty evenings of a vendor as vendors are: what each run stored, what it asked, and what is on record afterwards.
+"""Sixty evenings of a vendor as vendors are, lived through by the daily run: fetched, fitted, judged, answered.
 
-The vendor is a server on this machine; yfinance, the store, the rules and the windows are the real ones. Run
-`python benchmarks/evenings.py`.
+The vendor is a server on this machine; yfinance, the store, the rules, models, MLflow and Dagster are the real ones.
+The models are small: whether they are good is not asked here. Every evening runs `evenings_daily` in this process, as
+the schedule does; what blocks is answered with what its message says. Afterwards the exceptions are looked up where a
+user would: on the assets, in the report, on the page, in the command line. `--prices-only` leaves the models out.
+
+    python benchmarks/evenings.py [--sessions 60] [--prices-only]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
+import warnings
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
+
+from regime_assets.definitions import UNIVERSES_VARIABLE, build_definitions
+from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.market.calendar import load_calendar
+from regime_assets.runs.plain_errors import plain_text
 from regime_assets_tests.library.market.vendor_server import running_server
-from regime_assets_tests.library.steps.evenings import Evenings, Script, told
+from regime_assets_tests.library.steps.evenings import BlockedError, Evenings, Script, told
 
 FIRST = date(2022, 5, 2)
+LOOKBACK = 640
+"""Sessions before the first one: 300 of the features' memory, a year of window, and a short replay."""
+
+SMALL = """\
+walk_forward: {sessions: 60, refit_every: 60}
+gate: {drawdown_limit: 1.0, turnover_limit: 1.0e9}
+design:
+  encoder: {use: mlp_vae, hidden: [8], epochs: 6, warm_up_epochs: 2, steps_per_epoch: 4, fine_tune_epochs: 2}
+  policy: {use: tilts, seeds: 2, gradient_steps: 20}
+"""
+
+
+def answered(evenings: Evenings, session: date) -> str:
+    """The daily run of one session in Dagster, and the answer that it left."""
+    definitions = build_definitions(evenings.workspace.home, evenings.universes)
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_job_def("evenings_daily").execute_in_process(
+            partition_key=session.isoformat(),
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    failed = [event for event in result.all_events if event.is_step_failure]
+    if failed:
+        reasons: list[str] = []
+        for event in failed:
+            error = event.step_failure_data.error
+            assert error is not None
+            reasons.append(f"{event.step_key}: {plain_text((error.cause or error).message)}")
+        raise BlockedError("\n".join(reasons))
+    checks = result.get_asset_check_evaluations()
+    warned = sorted({f"{one.asset_key.path[-1]}/{one.check_name}" for one in checks if not one.passed})
+    signal = evenings.workspace.database.query(
+        f"SELECT symbol, weight FROM daily_signal WHERE universe = 'evenings' AND as_of = DATE '{session}'"
+    )
+    assert not signal.empty, f"{session}: no answer"
+    weights = ", ".join(f"{symbol} {weight:.0%}" for symbol, weight in signal.itertuples(index=False))
+    return f"holds {weights}; checks that warn: {', '.join(warned) or 'none'}"
+
+
+def visible(evenings: Evenings, last: date) -> list[str]:
+    """Where the exceptions stand afterwards: the newest partition's assets, its report, the page, the command line."""
+    lines: list[str] = []
+    with dg.DagsterInstance.get() as instance:
+        for name, entry in (("raw_prices", "warnings"), ("short/validated_window", "accepted_exceptions")):
+            key = dg.AssetKey(["evenings", *name.split("/")])
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None
+            assert event.asset_materialization is not None
+            shown = event.asset_materialization.metadata[entry]
+            text = f"{len(shown.records)} rows" if isinstance(shown, dg.TableMetadataValue) else str(shown.value)
+            lines.append(f"asset {name}, {entry}: {text}")
+    home = evenings.workspace.home
+    (figures,) = home.reports.glob(f"**/short/**/*{last}*.data/figures.json")
+    provenance = json.loads(figures.read_bytes())["provenance"]
+    lines += [f"report, {name}: {provenance[name]}" for name in ("decided about the data", "held back")]
+    page = "".join(path.read_text() for path in home.pages.glob(f"*{last}*.html"))
+    lines.append(f"page: names HHH: {'HHH' in page}, BBB: {'BBB' in page}")
+    command = [sys.executable, "-W", "ignore", "-m", "regime_assets.cli", "quarantine", "evenings"]
+    environment = {**os.environ, HOME_VARIABLE: str(home.root), UNIVERSES_VARIABLE: str(evenings.universes)}
+    said = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    return [
+        *lines,
+        *(f"command line: {line}" for line in said.splitlines() if line.startswith(("accepted", "decided"))),
+    ]
 
 
 def main() -> None:
     """Rehearse and print."""
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=60, help="how many evenings (default: 60)")
+    parser.add_argument("--prices-only", action="store_true", help="fetch, judge and read windows; fit nothing")
     options = parser.parse_args()
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder, running_server() as server:
-        calendar = load_calendar("XNYS", date(2020, 1, 2), Path(folder) / "calendars")
+        root = Path(folder)
+        calendar = load_calendar("XNYS", date(2018, 1, 2), root / "calendars")
         sessions = calendar.sessions(FIRST, date(2022, 12, 30))[: options.sessions]
-        evenings = Evenings(server, Path(folder), sessions, Script())
+        if options.prices_only:
+            evenings = Evenings(server, root, sessions, Script())
+        else:
+            os.environ.update(prepare_dagster_home(Home(root / "home")))
+            evenings = Evenings(server, root, sessions, Script(), LOOKBACK, SMALL, told_at_once)
         evenings.rehearse()
-        print(*evenings.seen, sep="\n")
-        print(f"\n{len(evenings.seen)} of {len(sessions)} sessions answered; the other one was none. It blocked once:")
+        print(f"\n{len(evenings.seen)} of {len(sessions)} sessions answered. It blocked {len(evenings.blocks)} times:")
         print(*evenings.blocks, sep="\n")
         kept = told(evenings)
         print(f"\nOn record: {len(kept)} refusals")
         print(kept.groupby(["rule", "symbol"]).size().to_string())
+        if options.prices_only:
+            print(*evenings.seen, sep="\n")
+        else:
+            print(*visible(evenings, sessions[-1]), sep="\n")
         print("\n", evenings.workspace.settling.measured(evenings.workspace.calendar), sep="")
         print(f"{time.process_time() - began:.0f} s of CPU")
+
+
+def told_at_once(evenings: Evenings, session: date) -> str:
+    """`answered`, printed when it is there."""
+    said = answered(evenings, session)
+    print(f"{session}: {said}", flush=True)
+    return said
 
 
 if __name__ == "__main__":

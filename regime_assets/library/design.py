@@ -186,12 +186,15 @@ def design_named(universe: Universe, name: str) -> Design:
 
 
 def data_identity(universe: Universe) -> dict[str, Any]:
-    """The data that a design is meant for: other instruments, another window or source are another design."""
+    """The data that a design is meant for: other instruments, another window or source are another design.
+
+    A listing with a new ticker is the same instrument.
+    """
     return {
         "calendar": universe.calendar,
         "history_start": universe.history_start,
-        "symbols": [[entry.symbol, entry.first, entry.last] for entry in universe.watched],
-        "traded": list(universe.held),
+        "symbols": [[universe.first_ticker(entry.symbol), entry.first, entry.last] for entry in universe.watched],
+        "traded": [universe.first_ticker(symbol) for symbol in universe.held],
         "source": [universe.source.kind, universe.source.options.get("basis")],
         "windows": universe.windows.model_dump(),
         "macro": list(universe.macro.features) if universe.macro else [],

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from regime_assets.library.market.decisions import as_corrected
-from regime_assets.library.market.findings import found
+from regime_assets.library.market.findings import FROM_HERE_ON, found
 from regime_assets.library.market.quality import Finding, blocking, check_bars, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, History, assemble, no_actions
 from regime_assets.library.market.store import IngestReport
 from regime_assets.library.market.ways_out import ways_out_frame, with_ways_out
-from regime_assets.library.steps.judged_answer import FROM_HERE_ON, as_accepted
+from regime_assets.library.steps.judged_answer import as_accepted
 from regime_assets.library.steps.raw_prices import (
     HISTORY_SESSIONS,
     RejectedDataError,
@@ -140,7 +140,7 @@ def _as_bars(frame: pd.DataFrame, fields: tuple[str, ...]) -> pd.DataFrame:
         raise StreamError(f"unreadable bars: {error}") from error
     if bars["session"].isna().any() or (bars["session"] != bars["session"].dt.normalize()).any():
         raise StreamError("column session has entries that are no days")
-    return bars.reindex(columns=list(BAR_COLUMNS))
+    return bars.reindex(columns=list(BAR_COLUMNS)).drop_duplicates(ignore_index=True)
 
 
 def supplied_fields(workspace: Workspace) -> tuple[str, ...]:

@@ -10,8 +10,10 @@ Regime-Switching Signals"): downside deviations and Sortino ratios at several ha
 trend and the cross-section beside them.
 
 A symbol that joins or leaves has no price outside its membership, and none on a session on which it was halted or its
-bar was held back. It is in the cross-section of the rows whose whole memory it has prices for, and only of those:
-nothing is filled in, and a row is what it would be had the universe always consisted of that row's cross-section.
+bar was held back. It is in the cross-section of the rows whose memory it has prices for, and only of those: a row is
+what it would be had the universe always consisted of that row's cross-section. A row on whose own session a symbol has
+no price goes without it; nothing is filled in there. A few such sessions deeper in a row's memory count as sessions
+without a trade: the return over them falls on the session on which it trades again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 
 CROSS_SECTION_MINIMUM = 3
 CROSS_SECTION_NAMES = ("implied_correlation", "log_dispersion", "breadth")
+MOST_UNTRADED = 5  # sessions without a price in a row's memory; a symbol with more of them is out of its cross-section
 RETURN_FLOOR = 1e-4  # one basis point a day: keeps logarithms and ratios finite over windows without a loss
 
 
@@ -96,11 +99,13 @@ def compute_features(
 
 
 def cross_section(prices: pd.DataFrame, memory_sessions: int) -> NDArray[np.bool_]:
-    """Which symbols have a price on each row and on all the rows of its memory.
+    """Which symbols are in the cross-section of each row.
+
+    They have a price on the row, on the first row of its memory, and on all others of it but for `MOST_UNTRADED`.
 
     Args:
         prices: (memory + T, S) adjusted closes as in `compute_features`.
-        memory_sessions: rows that a symbol needs a price on before it is in the cross-section.
+        memory_sessions: rows before a row that its features look at.
 
     Returns:
         (T, S), a row for each row of `prices` that has a memory before it.
@@ -108,7 +113,8 @@ def cross_section(prices: pd.DataFrame, memory_sessions: int) -> NDArray[np.bool
     present = np.isfinite(prices.to_numpy(dtype=np.float64))
     counts = np.vstack([np.zeros((1, present.shape[1]), dtype=int), np.cumsum(present, axis=0)])
     needed = memory_sessions + 1
-    return counts[needed:] - counts[:-needed] == needed
+    enough = counts[needed:] - counts[:-needed] >= needed - MOST_UNTRADED
+    return enough & present[memory_sessions:] & present[: len(present) - memory_sessions]
 
 
 def _by_cross_section(closes: Array, sessions: pd.Index, settings: FeatureSettings) -> list[Array]:
@@ -121,6 +127,7 @@ def _by_cross_section(closes: Array, sessions: pd.Index, settings: FeatureSettin
             f"on {sessions[row]:%Y-%m-%d} {members[row].sum()} symbols have {settings.memory_sessions} sessions of "
             f"history, features of the cross-section need {CROSS_SECTION_MINIMUM}"
         )
+    closes = pd.DataFrame(closes).ffill().to_numpy()  # reaches members on earlier rows of their memory alone
     changes = np.flatnonzero((members[1:] != members[:-1]).any(axis=1)) + 1
     parts = [
         _cross_section_features(

@@ -13,6 +13,9 @@ from regime_assets.library.universe.membership import Membership
 
 PRICES = ("open", "high", "low", "close")
 
+TOLD_ONE_BY_ONE = 50
+"""Bars of an answer that lack a field which no window reads, each named; more are told by symbol."""
+
 ORDER_TOLERANCE = 1e-6
 """Relative excess that the rounding of single-precision prices explains."""
 
@@ -30,18 +33,31 @@ def complete(
         yield found("complete", "error", symbol, session.date(), bound="no bar but of known symbols on sessions")
 
 
-def unique(bars: pd.DataFrame) -> Iterator[Finding]:
-    """No symbol has two bars on one session."""
-    counts = bars.groupby(["symbol", "session"], observed=True).size()
-    for (symbol, session), count in counts[counts > 1].items():  # pyright: ignore[reportGeneralTypeIssues]
-        yield found("unique", "error", symbol, session.date(), value=float(count), bound="one bar")
+def unique(bars: pd.DataFrame, *, same: Severity = "warn") -> Iterator[Finding]:
+    """No symbol has two bars on one session; two that are the same are one that came twice.
+
+    Args:
+        bars: columns symbol, session and values.
+        same: severity where they do not differ.
+    """
+    twice = bars[bars.duplicated(["symbol", "session"], keep=False)]
+    for (symbol, session), rows in twice.groupby(["symbol", "session"], observed=True):
+        differ = len(rows.drop_duplicates()) > 1
+        severity: Severity = "error" if differ else same
+        detail = "they differ" if differ else "all the same: one is stored"
+        day, count = pd.Timestamp(str(session)).date(), float(len(rows))
+        yield found("unique", severity, str(symbol), day, value=count, bound="one bar", detail=detail)
 
 
 def finite(bars: pd.DataFrame, fields: Sequence[str], settings: QualitySettings) -> Iterator[Finding]:
     """What the source supplies is a finite number."""
     for field in fields:
         values = bars[field].to_numpy(dtype="float64")
-        for row in np.flatnonzero(~np.isfinite(values)):
+        missing = np.flatnonzero(~np.isfinite(values))
+        if _severity(field, settings) == "warn" and len(missing) > TOLD_ONE_BY_ONE:
+            yield from _whole_columns(bars.iloc[missing], field)
+            continue
+        for row in missing:
             severity = _severity(field, settings)
             value = float(values[row])
             yield _at(bars, int(row), "finite", severity, field=field, value=value, bound="a finite number")
@@ -93,6 +109,14 @@ def action_values(actions: pd.DataFrame) -> Iterator[Finding]:
             value=float(values[row]),
             bound="> 0",
         )
+
+
+def _whole_columns(bars: pd.DataFrame, field: str) -> Iterator[Finding]:
+    """One warning a symbol for a column that it lacks, such as a range that its source never had."""
+    for symbol, of_symbol in bars.groupby("symbol", observed=True)["session"]:
+        detail = f"none in {len(of_symbol)} bars since {of_symbol.min():%Y-%m-%d}; windows do not read it"
+        last = of_symbol.max().date()
+        yield found("finite", "warn", str(symbol), last, field=field, bound="a finite number", detail=detail)
 
 
 def _severity(field: str, settings: QualitySettings) -> Severity:

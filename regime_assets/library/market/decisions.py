@@ -152,9 +152,9 @@ def as_corrected(bars: pd.DataFrame, decisions: tuple[Decision, ...]) -> pd.Data
     """
     for decision in decisions:
         rows = (bars["symbol"] == decision.symbol) & (bars["session"] == pd.Timestamp(decision.session))
-        if decision.kind == "correct" and rows.any() and _same(bars[rows].iloc[0], decision.refused):
-            bars = bars.copy()
-            bars.loc[rows, list(PRICE_FIELDS)] = [decision.bar.get(name, np.nan) for name in PRICE_FIELDS]
+        if decision.kind == "correct" and any(_same(bar, decision.refused) for _, bar in bars[rows].iterrows()):
+            stated = bars[rows].iloc[[0]].assign(**{name: decision.bar.get(name, np.nan) for name in PRICE_FIELDS})
+            bars = pd.concat([bars[~rows], stated], ignore_index=True)  # one bar, though the vendor has two
     return bars
 
 

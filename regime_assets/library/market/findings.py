@@ -12,6 +12,12 @@ import pandas as pd
 
 Severity = Literal["error", "warn"]
 
+FROM_HERE_ON = ("unit_jump", "largest_move", "unapplied_split", "unpaid_dividend", "dividend_unit")
+"""Rules that doubt the level of a price: the symbol is held back from that session to the end of the answer."""
+
+WHOLE_ANSWER = ("rescaled", "currency")
+"""Rules that doubt all bars of a symbol."""
+
 
 SPLIT_RATIOS: Mapping[float, float] = MappingProxyType(
     {2.0: 0.28, 1.5: 0.14, 3.0: 0.1, 1.25: 0.09, 4.0: 0.06, 5.0: 0.06, 10.0: 0.06, 4 / 3: 0.04}

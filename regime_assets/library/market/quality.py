@@ -136,7 +136,7 @@ def check_window(
     bars = members.of(long.rename_axis("session").reset_index())
     panel = make_panel(bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS)
     findings = [
-        *bar_rules.unique(bars),
+        *bar_rules.unique(bars, same="error"),
         *bar_rules.finite(bars, ("close",), thresholds),
         *bar_rules.positive(bars, ("close",), thresholds),
         *([] if sessions is None else bar_rules.complete(bars, symbols, sessions, members)),

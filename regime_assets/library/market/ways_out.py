@@ -82,12 +82,18 @@ def _of_one_symbol(finding: Finding, universe: Universe, session: str) -> Iterab
             f"if it is right, add to the universe's file under accept: `{line}`, or `{accept}`, or start the job "
             f"{name}_quarantine in the UI"
         )
-    if finding.rule == "complete" and symbol not in universe.held:
+    if finding.rule == "complete" and symbol in universe.held:
+        yield "run again later if the source is late"
+    elif finding.rule == "complete":
         yield (
             f"if it has ended, write `{{symbol: {symbol}, to: <its last session>}}`; if it begins later, `from:`; if "
             f"it is halted, add under suspended: `- {{symbol: {symbol}, from: {session}}}`; if its ticker is another, "
             f"name that and add under renamed: `- {{symbol: <new>, formerly: {symbol}, until: <last day>}}`"
         )
+    if finding.rule == "unique" and universe.source.kind == "files":
+        yield f"keep one of the rows of {session} in the file of {symbol}"
+    if finding.rule == "finite" and universe.source.kind == "files":
+        yield f"write the price of {session} into the file of {symbol}, or leave the row out"
     if finding.rule == "positive" and finding.field == "close":
         yield (
             "a close of zero or less has no return: begin behind it (`from:` or history_start), or watch another "

@@ -14,19 +14,13 @@ import pandas as pd
 
 from regime_assets.library.market.calendar_rules import disagreements, holiday_copies
 from regime_assets.library.market.decisions import Decision
-from regime_assets.library.market.findings import Finding, found
+from regime_assets.library.market.findings import FROM_HERE_ON, WHOLE_ANSWER, Finding, found
 from regime_assets.library.market.held_back import HeldBack
 from regime_assets.library.market.sources.base import Fetched
 from regime_assets.library.steps.requested_bars import Request
 from regime_assets.library.universe import Universe
 from regime_assets.library.universe.exceptions import Accepted
 from regime_assets.library.workspace import Workspace
-
-FROM_HERE_ON = ("unit_jump", "largest_move", "unapplied_split", "unpaid_dividend", "dividend_unit")
-"""Rules that doubt the level of a price: the symbol is held back from that session to the end of the answer."""
-
-WHOLE_ANSWER = ("rescaled", "currency")
-"""Rules that doubt all bars of a symbol."""
 
 UNKNOWN = "known_symbol"
 """A symbol that never had a bar is a mistake in the file, and nothing that a session could wait for."""
@@ -199,7 +193,7 @@ def _too_many(
 def _kept(fetched: Fetched, held: Sequence[HeldBack], sessions: Sequence[date]) -> Fetched:
     bars, actions = fetched.bars, fetched.actions
     on_session = bars["session"].isin(pd.to_datetime(list(sessions)))
-    bars = bars[on_session]
+    bars = bars[on_session].drop_duplicates()
     for one in held:
         first, last = pd.Timestamp(one.first), pd.Timestamp(one.last)
         bars = bars[(bars["symbol"] != one.symbol) | (bars["session"] < first) | (bars["session"] > last)]

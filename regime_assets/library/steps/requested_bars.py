@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from regime_assets.library.market.findings import FROM_HERE_ON, WHOLE_ANSWER
+from regime_assets.library.market.held_back import HeldBack
+from regime_assets.library.universe.exceptions import ALL
 from regime_assets.library.universe.membership import Membership
 from regime_assets.library.workspace import Workspace
 
 OVERLAP_SESSIONS = 5
 """Sessions before the run's own whose bars are fetched again, for what came late or was corrected."""
+
+LATE_SESSIONS = 30
+"""Sessions over which a watched symbol's missing bar is asked for again."""
 
 ACTIONS_DAYS = 365
 """Days back to which actions are asked for again: vendors report some of them weeks late."""
@@ -102,13 +108,28 @@ def _missing(workspace: Workspace, newest: dict[str, date], begin: date, end: da
 
 
 def _asked_members(workspace: Workspace, last: date) -> Membership:
-    """The sessions whose bars are asked for again: not those of halts, nor what was held back and not decided since."""
-    decided = {(one.symbol, one.session) for one in workspace.decisions.standing()}
+    """The sessions whose bars are asked for again: not those of halts, nor all that was held back.
+
+    A bar that was missing is asked for over some weeks, since some come late. What was doubted is asked for again when
+    somebody has decided about it, in the file or by command; a doubt about a level is one about the sessions after it.
+    """
     absences = workspace.held_back.absences(last, workspace.market, workspace.calendar)
+    if not absences:
+        return workspace.universe.membership
+    decided = [*workspace.universe.accept, *workspace.decisions.standing()]
+    recent = last_sessions(workspace, last, LATE_SESSIONS)[0]
+
+    def is_asked(one: HeldBack) -> bool:
+        if one.rule == "complete" and one.last >= recent:
+            return True
+        doubt = one.rule in (*FROM_HERE_ON, *WHOLE_ANSWER)
+        return any(
+            entry.symbol in (ALL, one.symbol) and entry.span[0] <= one.last and (doubt or entry.span[1] >= one.first)
+            for entry in decided
+        )
+
     return workspace.universe.membership.without(
-        (one.symbol, one.first, one.last)
-        for one in absences
-        if not any(symbol == one.symbol and one.first <= session <= one.last for symbol, session in decided)
+        (one.symbol, one.first, one.last) for one in absences if not is_asked(one)
     )
 
 

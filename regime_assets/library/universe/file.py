@@ -313,6 +313,11 @@ class Universe(Section):
         """The instruments that are held when risk is off."""
         return tuple(one.symbol for one in self.positions if one.role == "refuge")
 
+    def first_ticker(self, symbol: str) -> str:
+        """The oldest ticker of a listing that the file names by today's."""
+        former = [entry for entry in self.renamed if entry.symbol == symbol]
+        return min(former, key=lambda entry: entry.until).formerly if former else symbol
+
     @property
     def instruments(self) -> tuple[str, ...]:
         """Every instrument whose bars are needed on some session, watched ones first."""

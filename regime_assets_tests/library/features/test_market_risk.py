@@ -124,17 +124,28 @@ def test_a_symbol_enters_with_the_last_price_that_its_memory_needs() -> None:
     assert np.isfinite(compute_features(prices, returns, wanted, SETTINGS).to_numpy()).all()
 
 
-def test_a_symbol_without_a_price_on_a_session_is_out_of_the_rows_that_would_look_at_it() -> None:
+def test_a_row_goes_without_a_symbol_that_has_no_price_on_it_and_later_rows_take_that_for_no_trade() -> None:
     prices, returns = market(n_symbols=5)
     wanted = pd.DatetimeIndex(prices.index[30:])
     held_back = prices.copy()
     held_back.iloc[50, 4] = np.nan
-    assert cross_section(held_back, SETTINGS.memory_sessions)[:, 4].tolist() == [True] * 20 + [False] * 31 + [True] * 9
+    inside = [True] * 20 + [False] + [True] * 29 + [False] + [True] * 9
+    assert cross_section(held_back, SETTINGS.memory_sessions)[:, 4].tolist() == inside, "nor where its memory begins"
     features = compute_features(held_back, returns, wanted, SETTINGS)
     whole = compute_features(prices, returns, wanted, SETTINGS)
     assert features.iloc[:20].equals(whole.iloc[:20]), "no bit before the session changes"
     without = compute_features(prices.iloc[:, :4], returns, wanted, SETTINGS)
-    assert features.iloc[20:51].equals(without.iloc[20:51]), "nothing is filled in"
+    assert features.iloc[[20, 50]].equals(without.iloc[[20, 50]]), "nothing is filled in on its own session"
+    untraded = compute_features(held_back.ffill(), returns, wanted, SETTINGS)
+    assert features.iloc[21:50].equals(untraded.iloc[21:50])
+    assert features.iloc[51:].equals(whole.iloc[51:])
+
+
+def test_a_symbol_that_lacks_more_than_five_sessions_of_its_memory_is_out() -> None:
+    prices, _ = market(n_symbols=5)
+    prices.iloc[50:56, 4] = np.nan
+    members = cross_section(prices, SETTINGS.memory_sessions)[:, 4]
+    assert members.tolist() == [True] * 20 + [False] * 36 + [True] * 4
 
 
 def test_a_cross_section_that_is_too_small_is_refused_by_session() -> None:

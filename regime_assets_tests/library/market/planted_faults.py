@@ -169,8 +169,15 @@ def _revised(prices: float) -> Plant:
     return plant
 
 
-def _repeated(sample: Sample) -> Sample:
-    return replace(sample, bars=pd.concat([sample.bars, sample.bars[_at(sample)]], ignore_index=True))
+def _repeated(close: float) -> Plant:
+    """The bar comes twice, its close times this the second time."""
+
+    def plant(sample: Sample) -> Sample:
+        again = sample.bars[_at(sample)]
+        again = again.assign(close=again["close"] * close)
+        return replace(sample, bars=pd.concat([sample.bars, again], ignore_index=True))
+
+    return plant
 
 
 def _dropped(sample: Sample) -> Sample:
@@ -187,7 +194,8 @@ FAULTS: dict[str, Plant] = {
     "close is infinite": _set("close", np.inf),
     "close is zero": _set("close", 0.0),
     "bar is missing": _dropped,
-    "bar comes twice": _repeated,
+    "bar comes twice, with another close": _repeated(1.001),
+    "the same bar comes twice": _repeated(1.0),
     "bar on a Saturday": _on_a_holiday,
     "high and low swapped": _swapped,
     "one bar in pence (x 100)": _scaled(100.0),

@@ -40,7 +40,7 @@ BLOCKED = {
     "close is infinite": "finite",
     "close is zero": "positive",
     "bar is missing": "complete",
-    "bar comes twice": "unique",
+    "bar comes twice, with another close": "unique",
     "bar on a Saturday": "complete",
     "one bar in pence (x 100)": "unit_jump",
     "one close x 100": "unit_jump",

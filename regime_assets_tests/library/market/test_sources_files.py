@@ -67,6 +67,14 @@ def test_a_duplicate_row_is_passed_on_for_the_quality_checks_to_name(tmp_path: P
     assert len(FilesSource(tmp_path).fetch(["KO"], FIRST, LAST).bars) == 2
 
 
+def test_a_row_without_any_price_is_no_bar_and_an_empty_range_is_passed_on(tmp_path: Path) -> None:
+    write(tmp_path, "KO", "2024-01-02,,,,10.5,", "2024-01-03,,,,,", "2024-01-04,1,1,1,,1")
+    bars = FilesSource(tmp_path).fetch(["KO"], FIRST, LAST).bars
+    assert bars["session"].dt.day.tolist() == [2, 4]
+    assert bars["close"].tolist()[0] == 10.5
+    assert bars.iloc[0][["open", "high", "low", "volume"]].isna().all()
+
+
 def test_files_with_closes_only_say_so(tmp_path: Path) -> None:
     write(tmp_path, "KO", "2024-01-02,10.5", header="session,close")
     source = FilesSource(tmp_path, fields=["close"])
@@ -80,14 +88,19 @@ def test_files_with_closes_only_say_so(tmp_path: Path) -> None:
     ("header", "row", "message"),
     [
         ("session,open,high,low,volume", "2024-01-02,1,1,1,1", "BAD.csv: no column close"),
+        (
+            "session,close",
+            "2024-01-02,1",
+            "BAD.csv: no column open, high, low, volume; files of closes alone say so by",
+        ),
         (HEADER, "02/01/2024,1,1,1,1,1", "BAD.csv: time data"),
         (HEADER, "2024-01-02,1,1,1,one,1", "BAD.csv: column close in line 2 says 'one'"),
-        (HEADER, "2024-01-02,1,1,1,,1", "BAD.csv: an empty price in 1 row, the first on 2024-01-02"),
+        (HEADER, "2024-01-02,1,1,1,,1", "BAD.csv: no close from 2024-01-02 to 2024-01-05"),
         (HEADER, "2023-01-02,1,1,1,1,1", "BAD.csv: no session from 2024-01-02 to 2024-01-05"),
         (HEADER, "2024-01-02,1,1,1,1,1,1,1\n2024-01-03", "BAD.csv"),
         ("", "", "BAD.csv: "),
     ],
-    ids=["column", "date", "number", "gap", "range", "ragged", "empty"],
+    ids=["column", "columns", "date", "number", "gap", "range", "ragged", "empty"],
 )
 def test_an_unusable_file_fails_its_symbol_alone(tmp_path: Path, header: str, row: str, message: str) -> None:
     write(tmp_path, "KO", *ROWS)

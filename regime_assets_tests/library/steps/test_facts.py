@@ -203,9 +203,10 @@ def test_without_configuration_there_is_no_asset_of_facts(universes: Path) -> No
 
 
 def test_corporate_actions_are_those_that_were_ex_and_known(universes: Path) -> None:
-    rows = ["session,close,split,dividend"]
+    rows, path = ["session,close,split,dividend"], universes / "tiny.yaml"
+    path.write_text(path.read_text().replace("history_start: 2020-01-02", "history_start: 2017-10-02"))
     workspace = Workspace(load_universe(universes / "tiny.yaml"), Home(universes.parent))
-    for session in workspace.calendar.sessions(date(2020, 1, 2), date(2020, 3, 10)):
+    for session in workspace.calendar.sessions(date(2017, 10, 2), date(2020, 3, 10)):
         split = 4 if session == date(2020, 3, 6) else ""
         dividend = 0.5 if session == date(2020, 2, 7) else ""
         rows.append(f"{session},{100 + session.day % 3 if session < date(2020, 3, 6) else 25},{split},{dividend}")

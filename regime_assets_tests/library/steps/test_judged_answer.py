@@ -148,6 +148,40 @@ def test_a_fault_in_a_field_that_no_window_reads_is_stored_as_it_came(desk: Desk
     assert desk.workspace.market.versions("AAPL", THURSDAY)["volume"].tolist() == [-5.0]
 
 
+def test_files_whose_range_is_empty_are_usable_since_windows_read_closes(tmp_path: Path) -> None:
+    Desk(tmp_path)
+    bare = fresh(tmp_path, tmp_path / "bare")
+    for symbol in ("AAPL", *WATCHED):
+        rows = pd.read_csv(bare.root / f"{symbol}.csv", dtype={"session": str})
+        rows.assign(open=np.nan, high=np.nan, low=np.nan).to_csv(bare.root / f"{symbol}.csv", index=False)
+    told = bare.run(WEDNESDAY).warnings
+    assert bare.window(WEDNESDAY).prices.notna().all(axis=None)
+    assert told["rule"].value_counts().to_dict() == {"finite": 18}, "three columns of six symbols, each told once"
+    assert "none in" in told["message"].iloc[0]
+
+
+def test_a_bar_that_comes_twice_is_stored_once_and_two_that_differ_are_corrected_by_the_words_of_the_message(
+    desk: Desk,
+) -> None:
+    path = desk.root / "AAPL.csv"
+    rows = pd.read_csv(path, dtype={"session": str})
+    thursday = rows[rows["session"] == THURSDAY.isoformat()]
+    pd.concat([rows, thursday]).to_csv(path, index=False)
+    told = desk.run(THURSDAY).warnings
+    assert (
+        "2: unique demands one bar (all the same: one is stored)" in told[told["rule"] == "unique"]["message"].iloc[0]
+    )
+    friday = rows[rows["session"] == FRIDAY.isoformat()]
+    pd.concat([rows, friday.assign(close=friday["close"] * 1.001)]).to_csv(path, index=False)
+    with pytest.raises(RejectedDataError) as refused:
+        desk.run(FRIDAY)
+    assert "keep one of the rows of 2018-06-22 in the file of AAPL" in str(refused.value)
+    assert "quarantine correct tiny --symbol AAPL --session 2018-06-22 --close" in str(refused.value)
+    bar_decisions.correct(desk.workspace, "AAPL", FRIDAY, {"close": 101.0}, "the second row is the vendor's", "ann")
+    desk.run(FRIDAY)
+    assert desk.window(FRIDAY).prices["AAPL"].iloc[-1] == 101.0
+
+
 def test_a_session_that_all_lack_is_the_calendars_question_and_an_accepted_closing_answers_it(desk: Desk) -> None:
     for symbol in ("AAPL", *WATCHED):
         desk.drop(symbol, THURSDAY)

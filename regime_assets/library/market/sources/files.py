@@ -2,7 +2,8 @@
 
 `SYMBOL.csv` or `SYMBOL.parquet` has the columns session, open, high, low, close, volume and, if there were any,
 split (new shares per old share, on the ex date; 1, 0 or empty otherwise) and dividend (cash per share as paid then).
-A folder whose files carry closes only says so with `fields`.
+A folder whose files carry closes only says so with `fields`. A row without any price is no bar; an empty open, high,
+low or volume is passed on, since windows read closes, and so is an empty close, for the rules to name.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ class FilesSource:
         frame = _read(path)
         missing = [column for column in ("session", *self.fields) if column not in frame.columns]
         if missing:
-            raise SymbolError(f"{path.name}: no column {', '.join(missing)}")
+            closes = (
+                "" if "close" in missing else "; files of closes alone say so by `fields: [close]` in source.options"
+            )
+            raise SymbolError(f"{path.name}: no column {', '.join(missing)}{closes}")
         try:
             frame["session"] = _sessions(frame["session"])
             numbers = [column for column in (*self.fields, "split", "dividend") if column in frame.columns]
@@ -86,12 +90,9 @@ class FilesSource:
         frame = frame[frame["session"].between(first, last)].set_index("session")
         if frame.empty:
             raise SymbolError(f"{path.name}: no session from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
-        gaps = frame[frame[list(self.fields)].isna().any(axis=1)]
-        if not gaps.empty:
-            raise SymbolError(
-                f"{path.name}: an empty price in {len(gaps)} row{'s' if len(gaps) > 1 else ''}, the first on "
-                f"{gaps.index[0]:%Y-%m-%d}: write the price, or leave the row out"
-            )
+        frame = frame[frame[[field for field in self.fields if field != "volume"]].notna().any(axis=1)]
+        if frame["close"].isna().all():
+            raise SymbolError(f"{path.name}: no close from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
         return History(frame[list(self.fields)], _actions(frame))
 
     def _path(self, symbol: str) -> Path:

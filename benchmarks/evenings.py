@@ -1,8 +1,8 @@
 """Sixty evenings of a vendor as vendors are, lived through by the daily run: fetched, fitted, judged, answered.
 
 The vendor is a server on this machine; yfinance, the store, the rules, models, MLflow and Dagster are the real ones.
-The models are small: whether they are good is not asked here. Every evening runs `evenings_daily` in this process, as
-the schedule does; what blocks is answered with what its message says. Afterwards the exceptions are looked up where a
+The models are small and refitted weekly: whether they are good is not asked here. Every evening runs `evenings_daily`
+in this process, with the assets that the schedule asks for; what blocks is answered with what its message says. Afterwards the exceptions are looked up where a
 user would: on the assets, in the report, on the page, in the command line. `--prices-only` leaves the models out.
 
     python benchmarks/evenings.py [--sessions 60] [--prices-only]
@@ -23,11 +23,14 @@ from pathlib import Path
 
 import dagster as dg
 
+from regime_assets.assets.lane import Lane
 from regime_assets.definitions import UNIVERSES_VARIABLE, build_definitions
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.market.calendar import load_calendar
+from regime_assets.partitions import session_partitions
 from regime_assets.runs.plain_errors import plain_text
+from regime_assets.session_run import refitted, session_assets
 from regime_assets_tests.library.market.vendor_server import running_server
 from regime_assets_tests.library.steps.evenings import BlockedError, Evenings, Script, told
 
@@ -37,6 +40,7 @@ LOOKBACK = 640
 
 SMALL = """\
 walk_forward: {sessions: 60, refit_every: 60}
+refit: {every: weekly}
 gate: {drawdown_limit: 1.0, turnover_limit: 1.0e9}
 design:
   encoder: {use: mlp_vae, hidden: [8], epochs: 6, warm_up_epochs: 2, steps_per_epoch: 4, fine_tune_epochs: 2}
@@ -47,10 +51,13 @@ design:
 def answered(evenings: Evenings, session: date) -> str:
     """The daily run of one session in Dagster, and the answer that it left."""
     definitions = build_definitions(evenings.workspace.home, evenings.universes)
+    universe, calendar = evenings.workspace.universe, evenings.workspace.calendar
+    lane = Lane(universe, session_partitions(universe, calendar))
     with dg.DagsterInstance.get() as instance:
         result = definitions.resolve_job_def("evenings_daily").execute_in_process(
             partition_key=session.isoformat(),
             instance=instance,
+            asset_selection=session_assets(lane, refitted(lane, session, calendar, instance)),
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

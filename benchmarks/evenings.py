@@ -2,8 +2,9 @@
 
 The vendor is a server on this machine; yfinance, the store, the rules, models, MLflow and Dagster are the real ones.
 The models are small and refitted weekly: whether they are good is not asked here. Every evening runs `evenings_daily`
-in this process, with the assets that the schedule asks for; what blocks is answered with what its message says. Afterwards the exceptions are looked up where a
-user would: on the assets, in the report, on the page, in the command line. `--prices-only` leaves the models out.
+in this process, with the assets that the schedule asks for; what blocks is answered with what its message says.
+Afterwards the exceptions are looked up where a user would: on the assets, in the report, on the page, in the command
+line. `--prices-only` leaves the models out.
 
     python benchmarks/evenings.py [--sessions 60] [--prices-only]
 """

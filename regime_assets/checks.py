@@ -227,7 +227,8 @@ def report_refusal(instance: dg.DagsterInstance, lane: Lane, session: date, find
 def _judge_bars(workspace: Workspace, _lane: Lane, session: date) -> Sequence[RuleOutcome]:
     from regime_assets.library.steps.raw_prices import judge_stored_bars
 
-    return judge_stored_bars(workspace, session, tuple(BAR_RULES))
+    with workspace.database.held():
+        return judge_stored_bars(workspace, session, tuple(BAR_RULES))
 
 
 def bar_tables(workspace: Workspace, sessions: Sequence[date]) -> dict[str, dict[str, dg.MetadataValue]]:
@@ -235,12 +236,13 @@ def bar_tables(workspace: Workspace, sessions: Sequence[date]) -> dict[str, dict
     from regime_assets.library.market.quarantine import as_text
     from regime_assets.library.steps.revised_bars import revised_since_last_decision
 
-    rows = as_text(workspace.quarantine.history(sessions=sessions))
+    with workspace.database.held():
+        rows = as_text(workspace.quarantine.history(sessions=sessions))
+        revised = {session: revised_since_last_decision(workspace, session) for session in sessions}
     tables = {
         str(rule): {"quarantined": table(of_rule.drop(columns="rule").tail(50))}
         for rule, of_rule in rows.groupby("rule")
     }
-    revised = {session: revised_since_last_decision(workspace, session) for session in sessions}
     shown = [rows.assign(known_as_of=session) for session, rows in revised.items() if not rows.empty]
     if shown:
         import pandas as pd

@@ -1,22 +1,26 @@
 """One DuckDB file, one transaction per partition, one process at a time.
 
 DuckDB locks its file against every other process and fails at once when it cannot have it. A blocking lock on a
-sidecar file queues the processes instead; the file is attached for one operation only. The engine that it is
-attached to stays: starting one takes 15 ms of CPU and its threads' start and end, attaching a file takes one.
+sidecar file queues the processes instead; the file is attached for one operation, or for a step's few. The engine that
+it is attached to stays: starting one takes 15 ms of CPU and its threads' start and end, attaching a file takes one, and
+letting go of it after a write three. What a process has read it need not read again while nobody writes.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regime_assets.library.file_lock import LockTimeoutError, file_lock
+from regime_assets.library.read_memory import ReadMemory, checkpoint_of, tables_read
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,35 +52,67 @@ class Database:
         self._version_of: int | None = None  # the file whose version was read
 
     @contextmanager
-    def connect(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def connect(self, writes: Sequence[str] | None = ()) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that no other process of this project shares; closed, and the lock freed, at the end.
+
+        Inside another one of the same thread it is a further connection to the file, which stays attached.
+
+        Args:
+            writes: the tables that the block writes; None where that is not known.
 
         Raises:
             DatabaseError: the lock was not had in time, a process outside this project holds the file, it cannot be
                 written, or it is not a DuckDB file that this version reads.
         """
+        files = _open_files()
+        if self.path in files:
+            yield from self._connected(files[self.path], writes)
+            if writes != ():
+                checkpoint = files[self.path].checkpoint
+                _memory(self.path).written(checkpoint, checkpoint, writes)
+            return
         with self._locked():
             engine = _engine(self.path, os.getpid())
             self._attach(engine)
-            connection = engine.cursor()
+            held = files[self.path] = _Held(engine, checkpoint_of(self.path), set())
             try:
-                connection.execute(f"USE {CATALOG}")
-                self._check_version(connection)
-                yield connection
+                yield from self._connected(held, writes)
             finally:
-                connection.close()
+                del files[self.path]
                 engine.cursor().execute(f"DETACH {CATALOG}")
+                after = checkpoint_of(self.path)
+                if after is None or after != held.checkpoint:
+                    _memory(self.path).written(held.checkpoint, after, held.written or None)
+
+    def _connected(self, held: _Held, writes: Sequence[str] | None) -> Generator[duckdb.DuckDBPyConnection]:
+        connection = held.engine.cursor()
+        try:
+            connection.execute(f"USE {CATALOG}")
+            self._check_version(connection)
+            yield connection
+        finally:
+            connection.close()
+            held.written = None if held.written is None or writes is None else {*held.written, *writes}
 
     @contextmanager
-    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def held(self) -> Generator[None]:
+        """Keep the file attached for the operations of this block, for which all others wait: a second at most."""
+        with self.connect():
+            yield
+
+    @contextmanager
+    def transaction(self, writes: Sequence[str] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection inside one transaction: committed at the end, rolled back when the block raises.
+
+        Args:
+            writes: the tables that it may write; left out, it may write any.
 
         Raises:
             DatabaseError: as `connect`, or the disk takes no more.
         """
         import duckdb
 
-        with self.connect() as connection:
+        with self.connect(writes) as connection:
             connection.begin()
             try:
                 yield connection
@@ -90,15 +126,45 @@ class Database:
                     ) from error
                 raise
 
-    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query as a frame; values are bound, never spliced into the text."""
-        with self.connect() as connection:
-            return connection.execute(sql, parameters or None).df()
+        read = tables_read(sql)
+        return self._remembered(
+            ("query", sql, repr(parameters)), read, lambda connection: connection.execute(sql, list(parameters)).df()
+        )
+
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, ddl: str = "") -> list[tuple[Any, ...]]:
+        """The result of one query as rows.
+
+        Args:
+            sql: the query.
+            parameters: bound to it.
+            ddl: makes its tables where they are not there yet.
+        """
+
+        def read(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+            if ddl:
+                connection.execute(ddl)
+            return connection.execute(sql, list(parameters)).fetchall()
+
+        return self._remembered(("rows", sql, repr(parameters)), tables_read(sql), read)
 
     def has_table(self, table: str) -> bool:
         """Whether `table` was ever written."""
+        key, tables = ("has_table", table), frozenset({table.lower()})
+        return self._remembered(key, tables, lambda connection: _has_table(connection, table))
+
+    def _remembered(
+        self, key: tuple[Any, ...], tables: frozenset[str], read: Callable[[duckdb.DuckDBPyConnection], Any]
+    ) -> Any:
+        memory, held = _memory(self.path), _open_files().get(self.path)
+        is_known, answer = memory.recall(key, held.checkpoint if held else checkpoint_of(self.path))
+        if is_known:
+            return answer
         with self.connect() as connection:
-            return _has_table(connection, table)
+            answer = read(connection)
+            memory.keep(key, tables, answer, _open_files()[self.path].checkpoint)
+        return answer
 
     def replace_partition(self, table: str, key: Mapping[str, Any], rows: pd.DataFrame) -> int:
         """Replace the rows of `table` whose key columns equal `key` by `rows`, in one transaction.
@@ -120,7 +186,7 @@ class Database:
         keyed = rows.copy(deep=False)
         for position, (name, value) in enumerate(key.items()):
             keyed.insert(position, name, value)
-        with self.transaction() as connection:
+        with self.transaction(writes=[table]) as connection:
             connection.register("incoming", keyed)
             if _has_table(connection, table):
                 _add_missing_columns(connection, table)
@@ -134,20 +200,23 @@ class Database:
 
     def read_partition(self, table: str, key: Mapping[str, Any], order_by: str | None = None) -> pd.DataFrame:
         """The rows of one partition without its key columns; empty when there are none."""
-        with self.connect() as connection:
+        condition = " AND ".join(f'"{name}" = ?' for name in key)
+        excluded = ", ".join(f'"{name}"' for name in key)
+        order = f' ORDER BY "{order_by}"' if order_by else ""
+        sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition}{order}'
+
+        def read(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             if not _has_table(connection, table):
                 import pandas as pd
 
                 return pd.DataFrame()
-            condition = " AND ".join(f'"{name}" = ?' for name in key)
-            excluded = ", ".join(f'"{name}"' for name in key)
-            order = f' ORDER BY "{order_by}"' if order_by else ""
-            sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition}{order}'
             return connection.execute(sql, list(key.values())).df()
+
+        return self._remembered(("partition", sql, repr(list(key.values()))), frozenset({table.lower()}), read)
 
     def delete_partition(self, table: str, key: Mapping[str, Any]) -> None:
         """Delete the rows of one partition; a table that was never written has none."""
-        with self.transaction() as connection:
+        with self.transaction(writes=[table]) as connection:
             if _has_table(connection, table):
                 condition = " AND ".join(f'"{name}" = ?' for name in key)
                 connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
@@ -215,6 +284,36 @@ def _engine(path: Path, process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG
     import duckdb
 
     return duckdb.connect(":memory:", config={"temp_directory": f"{path}.tmp"})
+
+
+@lru_cache(maxsize=64)
+def _memory(path: Path) -> ReadMemory:  # noqa: ARG001 - one a file
+    return ReadMemory()
+
+
+@dataclass
+class _Held:
+    """A file that a thread has attached.
+
+    Attributes:
+        engine: what it is attached to.
+        checkpoint: of the file as it was attached.
+        written: the tables that were written since; None where that is not known.
+    """
+
+    engine: duckdb.DuckDBPyConnection
+    checkpoint: bytes | None
+    written: set[str] | None
+
+
+_THREAD = threading.local()
+
+
+def _open_files() -> dict[Path, _Held]:
+    """The files that this thread has attached."""
+    if not hasattr(_THREAD, "files"):
+        _THREAD.files = {}
+    return _THREAD.files
 
 
 atexit.register(_engine.cache_clear)  # DuckDB's binding complains of what outlives the interpreter's modules

@@ -156,3 +156,68 @@ for generation in range(10_000):
             stored = database.read_partition("t", {"key": "k"})["generation"]
             assert len(stored) == 50
             assert stored.nunique() == 1
+
+
+OTHER_PROCESS = """
+import sys, pandas as pd
+from pathlib import Path
+from regime_assets.library.database import Database
+Database(Path(sys.argv[1])).replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [9.0]}))
+"""
+
+
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with every time that a file is attached."""
+    seen: list[str] = []
+    attach = Database._attach
+
+    def counted(self: Database, engine: object) -> None:
+        seen.append(self.path.name)
+        attach(self, engine)
+
+    monkeypatch.setattr(Database, "_attach", counted)
+    return seen
+
+
+def test_what_was_read_is_not_read_again_until_its_table_is_written(database: Database, attached: list[str]) -> None:
+    one, other = {"universe": "u"}, {"universe": "v"}
+    database.replace_partition("t", one, rows(1.0))
+    database.replace_partition("elsewhere", one, rows(1.0))
+    for _ in range(3):
+        assert list(database.read_partition("t", one)["value"]) == [1.0]
+        assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 1
+        assert database.has_table("t")
+    assert len(attached) == 2 + 3
+    database.replace_partition("elsewhere", other, rows(1.0))
+    assert len(database.read_partition("t", one)) == 1
+    assert len(attached) == 6, "another table was written"
+    database.replace_partition("t", other, rows(2.0))
+    assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
+
+
+def test_what_another_process_wrote_is_seen(database: Database) -> None:
+    database.replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [1.0]}))
+    assert list(database.read_partition("t", {"universe": "u"})["value"]) == [1.0]
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(database.path)], check=True)
+    assert list(database.read_partition("t", {"universe": "u"})["value"]) == [9.0]
+
+
+def test_what_a_reader_does_to_its_frame_no_other_reader_sees(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0, 2.0))
+    database.read_partition("t", KEY).loc[:, "value"] = 0.0
+    assert list(database.read_partition("t", KEY)["value"]) == [1.0, 2.0]
+
+
+def test_operations_of_a_block_attach_the_file_once_and_see_each_other(database: Database, attached: list[str]) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    attached.clear()
+    with database.held():
+        before = list(database.read_partition("t", KEY)["value"])
+        Database(database.path).replace_partition("t", KEY, rows(2.0))
+        within = list(database.read_partition("t", KEY)["value"])
+        with pytest.raises(ValueError, match="no rows"):
+            database.replace_partition("t", KEY, rows())
+    assert (before, within) == ([1.0], [2.0])
+    assert len(attached) == 1
+    assert list(database.read_partition("t", KEY)["value"]) == [2.0]

@@ -50,6 +50,10 @@ class TrialStatistics:
     evaluations: int
 
 
+_TABLES = (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS, tables.RENAMED_DESIGNS)
+_DDL = "; ".join(table.ddl for table in _TABLES)
+
+
 class TrialLedger:
     """Append-only tables `tried_designs`, `trials` and `looks` of a data folder's ledger."""
 
@@ -212,13 +216,8 @@ class TrialLedger:
             return connection.execute(sql, values).fetchone() is not None
 
     def _one(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
-        with self._database.transaction() as connection:
-            _create(connection)
-            row = connection.execute(sql, parameters).fetchone()
-        assert row is not None  # aggregates always answer one row
-        return row
+        return self._database.rows(sql, parameters, ddl=_DDL)[0]  # aggregates always answer one row
 
 
 def _create(connection: DuckDBPyConnection) -> None:
-    for table in (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS, tables.RENAMED_DESIGNS):
-        connection.execute(table.ddl)
+    connection.execute(_DDL)

@@ -79,13 +79,9 @@ class HeldBackStore:
     def all(self, as_of: date | None = None, calendar: TradingCalendar | None = None) -> list[HeldBack]:
         """Everything that was ever held back, or what was known of it as of a session; oldest first."""
         known_by = datetime.max if as_of is None or calendar is None else calendar.decision_time(as_of)
-        with self._database.connect() as connection:
-            _create_table(connection)
-            rows = connection.execute(
-                "SELECT symbol, first, last, rule, reason FROM held_back WHERE universe = ? AND known_at <= ? "
-                "ORDER BY known_at, symbol, first",
-                [self.universe, known_by.replace(tzinfo=None)],
-            ).fetchall()
+        sql = "SELECT symbol, first, last, rule, reason FROM held_back WHERE universe = ? AND known_at <= ? "
+        sql += "ORDER BY known_at, symbol, first"
+        rows = self._database.rows(sql, [self.universe, known_by.replace(tzinfo=None)], ddl=tables.HELD_BACK.ddl)
         return [HeldBack(*row) for row in rows]
 
     def absences(self, as_of: date, market: StoredBars, calendar: TradingCalendar) -> list[HeldBack]:

@@ -80,7 +80,7 @@ class DeploymentLog:
         if deployment.decided_at.tzinfo is None:
             raise ValueError(f"decided_at {deployment.decided_at} has no time zone")
         row = _row(deployment)
-        with self._database.transaction() as connection:
+        with self._database.transaction([DEPLOYMENTS_TABLE]) as connection:
             connection.execute(tables.DEPLOYMENTS.ddl)
             newest = _select(connection, deployment.universe, deployment.horizon, deployment.signal.session, None)
             if newest is not None and _answer(newest) == _answer(deployment):
@@ -108,10 +108,7 @@ class DeploymentLog:
         sql = f"""
             SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
             WHERE universe = ? AND horizon = ? AND session = ? ORDER BY decided_at, rowid"""
-        with self._database.connect() as connection:
-            if not _exists(connection):
-                return ()
-            rows = connection.execute(sql, [universe, horizon, session]).fetchall()
+        rows = self._database.rows(sql, [universe, horizon, session], ddl=tables.DEPLOYMENTS.ddl)
         return tuple(_deployment(row) for row in rows)
 
     def history(self, universe: str, horizon: str, first: date, last: date) -> tuple[Deployment, ...]:
@@ -121,10 +118,7 @@ class DeploymentLog:
             WHERE universe = ? AND horizon = ? AND session BETWEEN ? AND ?
             QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, rowid DESC) = 1
             ORDER BY session"""
-        with self._database.connect() as connection:
-            if not _exists(connection):
-                return ()
-            rows = connection.execute(sql, [universe, horizon, first, last]).fetchall()
+        rows = self._database.rows(sql, [universe, horizon, first, last], ddl=tables.DEPLOYMENTS.ddl)
         return tuple(_deployment(row) for row in rows)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -73,6 +74,10 @@ class Lineage:
         self.universe = universe
         self.horizon = horizon
         self.design = design
+
+    def together(self) -> AbstractContextManager[None]:
+        """A block whose reads and writes attach the database once."""
+        return self._database.held()
 
     def record(self, record: ModelRecord, parts: Parts, outcomes: Sequence[RuleOutcome]) -> ModelRecord:
         """Store a fitted model and the outcome of every rule it was held against; return the record as stored."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["promotion", "roll_back"]
 
 PROMOTIONS_TABLE, VERSIONS_TABLE = "promotions", "bundle_versions"
+WRITTEN = (PROMOTIONS_TABLE, VERSIONS_TABLE)
 
 _CREATE = f"{tables.PROMOTIONS.ddl}; {tables.BUNDLE_VERSIONS.ddl}"
 _COLUMNS = (
@@ -109,7 +110,7 @@ class PromotionJournal:
 
     def record(self, model_name: str, move: Move) -> None:
         """Let a move happen: from here on its champion serves."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(WRITTEN) as connection:
             _append(connection, model_name, move)
 
     def moves(self, model_name: str) -> list[Move]:
@@ -125,7 +126,7 @@ class PromotionJournal:
     def add_version(self, model_name: str, version: JournalledVersion) -> None:
         """Record a registered version; one that is known already stays as it is."""
         values = [version.version, version.sha256, version.session, version.run_id, json.dumps(dict(version.tags))]
-        with self._database.transaction() as connection:
+        with self._database.transaction(WRITTEN) as connection:
             connection.execute(_CREATE)
             sql = f"INSERT INTO {VERSIONS_TABLE} SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM "
             sql += f"{VERSIONS_TABLE} WHERE model_name = ? AND version = ?)"
@@ -133,7 +134,7 @@ class PromotionJournal:
 
     def forget_version(self, model_name: str, version: int) -> None:
         """Remove the record of a version that was deleted."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(WRITTEN) as connection:
             connection.execute(_CREATE)
             sql = f"DELETE FROM {VERSIONS_TABLE} WHERE model_name = ? AND version = ?"
             connection.execute(sql, [model_name, version])
@@ -153,7 +154,7 @@ class PromotionJournal:
 
     def import_moves(self, model_name: str, moves: Sequence[Move]) -> None:
         """Take over moves that were journalled elsewhere, unless there are some already; one transaction."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(WRITTEN) as connection:
             connection.execute(_CREATE)
             sql = f"SELECT 1 FROM {PROMOTIONS_TABLE} WHERE model_name = ? LIMIT 1"
             if connection.execute(sql, [model_name]).fetchone() is None:
@@ -161,9 +162,7 @@ class PromotionJournal:
                     _append(connection, model_name, move)
 
     def _rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with self._database.connect() as connection:
-            connection.execute(_CREATE)
-            return connection.execute(sql, list(parameters)).fetchall()
+        return self._database.rows(sql, parameters, ddl=_CREATE)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, model_name: str, move: Move) -> None:

@@ -104,6 +104,11 @@ def serve(workspace: Workspace, session: date) -> Served:
     Raises:
         NoChampionError: a horizon has no champion as of the session.
     """
+    with workspace.database.held():
+        return _served(workspace, session)
+
+
+def _served(workspace: Workspace, session: date) -> Served:
     champions: dict[Horizon, RegisteredBundle] = {
         horizon: _champion(workspace, horizon, session) for horizon in HORIZONS
     }

@@ -104,9 +104,10 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page:
         "no_drift", measurement.largest, "no open episode", state.status != "drifting", blocking=False,
         detail=f"{state.status}; largest: {measurement.leading}",
     )  # fmt: skip
-    workspace.lineage(horizon, design="").record_outcomes(TABLE, session, [outcome])
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
-    workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
+    with workspace.database.held():
+        workspace.lineage(horizon, design="").record_outcomes(TABLE, session, [outcome])
+        workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
     is_calm = state.status == "calm"
     path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
     if is_calm and not page and not path.exists():

@@ -54,8 +54,9 @@ def store_judgement(workspace: Workspace, horizon: Horizon, session: date, judge
         "champion_version": -1 if judgement.champion_version is None else judgement.champion_version,
         "figures": json.dumps(judgement.figures, sort_keys=True),
     }
-    workspace.lineage(horizon).record_outcomes(SUBJECT, session, judgement.rules)
-    workspace.database.replace_partition(TABLE, workspace.lane_key(horizon, session), pd.DataFrame([row]))
+    with workspace.database.held():
+        workspace.lineage(horizon).record_outcomes(SUBJECT, session, judgement.rules)
+        workspace.database.replace_partition(TABLE, workspace.lane_key(horizon, session), pd.DataFrame([row]))
 
 
 def find_judgement(workspace: Workspace, horizon: Horizon, session: date) -> Judgement | None:

@@ -92,12 +92,13 @@ class LineageModels:
             accepted=False,
             refusal="",
         )
-        self._lineage.record(record, self._parts(fitted), fitted.outcomes)
         curves = getattr(fitted.fit, "curves", None)
-        if curves is not None:
-            self._lineage.record_curves(fitted.kind, fitted.session, curves)
-        if fitted.kind == "gmm" and fitted.path is not None:
-            self._lineage.record_path(fitted.session, fitted.path)
+        with self._lineage.together():
+            self._lineage.record(record, self._parts(fitted), fitted.outcomes)
+            if curves is not None:
+                self._lineage.record_curves(fitted.kind, fitted.session, curves)
+            if fitted.kind == "gmm" and fitted.path is not None:
+                self._lineage.record_path(fitted.session, fitted.path)
 
     def _parts(self, fitted: Fitted[Any]) -> Parts:
         """What is stored of a model. Regimes refer to their session's encoder, unless they kept their predecessor's."""

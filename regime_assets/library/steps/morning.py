@@ -50,6 +50,11 @@ NO_CHAMPION = (
 
 def morning(workspace: Workspace) -> Morning:
     """Gather what is known of a universe now."""
+    with workspace.database.held():
+        return _gathered(workspace)
+
+
+def _gathered(workspace: Workspace) -> Morning:
     universe = workspace.universe
     answers: dict[HorizonName, tuple[Deployment, ...]] = {each: _answers(workspace, each) for each in HORIZONS}
     session = max((each[-1].signal.session for each in answers.values() if each), default=None)

@@ -6,7 +6,7 @@ import argparse
 from datetime import date
 
 from regime_assets.cli.arguments import add_json, session, stated_reason
-from regime_assets.cli.printing import say, say_json, say_table
+from regime_assets.cli.printing import say, say_json, say_table, say_wrapped
 from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.clock import clock
 
@@ -57,17 +57,18 @@ def _check(options: argparse.Namespace) -> int:
     checked = check_universe(workspace, say)
     say(f"{workspace.universe.name}: {checked.asked}")
     for note in checked.notes:
-        say(f"  {note}")
+        say_wrapped(note, indent=2)
     for problem in checked.problems:
         where = f"{path}:{line_of(path, 'first_partition')}: " if problem.startswith("first_partition") else ""
-        say(f"  PROBLEM {where}{problem}")
+        say_wrapped(f"PROBLEM {where}{problem}", indent=2)
     edits = [Edit(one.section, one.line, one.symbol) for one in checked.proposals]
     left = apply_edits(path, edits) if options.fix else edits
     for one, edit in zip(checked.proposals, edits, strict=True):
         done = "written" if edit not in left else "write"
         is_setting = one.section == "first_partition"
         setting = f"{one.section}: {one.line}" if is_setting else f"under {one.section}: - {one.line}"
-        say(f"  {done} {setting}  ({one.why})")
+        say(f"  {done} {setting}")
+        say_wrapped(f"({one.why})", indent=4)
     if left and not options.fix:
         say(f"regime-assets check {workspace.universe.name} --fix writes these lines into {path}")
     return 1 if checked.problems or left else 0

@@ -29,7 +29,7 @@ def say(line: str = "") -> None:
 def say_wrapped(text: str, indent: int = 0) -> None:
     """Print a paragraph, broken between words."""
     margin = " " * indent
-    for line in wrap(text, columns(), initial_indent=margin, subsequent_indent=margin, break_long_words=False):
+    for line in _lines(text, columns(), margin):
         say(line)
 
 
@@ -56,10 +56,22 @@ def say_table(rows: DataFrame, title: str) -> None:
         say()
         for name, cell in zip(names, row, strict=True):
             if cell:
-                first, *others = wrap(cell, max(20, columns() - margin), break_long_words=False) or [""]
+                first, *others = _lines(cell, max(20, columns() - margin)) or [""]
                 say(f"{name:<{margin}}{first}")
                 for other in others:
                     say(f"{'':<{margin}}{other}")
+
+
+def _lines(text: str, width: int, margin: str = "") -> list[str]:
+    """Broken between words only: a date or a path that is cut at its hyphen cannot be copied."""
+    return wrap(
+        text,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _plain(value: Any) -> Any:

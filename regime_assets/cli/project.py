@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from regime_assets.cli.printing import say, say_wrapped
+
 CROSS_SECTION = 3
 """Watched symbols from which on features compare them with each other."""
 
@@ -29,12 +31,12 @@ def _init(options: argparse.Namespace) -> int:
     if options.prices:
         universe = universe_of_files(options.prices, options.calendar)
     written = create_project(folder, universe)
-    print(f"{folder}: {len(written)} files. The universe is {folder}/universes/{folder.name}.yaml:")
-    print(f"  {len(universe.symbols)} symbols, calendar {universe.calendar}, history from {universe.history_start},")
-    print(f"  first session that can be materialized {universe.first_partition}")
+    say(f"{folder}: {len(written)} files. The universe is {folder}/universes/{folder.name}.yaml:")
+    say(f"  {len(universe.symbols)} symbols, calendar {universe.calendar}, history from {universe.history_start},")
+    say(f"  first session that can be materialized {universe.first_partition}")
     for line in _advice(universe.symbols):
-        print(f"Note: {line}")
-    print(f"Next:\n  cd {folder}\n  regime-assets check-universes\n  regime-assets first-run --sessions 1")
+        say_wrapped(f"Note: {line}")
+    say(f"Next:\n  cd {folder}\n  regime-assets check {folder.name}\n  regime-assets first-run --sessions 1")
     return 0
 
 
@@ -53,10 +55,10 @@ def _check(_: argparse.Namespace) -> int:
 
     universes = open_universes()
     for universe in universes.loaded:
-        print(
+        say_wrapped(
             f"{universe.name}: {len(universe.symbols)} symbols from {universe.source.kind}, {universe.calendar}, "
-            f"history from {universe.history_start}, sessions from {universe.first_partition}"
+            f"{universe.history_start} on; first session {universe.first_partition}"
         )
         for line in _advice(universe.symbols):
-            print(f"  {line}")
+            say_wrapped(line, indent=2)
     return warn_of_broken(universes)

@@ -50,7 +50,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_check_proposes_the_lines_and_writes_them(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = path.read_text()
     assert main(["check", "tiny"]) == 1
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     for words in (
         "tiny.yaml:6: first_partition 2021-06-01 is too early: the first possible one is 20",
         "{symbol: LATE, from: 2021-09-01}",

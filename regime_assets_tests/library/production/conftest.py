@@ -44,9 +44,10 @@ def registry(home: Path) -> Registry:
 def add_version(home: Path, registry: Registry) -> Callable[..., int]:
     """Save and register a bundle that differs from the others by its value."""
 
-    def add(value: float, session: date = SESSION) -> int:
+    def add(value: float, session: date = SESSION, design: str = "one design") -> int:
         folder = home / "built" / f"{session}-{value}"
         sha256 = save_bundle(stored_only_bundle(session, value), folder)
-        return registry.register(folder, MODEL, sha256, {"note": f"value {value}"})
+        tags = {"note": f"value {value}", "settings_hash": design}
+        return registry.register(folder, MODEL, sha256, tags)
 
     return add

@@ -198,6 +198,14 @@ def test_retention_deletes_the_files_too_and_what_no_version_owns(
     assert folders == {stored.sha256 for stored in registry.versions(MODEL)}
 
 
+def test_the_versions_of_each_design_are_counted_by_themselves(registry: Registry, add_version: AddVersion) -> None:
+    days = [date(2022, 3, day) for day in (1, 2, 3)]
+    ours = [add_version(0.0, day) for day in days]
+    theirs = [add_version(1.0, day, "another design") for day in days]
+    doomed = {stored.version for stored in registry.unneeded(MODEL, keep_last=1)}
+    assert doomed == {ours[1], theirs[1]}, "the newest of each and the first of the month stay"
+
+
 def test_a_pointer_that_was_lost_or_spoiled_is_written_anew(
     registry: Registry, home: Path, add_version: AddVersion
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -66,9 +65,7 @@ class StoredOnly:
 def stored_only_bundle(session: date = SESSION, value: float = 0.0, **changes: Any) -> Bundle:
     """A bundle for the registry, which stores and compares bundles and never runs one."""
     component: Any = StoredOnly(value)
-    regimes: Any = SimpleNamespace(
-        followed=1.0, vae=component, alignment=component, regimes=component, use="jump", coordinates="decoded"
-    )
+    regimes = RegimeModel(component, component, "jump", "decoded", component)
     return Bundle(manifest(session, **changes), FEATURES, regimes, component)
 
 

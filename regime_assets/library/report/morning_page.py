@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, Template
+from markupsafe import Markup, escape
 
 from regime_assets.library.report.morning import Horizon, Live, Morning
 from regime_assets.library.report.plain_words import ACTIONS, HORIZONS, VERDICTS, gate_reason
@@ -128,6 +129,20 @@ def in_words(day: date | None) -> str:
     return "–" if day is None else f"{day:%a} {day.day} {day:%b %Y}"
 
 
+def with_code(text: str) -> Markup:
+    """A sentence with what stands between backticks as code."""
+    parts = (
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(text.split("`"))
+    )
+    return Markup("").join(parts)
+
+
+def after(text: str, beginning: str) -> str:
+    """A message without the beginning that stands before it already."""
+    return text.removeprefix(beginning).lstrip()
+
+
 def level(ratio: float | None) -> str:
     """How near a figure is to its bound: the class of its bar."""
     return "good" if ratio is None or ratio < 0.8 else "near" if ratio < 1 else "bad"
@@ -143,6 +158,8 @@ def _template() -> Template:
         "in_words": in_words,
         "level": level,
         "gate_reason": gate_reason,
+        "with_code": with_code,
+        "after": after,
     }
     shown: dict[str, Any] = {
         "stays": stays,

@@ -24,6 +24,7 @@ from regime_assets.library.market.sources.base import BAR_COLUMNS, Fetched, Hist
 from regime_assets.library.market.store import IngestReport
 from regime_assets.library.market.ways_out import ways_out_frame, with_ways_out
 from regime_assets.library.steps.judged_answer import as_accepted
+from regime_assets.library.steps.last_prices import decided
 from regime_assets.library.steps.raw_prices import (
     HISTORY_SESSIONS,
     RejectedDataError,
@@ -192,8 +193,8 @@ def judge(workspace: Workspace, bars: pd.DataFrame) -> list[Finding]:
     for group in groups:
         within = bars["session"].between(pd.Timestamp(group[0]), pd.Timestamp(group[-1]))
         findings += _judge_together(workspace, bars[within], workspace.calendar.sessions(group[0], group[-1]))
-    decided = [*workspace.universe.accept, *workspace.decisions.standing()]
-    return [as_accepted(finding, decided) for finding in findings]
+    taken_for_right = decided(workspace)
+    return [as_accepted(finding, taken_for_right) for finding in findings]
 
 
 def named_bars(errors: Sequence[Finding], keys: Sequence[Key]) -> dict[Key, list[Finding]]:

@@ -43,6 +43,7 @@ RULES = {
     "dividend_unit": "a dividend is not a hundred times, or a hundredth of, those before it",
     "rescaled": "a history comes again at its stored prices; one factor on all of it needs an action that explains it",
     "currency": "prices stay in the unit in which they are stored",
+    "last_price": "a delisted instrument ends at the price that the universe's file states",
     "revisions": "a price that was stored does not change by more than 0.1 %",
     "enough_sessions": "a window holds enough sessions",
     "constant": "no price stands still for a whole window",

@@ -203,7 +203,12 @@ def _exceptions(workspace: Workspace, session: date) -> dict[str, str]:
     absent = workspace.held_back.absences(session, workspace.market, workspace.calendar)
     gone = [f"{one.symbol} {one.first} to {one.last} ({one.rule})" for one in absent]
     halted = [f"{one.symbol} from {one.first}" for one in workspace.universe.suspended if one.first <= session]
-    lists = {"decided about the data": decided, "held back": gone, "suspended": halted}
+    ended = [
+        f"{one.symbol} on {one.last} at {one.last_price:g}"
+        for one in workspace.universe.watched
+        if one.last_price is not None and one.last is not None and one.last <= session
+    ]
+    lists = {"decided about the data": decided, "held back": gone, "suspended": halted, "delisted": ended}
     return {name: "; ".join(entries) for name, entries in lists.items() if entries}
 
 

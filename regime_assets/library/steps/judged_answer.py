@@ -17,6 +17,7 @@ from regime_assets.library.market.decisions import Decision
 from regime_assets.library.market.findings import FROM_HERE_ON, WHOLE_ANSWER, Finding, found
 from regime_assets.library.market.held_back import HeldBack
 from regime_assets.library.market.sources.base import Fetched
+from regime_assets.library.steps.last_prices import decided
 from regime_assets.library.steps.requested_bars import Request
 from regime_assets.library.universe import Universe
 from regime_assets.library.universe.exceptions import Accepted
@@ -72,9 +73,10 @@ def judge(workspace: Workspace, fetched: Fetched, request: Request, findings: Se
     shared = disagreements(
         findings, request.symbols, sessions, universe.membership, of=len(universe.instruments), copied=copied
     )
-    decided = [as_accepted(finding, [*universe.accept, *workspace.decisions.standing()]) for finding in shared]
-    warnings = [finding for finding in decided if finding.severity == "warn"]
-    errors = [finding for finding in decided if finding.severity == "error"]
+    taken_for_right = decided(workspace)
+    answered = [as_accepted(finding, taken_for_right) for finding in shared]
+    warnings = [finding for finding in answered if finding.severity == "warn"]
+    errors = [finding for finding in answered if finding.severity == "error"]
     off = [finding for finding in errors if finding.rule == "complete" and finding.session not in set(sessions)]
     warnings += [replace(finding, severity="warn") for finding in off]
     errors = [finding for finding in errors if finding not in off]

@@ -36,6 +36,7 @@ from regime_assets.library.steps.judged_answer import (
     judge,
     without_known_exceptions,
 )
+from regime_assets.library.steps.last_prices import decided, with_last_prices
 from regime_assets.library.steps.requested_bars import (
     OVERLAP_SESSIONS,
     Request,
@@ -180,7 +181,8 @@ def reload_history(workspace: Workspace, last: date, log: Log) -> IngestReport:
         log(f"{source.name}: {request.first} to {request.last}: fetching {', '.join(request.symbols)}")
         fetched = source.fetch(request.symbols, request.since, request.last)
         fetched = without_known_exceptions(fetched, workspace.universe)
-        judged = _judge(workspace, source, fetched, request, None, [], fetched_at)
+        fetched, last_prices = with_last_prices(workspace, fetched, request)
+        judged = _judge(workspace, source, fetched, request, None, last_prices, fetched_at)
         answers.append(judged.fetched)
         held += judged.held
     whole = Fetched(
@@ -284,8 +286,8 @@ def judge_stored_bars(workspace: Workspace, session: date, rules: Sequence[str])
         actions=workspace.market.actions(session, before[0], session, workspace.calendar),
         membership=membership,
     )
-    decided = [*workspace.universe.accept, *workspace.decisions.standing()]
-    findings = [as_accepted(finding, decided) for finding in findings]
+    taken_for_right = decided(workspace)
+    findings = [as_accepted(finding, taken_for_right) for finding in findings]
     findings += judge_revisions(workspace, session)
     findings += held_back_findings(workspace, sessions)
     return _as_outcomes(findings, rules)
@@ -328,8 +330,10 @@ def _validated(
     """
     fetched = corrected(fetched, workspace.decisions.standing(), request.first, request.last)
     fetched = without_known_exceptions(fetched, workspace.universe)
+    fetched, last_prices = with_last_prices(workspace, fetched, request)
     adjusted = source.basis == "adjusted by the vendor"
     fetched, rescaled = undo_rescaling(workspace, fetched, request, adjusted=adjusted)
+    rescaled += last_prices
     rescaled += changed_currencies(currencies, fetched.currencies, request.last)
     fetched = fetched.since(request.first)
     sessions = workspace.calendar.sessions(request.first, request.last)

@@ -21,6 +21,7 @@ from regime_assets.library.market.sources import create_source
 from regime_assets.library.market.sources.base import Fetched, Source
 from regime_assets.library.market.ways_out import way_out
 from regime_assets.library.steps.first_partition import first_possible_partition
+from regime_assets.library.steps.last_prices import with_last_prices
 from regime_assets.library.steps.requested_bars import first_requests
 from regime_assets.library.universe.exceptions import CALENDAR_RULES
 from regime_assets.library.workspace import Workspace
@@ -87,6 +88,7 @@ def check_universe(workspace: Workspace, log: Callable[[str], None]) -> Checked:
     for request in first_requests(workspace, last):
         log(f"{source.name}: asking for {', '.join(request.symbols)}")
         fetched = source.fetch(request.symbols, request.first, request.last)
+        fetched, _ = with_last_prices(workspace, fetched, request)
         sessions = calendar.sessions(request.first, request.last)
         days |= {day.date() for day in fetched.bars["session"]}
         _check_answer(workspace, source, fetched, request.symbols, sessions, checked)

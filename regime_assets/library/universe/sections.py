@@ -49,9 +49,12 @@ class Watched(Section):
     symbol: Symbol
     first: date | None = Field(None, alias="from", description="first day on which it is a member")
     last: date | None = Field(None, alias="to", description="last day on which it is a member")
+    last_price: float | None = Field(None, gt=0, description="its close on that day, as traded, where it was delisted")
 
     @model_validator(mode="after")
     def _joins_before_it_leaves(self) -> Watched:
+        if self.last_price is not None and self.last is None:
+            raise MisplacedError(f"{self.symbol} has a last price but no last day: write to: as well", "last_price")
         if self.first is not None and self.last is not None and self.last < self.first:
             raise MisplacedError(f"{self.symbol} leaves before it joins", "to")
         return self

@@ -286,6 +286,20 @@ def test_a_halt_and_an_end_hold_one_symbol_back_and_no_session(desk: Desk) -> No
     assert check.passed
 
 
+def test_a_delisted_symbol_ends_at_the_price_that_the_file_states(desk: Desk) -> None:
+    desk.drop("GE", THURSDAY, FRIDAY)
+    text = (desk.root / "tiny.yaml").read_text()
+    entry = "{symbol: GE, to: 2018-06-21, last_price: 12.5}"
+    (desk.root / "tiny.yaml").write_text(text.replace("GE, WMT", f"{entry}, WMT"))
+    desk.workspace = Workspace(load_universe(desk.root / "tiny.yaml"), Home(desk.root / "home"))
+    told = desk.run(THURSDAY).warnings
+    assert "GE 2018-06-21 close 12.5: last_price" in " ".join(told["message"])
+    assert desk.run(FRIDAY).warnings.query("rule == 'held_back'").empty, "it is asked for no more"
+    prices = desk.window(FRIDAY).prices["GE"]
+    assert prices.loc[pd.Timestamp(THURSDAY)] == 12.5
+    assert np.isnan(prices.loc[pd.Timestamp(FRIDAY)])
+
+
 def test_a_history_that_begins_later_is_loaded_from_then_on(tmp_path: Path) -> None:
     listed = date(2018, 5, 1)
     Desk(tmp_path)

@@ -59,6 +59,7 @@ class TrialLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._renamed: dict[tuple[str, str, str], str] | None = None  # read once: it is asked for many times a session
 
     def start(self, universe: str, horizon: str, design: str, traded: Sequence[str], kind: Kind, at: datetime) -> bool:
         """Record that a design is being tried, before anything is known of its outcome.
@@ -94,7 +95,7 @@ class TrialLedger:
         Returns:
             Whether anything was booked under the former one.
         """
-        place = [universe, horizon, former]
+        place, self._renamed = [universe, horizon, former], None
         with self._database.transaction() as connection:
             _create(connection)
             known = "SELECT count(*) FROM tried_designs WHERE universe = ? AND horizon = ? AND design = ?"
@@ -120,11 +121,12 @@ class TrialLedger:
 
     def present_hash(self, universe: str, horizon: str, design: str) -> str:
         """The hash that a design has now, from the one that a bundle or a registered version was stored with."""
-        row = self._one(
-            "SELECT max(design) FROM renamed_designs WHERE universe = ? AND horizon = ? AND former = ?",
-            [universe, horizon, design],
-        )
-        return design if row[0] is None else str(row[0])
+        if self._renamed is None:
+            with self._database.transaction() as connection:
+                _create(connection)
+                rows = connection.execute("SELECT universe, horizon, former, design FROM renamed_designs").fetchall()
+            self._renamed = {(row[0], row[1], row[2]): row[3] for row in rows}
+        return self._renamed.get((universe, horizon, design), design)
 
     def declared(self, universe: str, horizon: str, design: str) -> date | None:
         """The day, in UTC, on which a design first stood in the daily graph of a universe; None when it never did."""

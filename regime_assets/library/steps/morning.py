@@ -32,7 +32,7 @@ from regime_assets.library.steps.horizon_shares import stored_shares
 from regime_assets.library.steps.judgement import TABLE as JUDGEMENTS
 from regime_assets.library.steps.live_performance import TABLE as LIVE
 from regime_assets.library.steps.served_design import lane_of, left_behind
-from regime_assets.library.steps.served_track import read_served_track, served_design
+from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.universe import HORIZONS, OWN_DESIGN, UniverseError
 from regime_assets.library.universe import Horizon as HorizonName
 from regime_assets.library.workspace import Workspace
@@ -262,13 +262,24 @@ def _recent(workspace: Workspace, answers: dict[HorizonName, tuple[Deployment, .
     for horizon, given in answers.items():
         for answer in given[-2 * RECENT_SESSIONS :]:
             by_session.setdefault(answer.signal.session, {})[horizon] = answer
+    designs = {horizon: _designs(workspace, horizon) for horizon, given in answers.items() if given}
     found: list[Answer] = []
     for day in sorted(by_session, reverse=True)[:RECENT_SESSIONS]:
         signals = {str(horizon): answer.signal for horizon, answer in by_session[day].items()}
         together = combine(signals, _shares(workspace, day))
         versions = {str(horizon): answer.model_version for horizon, answer in by_session[day].items()}
-        found.append(Answer(day, together.regime, together.exposure, versions, _verdicts(workspace, day)))
+        answered = {
+            horizon: designs[horizon].get(answer.model_version, "") for horizon, answer in by_session[day].items()
+        }
+        verdicts = _verdicts(workspace, day, answered)
+        found.append(Answer(day, together.regime, together.exposure, versions, verdicts))
     return found
+
+
+def _designs(workspace: Workspace, horizon: HorizonName) -> dict[int, str]:
+    """The present hash of each version's design."""
+    versions = workspace.registry.versions(model_name(workspace.universe.name, horizon))
+    return {one.version: present_hash(workspace, horizon, one.tags.get("settings_hash", "")) for one in versions}
 
 
 def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:
@@ -279,16 +290,16 @@ def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:
     return stored_shares(workspace.database.read_partition(SIGNALS, key))
 
 
-def _verdicts(workspace: Workspace, session: date) -> dict[str, str]:
+def _verdicts(workspace: Workspace, session: date, designs: dict[HorizonName, str]) -> dict[str, str]:
+    """What the gate said on a session of a new model of the designs that answered it."""
     if not workspace.database.has_table(JUDGEMENTS):
         return {}
     sql = f"SELECT horizon, design, outcome FROM {JUDGEMENTS} WHERE universe = ? AND as_of = ? ORDER BY horizon DESC"
     rows = workspace.database.query(sql, [workspace.universe.name, session])
-    served = {horizon: served_design(workspace, horizon, session) for horizon in HORIZONS}
     return {
         str(horizon): str(outcome)
         for horizon, design, outcome in rows.itertuples(index=False)
-        if design == served.get(horizon)
+        if design == designs.get(horizon)
     }
 
 

@@ -170,22 +170,6 @@ def _design(workspace: Workspace) -> str:
     return champion.tags["settings_hash"]
 
 
-def test_adding_and_removing_a_challenger_leaves_the_champions_line_as_it_is(told: Told, tmp_path: Path) -> None:
-    alone = with_prices(tmp_path)
-    for session in (DECLARED, PROMOTED):
-        with clock.at(evening(session)):
-            run_lanes(alone, session)
-    beside = opened(told.folder, CHALLENGERS)
-    for session in (DECLARED, PROMOTED):
-        records = [workspace.lineage("short").of_session(session) for workspace in (alone, beside)]
-        assert records[0] == records[1]
-        versions = [
-            {v.session: v.sha256 for v in workspace.registry.versions("secret.short") if v.tags["design"] == "design"}
-            for workspace in (alone, beside)
-        ]
-        assert versions[0][session] == versions[1][session]
-
-
 def test_a_challenger_that_looks_ahead_is_refused_by_name_with_the_first_session_at_which_it_does(
     told: Told,
 ) -> None:

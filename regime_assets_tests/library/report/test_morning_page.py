@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regime_assets.library.home import Home
-from regime_assets.library.report.morning import Morning
+from regime_assets.library.report.morning import Challenger, Morning
 from regime_assets.library.report.morning_files import MorningFileError, published_mornings
 from regime_assets.library.report.morning_page import (
     Links,
@@ -19,7 +20,7 @@ from regime_assets.library.report.morning_page import (
     stays,
 )
 from regime_assets.library.report.plain_words import gate_reason
-from regime_assets_tests.library.report.mornings import TROUBLE, a_morning, horizon
+from regime_assets_tests.library.report.mornings import SESSION, TROUBLE, a_morning, horizon
 
 NOW = datetime(2024, 3, 15, 22, 5, tzinfo=UTC)
 
@@ -53,6 +54,19 @@ def test_champion_gate_drift_and_live_record_are_told_with_what_they_mean() -> N
         "Nothing failed, and no session is missing.",
     ):
         assert sentence in said, sentence
+
+
+def test_the_champions_design_and_its_challengers_are_named_with_their_backtests() -> None:
+    own = Challenger("design", SESSION, "insufficient evidence", "live_gain 0.1, bound z >= 0.84")
+    others = (own, Challenger("six_latents", None, "", "no session of it was judged yet"))
+    found = a_morning(horizons=(replace(horizon("short"), design="recurrent", challengers=others), horizon("long")))
+    assert Morning.from_document(found.to_document()) == found
+    page = page_of(found)
+    for sentence in ("Design recurrent", "Challenger design", "Challenger six latents not judged yet"):
+        assert sentence in words(page)
+    session = SESSION.isoformat()
+    assert f"us/short/{session}-backtest-recurrent.html" in page
+    assert f'us/short/{session}-backtest.html">Its backtest' in page
 
 
 def test_trouble_is_told_with_what_to_do() -> None:

@@ -1,11 +1,11 @@
 """Bonds and equities: the rule with a refuge and four allocations, beside 60/40, equal parts and buy & hold.
 
     OMP_NUM_THREADS=1 python benchmarks/portfolios.py closes.csv --risk SPY --refuge TLT GLD [--first 2008]
-        [--cash 0.02] [--allocation equal_parts]
+        [--cash 0.02] [--allocation equal_parts] [--refit-every 63]
 
 `closes.csv` holds a column of sessions and one of adjusted closes for each instrument; those at risk are watched. The
-whole recipe is walked forward by quarters (expanding window, from scratch each fourth time): regimes, sleeves and the
-learned tilts. One run of the models serves every allocation, since regimes do not depend on it; the learned policy is
+whole recipe is walked forward by quarters (expanding window, from scratch each year): regimes, sleeves and the learned
+tilts. One run of the models serves every allocation, since regimes do not depend on it; the learned policy is
 that of `--allocation`. Weights drift and are brought back beyond a band of two points; 10 bp for risk and 5 bp for
 refuge, filled a session later; ratios are over cash.
 """
@@ -36,7 +36,6 @@ from regime_assets.library.trading.terms import Charges, Terms
 from regime_assets.library.walk import Segment, WalkForwardSettings, replay, schedule
 
 Array = NDArray[np.float64]
-QUARTER = 63
 HALF_LIFE = 504
 BAND = 0.02
 RISK_COST, REFUGE_COST = 0.0010, 0.0005
@@ -100,6 +99,7 @@ def main() -> None:
     parser.add_argument("--risk", nargs="+", required=True)
     parser.add_argument("--refuge", nargs="+", required=True)
     parser.add_argument("--first", type=int, default=2008)
+    parser.add_argument("--refit-every", type=int, default=63)
     parser.add_argument("--cash", type=float, default=0.02)
     parser.add_argument("--allocation", choices=RULES, default="equal_parts")
     chosen = parser.parse_args()
@@ -107,7 +107,7 @@ def main() -> None:
     market = read(chosen.closes, chosen.risk, chosen.refuge, chosen.cash)
     sessions = market.history.sessions
     counts = WalkForwardSettings(
-        int((sessions.year >= chosen.first).sum()), QUARTER, full_retrain_every=4 * QUARTER
+        int((sessions.year >= chosen.first).sum()), chosen.refit_every, full_retrain_every=252
     )  # fmt: skip
     design = replace(Design(), portfolio=portfolio(market, chosen.allocation))
     steps = schedule(len(sessions), counts)

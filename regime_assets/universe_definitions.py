@@ -117,9 +117,12 @@ def _facts_assets(shared: Lane) -> list[dg.AssetsDefinition]:
 
 
 def _read_facts(universe: Universe) -> list[str]:
-    """The assets of facts that models read."""
+    """The assets of facts that models read, or that say what cash earns."""
     choices = {"macro": universe.macro, "fundamentals": universe.fundamentals}
-    return [name for name, choice in choices.items() if choice and choice.features]
+    read = {name for name, choice in choices.items() if choice and choice.features}
+    cash = universe.portfolio.cash if universe.portfolio else None
+    read |= {"macro"} if cash and cash.series else set()
+    return [name for name in choices if name in read]
 
 
 def _horizon_assets(lane: Lane, shared: Lane) -> list[dg.AssetsDefinition | dg.AssetSpec]:

@@ -194,6 +194,21 @@ def test_a_source_of_another_price_basis_is_refused_with_what_to_do(desk: Desk) 
     pd.testing.assert_series_equal(desk.closes("KO"), before)
 
 
+def test_bars_of_files_whose_basis_was_never_stated_are_not_continued_by_another_source(desk: Desk) -> None:
+    with desk.workspace.database.transaction() as connection:
+        connection.execute("DELETE FROM price_basis")  # as in folders of before it was kept
+    path = next(desk.root.glob("*.yaml"))
+    stated = path.read_text()
+    source = next(line for line in stated.splitlines() if line.startswith("source:"))
+    path.write_text(stated.replace(source, "source: {kind: sample}"))
+    other = Workspace(load_universe(path), desk.workspace.home)
+    with pytest.raises(PriceBasisError, match=r"nobody has stated .* run once: that is kept; or .*reload tiny"):
+        ingest(other, [FRIDAY], lambda _: None)
+    desk.run(FRIDAY)
+    with pytest.raises(PriceBasisError, match="came from files and are as traded"):
+        ingest(other, [FRIDAY], lambda _: None)
+
+
 def test_a_reload_is_a_new_version_and_leaves_earlier_answers(desk: Desk) -> None:
     split = desk.workspace.calendar.sessions(START, FRIDAY)[-30]
     desk.files("KO", act(split, "dividend", 0.39))

@@ -36,8 +36,8 @@ def refuse_another_basis(workspace: Workspace, source: Source, before: AskedWith
         raise PriceBasisError(
             f"{universe}: the stored bars came from files, and nobody has stated whether those were as traded or "
             f"adjusted by their vendor. Nothing was fetched. Put `source: {{kind: files, ...}}` back into the file, "
-            f"with `adjusted: true` where they are adjusted, and run once: that is kept; or load the whole history anew "
-            f"from {source.name} with `regime-assets reload {universe}`: earlier answers stay as they were"
+            f"with `adjusted: true` where they are adjusted, and run once: that is kept; or load the whole history "
+            f"anew from {source.name} with `regime-assets reload {universe}`: earlier answers stay as they were"
         )
     stored = {before.source: before.basis} if before else _known_bases(workspace)
     for name, basis in stored.items():

@@ -1,7 +1,7 @@
 """Bonds and equities: the rule with a refuge and four allocations, beside 60/40, equal parts and buy & hold.
 
     OMP_NUM_THREADS=1 python benchmarks/portfolios.py closes.csv --risk SPY --refuge TLT GLD [--first 2008]
-        [--cash 0.02] [--allocation equal_parts] [--refit-every 63]
+        [--cash 0.02] [--allocation equal_parts] [--refit-every 63] [--rule-only]
 
 `closes.csv` holds a column of sessions and one of adjusted closes for each instrument; those at risk are watched. The
 whole recipe is walked forward by quarters (expanding window, from scratch each year): regimes, sleeves and the learned
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from regime_assets.library.design import Design
+from regime_assets.library.design import Component, Design
 from regime_assets.library.evaluation.bootstrap import sharpe_difference
 from regime_assets.library.evaluation.contenders import POLICY, RULE, contenders
 from regime_assets.library.evaluation.metrics import summarise
@@ -29,6 +29,7 @@ from regime_assets.library.features.market_risk import compute_features
 from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Expanding
+from regime_assets.library.policies.settings import DirectSettings, PolicySettings
 from regime_assets.library.trading.allocation import Rule
 from regime_assets.library.trading.portfolio import Portfolio
 from regime_assets.library.trading.scoring import score
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=2008)
     parser.add_argument("--refit-every", type=int, default=63)
     parser.add_argument("--cash", type=float, default=0.02)
+    parser.add_argument("--rule-only", action="store_true", help="without the learned policy, which costs most")
     parser.add_argument("--allocation", choices=RULES, default="equal_parts")
     chosen = parser.parse_args()
     begun = time.process_time()
@@ -110,10 +112,14 @@ def main() -> None:
         int((sessions.year >= chosen.first).sum()), chosen.refit_every, full_retrain_every=252
     )  # fmt: skip
     design = replace(Design(), portfolio=portfolio(market, chosen.allocation))
+    if chosen.rule_only:
+        quick = PolicySettings(seeds=1, direct=DirectSettings(steps=1))
+        design = replace(design, policy=Component("policies", "tilts", quick))
     steps = schedule(len(sessions), counts)
     segments = list(replay(market.history, Expanding(HALF_LIFE), design, steps, ("portfolios",)))
     track = pd.concat([segment.decided for segment in segments])
-    strategies = {f"{POLICY}, {chosen.allocation}": contenders(market.history, track)[POLICY]}
+    beside = contenders(market.history, track)
+    strategies = {} if chosen.rule_only else {f"{POLICY}, {chosen.allocation}": beside[POLICY]}
     strategies[f"{RULE}, cash for refuge"] = weights_under(
         market, segments, portfolio(market, "equal_parts"), refuge=False
     )
@@ -122,9 +128,7 @@ def main() -> None:
     strategies[f"{RULE}, risk_parity by regime"] = weights_under(
         market, segments, portfolio(market, "risk_parity", by_regime=True), refuge=True
     )
-    strategies |= {
-        name: weights for name, weights in contenders(market.history, track).items() if name not in (POLICY, RULE)
-    }
+    strategies |= {name: weights for name, weights in beside.items() if name not in (POLICY, RULE)}
     decided = pd.DatetimeIndex(track.index)
     terms, returns = market.terms.on(decided), market.history.traded_returns.loc[decided].to_numpy()
     scored = {name: score(weights.to_numpy(), returns, terms) for name, weights in strategies.items()}

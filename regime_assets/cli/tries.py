@@ -117,14 +117,15 @@ def _try(options: argparse.Namespace) -> int:
 def _search(options: argparse.Namespace) -> int:
     import yaml
 
-    from regime_assets.library.research.search import Proposal, as_assignments, read_space, search
+    from regime_assets.library.research.search import Proposal, as_assignments, judged_by, read_space, search
     from regime_assets.library.research.tries import assigned
 
     def told(one: Proposal) -> None:
-        outcome = one.refusal if one.gain is None else f"Sharpe {one.gain:+.2f} over the design's"
+        outcome = one.refusal if one.gain is None else f"Sharpe of its {decider} {one.gain:+.2f} over the design's"
         say(f"trial {one.number + 1}: {', '.join(as_assignments(one.values))}: {outcome}")
 
     workspace, space = open_workspace(options.universe), read_space(options.space)
+    decider = judged_by(space)
     found, best = search(
         workspace, options.horizon, space, _settings(options), options.trials, options.processes, options.name, told
     )

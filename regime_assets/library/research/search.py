@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from regime_assets.library.home import Home
 from regime_assets.library.research.long_walk import HistorySettings, carry_out, open_run
-from regime_assets.library.research.tries import Pair, TryError, assigned, patched_design, rule_gain, try_design
+from regime_assets.library.research.tries import Pair, TryError, assigned, measured_gain, patched_design, try_design
+from regime_assets.library.trading.decided import Decider
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.window_reads import WindowReads
 from regime_assets.library.workspace import Workspace
@@ -37,7 +38,7 @@ class Proposal:
     Attributes:
         number: from 0 on.
         values: setting → value.
-        gain: paired gain in Sharpe ratio of its regime rule over the design's; None where it could not be had.
+        gain: paired gain in Sharpe ratio over the design's (`judged_by`); None where it could not be had.
         refusal: why it could not be had; empty where it could.
     """
 
@@ -67,6 +68,11 @@ def read_space(path: Path) -> dict[str, dict[str, Any]]:
         if not isinstance(values, list) or len(values) < 2 or (kinds[0] != "choice" and len(values) != 2):
             raise TryError(f"{path}: {name} needs int: [low, high], float: [low, high] or choice: [value, ...]")
     return cast("dict[str, dict[str, Any]]", space)
+
+
+def judged_by(space: Mapping[str, Any]) -> Decider:
+    """What a search compares: the learned policies where the space has settings of a policy, else the regime rules."""
+    return "policy" if any(name.split(".")[0] == "policy" for name in space) else "rule"
 
 
 def search(
@@ -106,7 +112,7 @@ def search(
     _require_the_same(study, {**own.identity, "space": json.dumps(space, sort_keys=True)})
     carry_out(own, lambda *_: None)  # once, before the processes need it
     _let_go_on(study)
-    task = _Task(workspace.universe, workspace.home, horizon, settings)
+    task = _Task(workspace.universe, workspace.home, horizon, settings, judged_by(space))
     with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
         running: dict[Future[float | str], optuna.Trial] = {}
         left = trials - len(study.get_trials(states=_finished()))
@@ -166,6 +172,7 @@ class _Task:
     home: Home
     horizon: Horizon
     settings: HistorySettings
+    decider: Decider
 
     def __call__(self, values: dict[str, Any]) -> float | str:
         """The gain, or why there is none."""
@@ -174,12 +181,12 @@ class _Task:
             design = patched_design(self.universe, assigned(as_assignments(values)))
             if design.hash_for(self.horizon) == workspace.design.hash_for(self.horizon):
                 return 0.0
-            test = rule_gain(workspace, self.horizon, design, self.settings, "search")
+            test = measured_gain(workspace, self.horizon, design, self.settings, "search", self.decider)
         except Exception as error:
             if not type(error).__module__.startswith("regime_assets."):
                 raise
             return str(error)
-        return "its rule never moves" if test is None else test.estimate
+        return f"its {self.decider} never moves" if test is None else test.estimate
 
 
 def as_assignments(values: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from regime_assets.library.research.long_walk import HistorySettings, carry_out,
 from regime_assets.library.research.walk_report import table_row
 from regime_assets.library.research.walk_store import StoredRun
 from regime_assets.library.steps.declared_design import declare
-from regime_assets.library.trading.decided import weights_of
+from regime_assets.library.trading.decided import Decider, weights_of
 from regime_assets.library.trading.scoring import score
 from regime_assets.library.trading.terms import on
 from regime_assets.library.universe import Horizon, Universe
@@ -155,13 +155,16 @@ def try_design(
     return pair
 
 
-def rule_gain(
-    workspace: Workspace, horizon: Horizon, design: Design, settings: HistorySettings, kind: Kind
+def measured_gain(
+    workspace: Workspace, horizon: Horizon, design: Design, settings: HistorySettings, kind: Kind, decider: Decider
 ) -> PairedTest | None:
-    """As `try_design`, but what the regime rule of the design gains alone, without baselines and their intervals.
+    """As `try_design`, but what one decider of the design gains alone, without baselines and their intervals.
+
+    Args:
+        decider: the regime rule, or the learned policy of both designs.
 
     Returns:
-        The paired test, or None where one of the two rules never moves.
+        The paired test, or None where one of the two never moves.
 
     Raises:
         As `walk_beside`.
@@ -170,7 +173,7 @@ def rule_gain(
     universe = workspace.universe
     ours, theirs = (
         score(
-            weights_of(track, "rule", universe.held).to_numpy(),
+            weights_of(track, decider, universe.held).to_numpy(),
             run.history.traded_returns.loc[track.index].to_numpy(),
             on(workspace.terms(run.history), pd.DatetimeIndex(track.index)),
         )

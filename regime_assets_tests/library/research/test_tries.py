@@ -10,7 +10,7 @@ from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.research.long_walk import HistorySettings
-from regime_assets.library.research.search import read_space, search
+from regime_assets.library.research.search import judged_by, read_space, search
 from regime_assets.library.research.side_by_side import compare_sides
 from regime_assets.library.research.tries import Pair, TryError, assigned, patched_design, try_design
 from regime_assets.library.research.try_report import write_pair
@@ -105,6 +105,11 @@ def test_a_search_charges_every_trial_and_goes_on(workspace: Workspace, tmp_path
     assert best.trials == before + 1
     with pytest.raises(TryError, match="begun with another space, so that its trials cannot be compared"):
         search(workspace, "long", {"encoder.beta": {"float": [1, 2]}}, SETTINGS, 4, 2, "test", lambda _: None)
+
+
+def test_a_search_compares_policies_where_it_changes_one() -> None:
+    assert judged_by({"encoder.n_latents": {"int": [2, 3]}}) == "rule"
+    assert judged_by({"encoder.n_latents": {"int": [2, 3]}, "policy.seeds": {"int": [2, 3]}}) == "policy"
 
 
 @pytest.mark.parametrize(

@@ -195,33 +195,40 @@ def _result(
     )
 
 
-def report_refusal(instance: dg.DagsterInstance, lane: Lane, session: date, findings: "DataFrame") -> None:
+def report_refusal(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, lane: Lane, session: date, findings: "DataFrame"
+) -> None:
     """Let the checks of `raw_prices` say what they found in an answer that was refused.
 
     The run fails before its checks, and Dagster would show each of them as failed. Every rule looked at the answer, so
-    each says its own: those that it broke with their findings, the others that they found nothing.
+    each says its own: those that it broke with their findings, the others that they found nothing. They are events of
+    the run itself: Dagster keeps one evaluation a check, run and partition, and a session may be refused again.
     """
+    from dagster._core.events import DagsterEvent, DagsterEventType
+
     key = lane.key("raw_prices")
     for name, rule in BAR_RULES.items():
         broken = findings[findings["rule"] == name]
         is_error = bool((broken["severity"] == "error").any())
         metadata = {"findings": table(broken)} if len(broken) else {}
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=key,
-                check_name=name,
-                passed=broken.empty,
-                metadata={**metadata, **figures({"value": len(broken)})},
-                severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-                description=(
-                    "; ".join(broken["message"].head(5))
-                    if len(broken)
-                    else "nothing found in an answer that was refused"
-                ),
-                blocking=rule.effect == "block",
-                partition=session.isoformat(),
-            )
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=name,
+            passed=broken.empty,
+            metadata={**metadata, **figures({"value": len(broken)})},
+            severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+            description=(
+                "; ".join(broken["message"].head(5)) if len(broken) else "nothing found in an answer that was refused"
+            ),
+            blocking=rule.effect == "block",
+            partition=session.isoformat(),
         )
+        event = DagsterEvent(
+            event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION.value,
+            job_name=run.job_name,
+            event_specific_data=evaluation,
+        )
+        instance.report_dagster_event(event, run_id=run.run_id)
 
 
 def _judge_bars(workspace: Workspace, _lane: Lane, session: date) -> Sequence[RuleOutcome]:

@@ -49,7 +49,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
             require_possible(workspace, sessions[0])
             ingested = ingest(workspace, sessions, log=context.log.info)
         except RejectedDataError as rejected:
-            report_refusal(context.instance, lane, max(sessions), rejected.findings)
+            report_refusal(context.instance, context.run, lane, max(sessions), rejected.findings)
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
         except (PriceBasisError, TooEarlyError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error

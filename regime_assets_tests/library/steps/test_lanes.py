@@ -122,11 +122,11 @@ def test_the_former_champion_goes_on_as_a_challenger(told: Told) -> None:
 def test_the_signal_reads_what_the_champion_was_fitted_on(told: Told) -> None:
     workspace = opened(told.folder, CHALLENGERS)
     log = DeploymentLog(workspace.database)
-    read = {session: log.served("secret", "short", session) for session in (DECLARED, NEXT)}
-    assert read[NEXT] is not None
-    assert list(read[NEXT].features) == ["told", "told_lately"]
-    assert read[DECLARED] is not None
-    assert "told" not in read[DECLARED].features
+    before, after = (log.served("secret", "short", session) for session in (DECLARED, NEXT))
+    assert before is not None
+    assert after is not None
+    assert list(after.features) == ["told", "told_lately"]
+    assert "told" not in before.features
     for session in (DECLARED, PROMOTED, NEXT):
         for horizon in HORIZONS:
             assert replay(workspace, horizon, session).differences == ()

@@ -1,0 +1,40 @@
+"""Workflows, compose files, hooks and scripts are what their readers accept; the runners themselves are not here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from regime_assets.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def accepted(schema: str, *files: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files)]
+    ended = subprocess.run(command, capture_output=True, text=True)  # noqa: PLW1510
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_workflows_and_compose_files_follow_their_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("check_jsonschema")
+    assert main(["init", str(tmp_path / "desk")]) == 0
+    assert "desk/universes/desk.yaml" in capsys.readouterr().out
+    accepted(
+        "github-workflows", *(ROOT / ".github" / "workflows").iterdir(), *tmp_path.glob("desk/.github/workflows/*")
+    )
+    accepted("compose-spec", tmp_path / "desk" / "compose.yaml")
+
+
+def test_the_hooks_are_read_by_pre_commit_and_need_no_download() -> None:
+    pytest.importorskip("pre_commit")
+    file = ROOT / ".pre-commit-config.yaml"
+    command = [sys.executable, "-m", "pre_commit", "validate-config", str(file)]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0  # noqa: PLW1510
+    assert "https://" not in file.read_text()
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "bin").iterdir()), ids=lambda path: path.name)
+def test_the_commands_are_shell_programs(script: Path) -> None:
+    assert subprocess.run(["sh", "-n", str(script)]).returncode == 0  # noqa: PLW1510

@@ -16,6 +16,7 @@ from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
 from regime_assets.runs.console_logger import quiet_console_logger
 from regime_assets.runs.executor import interruptible_in_process_executor
+from regime_assets.runs.warm_runs import fork_runs_in_code_server
 from regime_assets.universe_definitions import universe_definitions
 
 # Backfill policies and partitioned checks carry these labels in Dagster 1.13, to which pyproject.toml keeps.
@@ -67,4 +68,5 @@ def shared_definitions(home: Home) -> dg.Definitions:
     )
 
 
+fork_runs_in_code_server()
 defs = build_definitions(Home.from_environment(), universes_folder())

@@ -1,8 +1,8 @@
 """How far a Sharpe ratio, or the difference of two on the same sessions, could be off by luck.
 
 Daily returns come in clusters, so whole stretches of sessions are drawn again (stationary bootstrap of Politis and
-Romano 1994, from arch), at the block length of Politis and White (2004, corrected 2009). A pair is drawn together:
-what both strategies share cancels, which is what makes two years of daily returns enough to tell them apart.
+Romano 1994, the draws of arch), at the block length of Politis and White (2004, corrected 2009). A pair is drawn
+together: what both strategies share cancels, which is what makes two years of daily returns enough to tell them apart.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from regime_assets.library.evaluation.track_record import (
 
 REPLICATIONS = 1000
 """Resampled histories behind an interval: the standard error of a 95 % bound is then 7 % of its distance."""
+
+_DRAWN_AT_ONCE = 40_000  # numbers: what stays in a processor's cache takes two thirds of the time
 
 _LOST_REPLICATIONS = 0.05
 """Share of resampled histories without variance (all in cash) from which an interval is not given."""
@@ -114,11 +116,8 @@ def _interval(
     replications: int,
     periods_per_year: float,
 ) -> Interval | None:
-    from arch.bootstrap import StationaryBootstrap
-
     block = mean_block_length(series)
-    bootstrap = StationaryBootstrap(block, series, seed=np.random.default_rng(seed))
-    draws = np.asarray(bootstrap.apply(_ratio_difference, replications), dtype=np.float64).ravel()
+    draws = resampled_ratios(series, block, replications, np.random.default_rng(seed))
     draws = draws[np.isfinite(draws)] * np.sqrt(periods_per_year)
     if len(draws) < (1.0 - _LOST_REPLICATIONS) * replications:
         return None
@@ -142,11 +141,40 @@ def mean_block_length(series: NDArray[np.float64]) -> int:
     return max(1, round(float(known.max()))) if len(known) else 1
 
 
-def _ratio_difference(sample: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Per-session Sharpe ratio (1,) of the first column, less that of the second when there is one."""
-    columns = np.ascontiguousarray(sample.T)  # reducing along the short axis of (T, 2) costs four times as much
-    deviations = columns.std(axis=1, ddof=1)
-    if (deviations <= 1e-12 * np.abs(columns).max(axis=1)).any():
-        return np.array([np.nan])
-    ratios = columns.mean(axis=1) / deviations
-    return ratios[:1] - ratios[1:] if len(ratios) == 2 else ratios
+def resampled_ratios(
+    series: NDArray[np.float64], block: int, replications: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Per-session Sharpe ratio (R,) of the first column in each resampled history, less that of the second.
+
+    The draws are those of arch's `StationaryBootstrap` to the bit, many histories at a time.
+
+    Args:
+        series: (T, 1) or (T, 2).
+        block: mean length of a drawn stretch, sessions.
+        replications: R.
+        generator: of the random numbers.
+    """
+    sessions, at_once = len(series), max(1, _DRAWN_AT_ONCE // len(series))
+    found: list[NDArray[np.float64]] = []
+    for first in range(0, replications, at_once):
+        count = min(at_once, replications - first)
+        starts = np.empty((count, sessions), dtype=np.int64)
+        chance = np.empty((count, sessions))
+        for row in range(count):
+            starts[row] = generator.integers(sessions, size=sessions)
+            generator.random(out=chance[row])
+        begins = chance <= 1.0 / block
+        begins[:, 0] = True
+        place = np.arange(sessions)
+        begin = np.maximum.accumulate(np.where(begins, place, 0), axis=1)  # where each drawn stretch began
+        rows = (np.take_along_axis(starts, begin, axis=1) + place - begin) % sessions
+        ratios = [_ratios(series[:, column][rows]) for column in range(series.shape[1])]
+        found.append(ratios[0] - ratios[1] if len(ratios) == 2 else ratios[0])
+    return np.concatenate(found)
+
+
+def _ratios(histories: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over standard deviation of each row of (R, T); NaN where a row has no variance."""
+    deviations = histories.std(axis=1, ddof=1)
+    varies = deviations > 1e-12 * np.abs(histories).max(axis=1)
+    return np.where(varies, histories.mean(axis=1) / np.where(varies, deviations, 1.0), np.nan)

@@ -7,6 +7,7 @@ import pytest
 
 from regime_assets.library.evaluation.bootstrap import (
     mean_block_length,
+    resampled_ratios,
     sharpe_difference,
     sharpe_interval,
 )
@@ -94,3 +95,19 @@ def test_a_series_that_moved_once_has_no_interval() -> None:
 def test_series_of_unequal_length_are_no_pairs() -> None:
     with pytest.raises(MetricError, match="no pairs"):
         sharpe_difference(np.zeros(30), np.zeros(31), seed=0)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("block", [1, 7])
+def test_the_draws_are_those_of_arch_to_the_bit(columns: int, block: int) -> None:
+    from arch.bootstrap import StationaryBootstrap
+
+    series = np.random.default_rng(3).normal(0.0003, 0.01, (317, columns))
+
+    def one(sample: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(sample.T)
+        ratios = rows.mean(axis=1) / rows.std(axis=1, ddof=1)
+        return ratios[:1] - ratios[1:] if columns == 2 else ratios
+
+    theirs = StationaryBootstrap(block, series, seed=np.random.default_rng(11)).apply(one, 50).ravel()
+    np.testing.assert_array_equal(resampled_ratios(series, block, 50, np.random.default_rng(11)), theirs)

@@ -1,0 +1,40 @@
+"""Runs as forks of one process that has everything imported already.
+
+Dagster's code server starts every run in a fresh interpreter, which spends some twenty CPU seconds on imports before
+the first step. Python's own fork server does that once: it imports, forks for each run, and runs nothing itself.
+Everything else stays Dagster's: the code server notices a run's process that died, ends a run that is cancelled, and is
+replaced, together with its fork server, when the code location reloads. A fork server that is gone is started again for
+the next run. Universes' files are read anew by each run, as before; changed Python code is seen from the next reload.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from multiprocessing import forkserver
+
+COLD_VARIABLE = "REGIME_ASSETS_COLD_RUNS"
+"""Set to 1, each run starts in an interpreter of its own, which needs less memory while nothing runs."""
+
+PRELOADED = "regime_assets.runs.warm_imports"
+
+
+def fork_runs_in_code_server() -> bool:
+    """In a process that serves this code location to Dagster, let runs be forks; anywhere else do nothing.
+
+    Returns:
+        Whether they will be.
+    """
+    is_code_server = sys.argv[1:3] == ["api", "grpc"] and "dagster._grpc.server" in sys.modules
+    is_run = multiprocessing.parent_process() is not None  # a fork has the code server's arguments
+    if not is_code_server or is_run or os.environ.get(COLD_VARIABLE) == "1":
+        return False
+    from dagster._grpc.server import DagsterApiServer
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    # The server keeps the way in which it starts processes in this attribute. A property of the class goes before it.
+    DagsterApiServer._mp_ctx = property(lambda _: context, lambda *_: None)  # pyright: ignore
+    forkserver.ensure_running()  # imports while nobody waits
+    return True

@@ -23,23 +23,27 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+EVENT_LOG = "dagster._core.storage.event_log.sqlite.sqlite_event_log:SqliteEventLogStorage"
+
 STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "pictures": (("regime_assets.library.report.figures", ("*",)),),
     "reports written": (("regime_assets.library.report.page", ("write_report",)),),
-    "Dagster's event log, written": (("dagster._core.instance:DagsterInstance", ("store_event", "handle_new_event")),),
+    "Dagster's event log, written": ((EVENT_LOG, ("store_event",)),),
     "Dagster's event log, read": (
         (
-            "dagster._core.instance:DagsterInstance",
-            ("get_records_for_run", "all_logs", "get_event_records", "fetch_materializations", "get_latest_logs"),
+            EVENT_LOG,
+            ("get_records_for_run", "get_event_records", "fetch_materializations", "get_asset_records"),
         ),
     ),
+    "DuckDB, attached": (("regime_assets.library.database:Database", ("_attach",)),),
     "DuckDB": (
         (
             "regime_assets.library.database:Database",
-            ("query", "has_table", "replace_partition", "read_partition", "delete_partition"),
+            ("query", "rows", "has_table", "replace_partition", "read_partition", "delete_partition"),
         ),
         ("regime_assets.library.market.store:MarketStore", ("append", "bars", "newest_sessions", "actions")),
     ),
+    "page for the morning": (("regime_assets.library.steps.morning", ("publish_morning",)),),
     "baselines": (("regime_assets.library.evaluation.baselines", ("baselines",)),),
     "regimes inferred": (("regime_assets.library.regimes.regime_model:RegimeModel", ("infer",)),),
     "Evidently": (("regime_assets.library.monitoring.evidently_report", ("*",)),),
@@ -50,7 +54,7 @@ STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("regime_assets.library.production.registry_store", ("*",)),
     ),
     "fits": (
-        ("regime_assets.library.encoders.mlp_vae_training", ("fit_vae",)),
+        ("regime_assets.library.encoders.training", ("fit_encoder",)),
         ("regime_assets.library.regimes.regime_model", ("fit_regimes",)),
         ("regime_assets.library.policies.training", ("train_policy",)),
     ),
@@ -112,7 +116,7 @@ def instrument(watch: Stopwatch) -> list[str]:
                 continue
             chosen = [n for n in vars(holder) if not n.startswith("_")] if names == ("*",) else names
             for name in chosen:
-                call = vars(holder).get(name)
+                call = getattr(holder, name, None) if names != ("*",) else vars(holder).get(name)
                 if not callable(call) or isinstance(call, type):
                     continue
                 if names == ("*",) and not str(getattr(call, "__module__", "")).startswith("regime_assets."):
@@ -187,6 +191,7 @@ def main() -> None:
     for stage, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
         print(f"| {stage} | {seconds:.2f} | {watch.calls[stage] or ''} |")
     print(f"| **all** | **{sum(watch.seconds.values()):.2f}** | |")
+    print(f"\nmodules imported: {len(sys.modules):,}; Evidently among them: {'evidently' in sys.modules}")
     if missing:
         print(f"\nnot found: {', '.join(missing)}")
 

@@ -1,7 +1,9 @@
 """Materialize sessions of a universe in a process of their own: `python -m regime_assets_tests.chain_run --help`."""
 
 import argparse
+import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import dagster as dg
 
 from regime_assets.definitions import build_definitions
 from regime_assets.instance import prepare_dagster_home
+from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -42,8 +45,27 @@ def main() -> None:
     if options.prices_up_to:
         loaded = materialize(home, options.universes, "tiny_daily", options.prices_up_to, ["tiny/raw_prices"])
         assert loaded.success
+    attached = _count_attached()
+    costs: dict[str, int] = {}
     for session in options.sessions:
+        before = len(attached)
         assert materialize(home, options.universes, "tiny_daily", session).success, session
+        costs[session] = len(attached) - before
+    counted = {"attached": costs, "modules": sorted({name.partition(".")[0] for name in sys.modules})}
+    options.universes.with_name("counted.json").write_text(json.dumps(counted))
+
+
+def _count_attached() -> list[Path]:
+    """Grows by one with every time that a database file is attached."""
+    seen: list[Path] = []
+    attach = Database._attach
+
+    def counted(self: Database, engine: object) -> None:
+        seen.append(self.path)
+        attach(self, engine)  # pyright: ignore
+
+    Database._attach = counted  # pyright: ignore
+    return seen
 
 
 if __name__ == "__main__":

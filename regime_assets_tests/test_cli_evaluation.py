@@ -66,6 +66,13 @@ def test_a_walk_forward_without_prices_says_what_to_do(
     assert not (workspace.home.root / "walk_forward").exists()
 
 
+def test_both_horizons_walk_in_processes_of_their_own_and_one_that_fails_is_told(
+    workspace: Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["walk-forward", "tiny", "both", "--first", "2016-02-01"]) == 1
+    assert capfd.readouterr().err.count(f"no prices of {workspace.universe.instruments[0]}") == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

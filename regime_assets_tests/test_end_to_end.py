@@ -4,6 +4,7 @@ Both are materialized by Dagster for the same two sessions, in two processes. Wh
 has looked ahead, or is not reproducible.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.xdist_group("end_to_end")
 
 TRADED = "SP500"
 SYMBOLS = ["AAPL", "JPM", "KO", "XOM", "PFE"]
+MOST_ATTACHED = 175  # files of a session of two horizons; 559 once
+
 SESSIONS = ("2018-12-18", "2018-12-19")
 NEXT_SESSION = "2018-12-20"
 LATER_SESSION = "2019-01-04"
@@ -114,6 +117,19 @@ def fingerprint(workspace: Workspace) -> dict[str, object]:
         rows = workspace.database.query(f"SELECT * FROM {table} ORDER BY ALL")
         found[table] = rows.to_json(double_precision=15)
     return found
+
+
+def test_a_session_attaches_its_database_a_bounded_number_of_times(folders: tuple[Folder, Folder]) -> None:
+    for folder in folders:
+        counted = json.loads((folder.universes.with_name("counted.json")).read_text())
+        assert counted["attached"][SESSIONS[-1]] <= MOST_ATTACHED
+
+
+def test_evidently_is_imported_where_its_tables_are_written_and_nowhere_else(folders: tuple[Folder, Folder]) -> None:
+    for folder in folders:
+        counted = json.loads((folder.universes.with_name("counted.json")).read_text())
+        written = list(folder.home.root.rglob("*-drift_tables.html"))
+        assert ("evidently" in counted["modules"]) == bool(written)
 
 
 def test_every_stored_table_and_column_is_described(folders: tuple[Folder, Folder]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 from regime_assets.cli.arguments import session
@@ -10,12 +13,14 @@ from regime_assets.cli.printing import say, say_table
 from regime_assets.cli.workspaces import open_workspace
 from regime_assets.library.universe import HORIZONS
 
+BOTH = "both"
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """walk-forward, proofs."""
     walk = commands.add_parser("walk-forward", help="replay long history out of sample; run again, it goes on")
     walk.add_argument("universe")
-    walk.add_argument("horizon", choices=HORIZONS)
+    walk.add_argument("horizon", choices=(*HORIZONS, BOTH), help=f"one of them, or {BOTH} side by side")
     walk.add_argument("--first", type=session, help="first decided session; the earliest when left out")
     walk.add_argument("--last", type=session, help="last decided session; the newest when left out")
     for name, default, what in (
@@ -35,6 +40,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _walk_forward(options: argparse.Namespace) -> int:
+    if options.horizon == BOTH:
+        return _side_by_side(options)
     from regime_assets.library.research.long_walk import HistorySettings, walk_history
 
     settings = HistorySettings(
@@ -56,6 +63,27 @@ def _walk_forward(options: argparse.Namespace) -> int:
     say_table(result.table, title)
     say(f"Report: {result.report}")
     return 0
+
+
+def _side_by_side(options: argparse.Namespace) -> int:
+    """A walk of each horizon in a process of its own. A horizon's refits start from each other and stay in order."""
+    open_workspace(options.universe)  # a name that does not exist is told once
+    flags = [
+        f"--{name.replace('_', '-')}={value}"
+        for name in ("first", "last", "refit_every", "policy_every", "full_retrain_every", "embargo")
+        if (value := getattr(options, name)) is not None
+    ]
+
+    def walk(horizon: str) -> int:
+        command = [sys.executable, "-m", "regime_assets.cli", "walk-forward", options.universe, horizon, *flags]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                say(f"{horizon:<6}{line.rstrip()}")
+            return process.wait()
+
+    with ThreadPoolExecutor(len(HORIZONS)) as threads:
+        return max(threads.map(walk, HORIZONS))
 
 
 def _proofs(options: argparse.Namespace) -> int:

@@ -42,8 +42,9 @@ def checkpoint_of(path: Path) -> bytes | None:
 
 
 def tables_read(sql: str) -> frozenset[str]:
-    """The tables that a statement reads, in small letters."""
-    return frozenset(name.lower() for name in _TABLE.findall(sql))
+    """The tables that a statement reads, in small letters; none where it reads the catalog, which any write changes."""
+    names = frozenset(name.lower() for name in _TABLE.findall(sql))
+    return names if not any(name.startswith(("information_schema", "duckdb_")) for name in names) else frozenset()
 
 
 class ReadMemory:

@@ -196,6 +196,14 @@ def test_what_was_read_is_not_read_again_until_its_table_is_written(database: Da
     assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
 
 
+def test_the_catalog_is_read_anew(database: Database) -> None:
+    sql = "SELECT count(*) AS n FROM information_schema.tables WHERE table_name IN ('t', 'elsewhere')"
+    database.replace_partition("t", KEY, rows(1.0))
+    assert database.query(sql)["n"].item() == 1
+    database.replace_partition("elsewhere", KEY, rows(1.0))
+    assert database.query(sql)["n"].item() == 2
+
+
 def test_what_another_process_wrote_is_seen(database: Database) -> None:
     database.replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [1.0]}))
     assert list(database.read_partition("t", {"universe": "u"})["value"]) == [1.0]

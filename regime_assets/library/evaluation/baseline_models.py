@@ -2,7 +2,8 @@
 
 Both are refitted every half year on the trailing ten years up to that session, and decide each session with the
 filtered state, so that the exposure of session t is a function of the returns up to t. They see returns alone, no
-cross-section and no autoencoder.
+cross-section and no autoencoder. A process makes each fit once: both horizons, and every session of a backfill, ask for
+the same ones but the last.
 
 References:
     Hamilton (1989): A new approach to the economic analysis of nonstationary time series. Econometrica 57(2).
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 from regime_assets.library.regimes.jump_model import fit_jump_model, online_states, spread_starts
 
 Series = NDArray[np.float64]
+
+_MOST_FITS = 128  # that are remembered: those of sixty years
 
 _VARIANCE_FLOOR = 1e-10  # of a daily return; a stretch of equal prices must not make a density infinite
 
@@ -95,7 +99,7 @@ def hidden_markov_exposure(
 
     def decide(first: int, refit: int, stop: int) -> Series:
         nonlocal model
-        model = _fit_markov(market_returns[first:refit], model, settings)
+        model = _fit_markov(np.ascontiguousarray(market_returns[first:refit]).tobytes(), model, settings)
         filtered, _ = _forward(market_returns[first:stop], model)
         turbulent = int(model.variances[1] >= model.variances[0])
         return (filtered[refit - 1 - first :, turbulent] < 0.5).astype(np.float64)
@@ -124,7 +128,8 @@ def jump_exposure(
         starts = spread_starts(scaled, risk=scaled[:, 0])
         if centres is not None:
             starts.append((centres - centre) / scale)
-        fitted = fit_jump_model(scaled, settings.penalty, starts, settings.iterations).centres
+        begun = tuple(np.ascontiguousarray(start).tobytes() for start in starts)
+        fitted = _fit_jump(np.ascontiguousarray(scaled).tobytes(), scaled.shape[1], begun, settings)
         centres = fitted * scale + centre
         states = online_states((features[first:stop] - centre) / scale, fitted, settings.penalty)
         turbulent = int(fitted[1, 0] >= fitted[0, 0])
@@ -168,7 +173,17 @@ def _walk(sessions: int, since: int, refits: RefitSettings, decide: Callable[[in
     return exposure
 
 
-def _fit_markov(returns: Series, previous: _Markov | None, settings: HiddenMarkovSettings) -> _Markov:
+@lru_cache(_MOST_FITS)
+def _fit_jump(scaled: bytes, columns: int, starts: tuple[bytes, ...], settings: JumpSettings) -> Series:
+    """Centres (2, columns); whoever reads them must not change them."""
+    rows, begun = np.frombuffer(scaled).reshape(-1, columns).copy(), [np.frombuffer(start).copy() for start in starts]
+    shaped = [start.reshape(-1, columns) for start in begun]
+    return fit_jump_model(rows, settings.penalty, shaped, settings.iterations).centres
+
+
+@lru_cache(_MOST_FITS)
+def _fit_markov(series: bytes, previous: _Markov | None, settings: HiddenMarkovSettings) -> _Markov:
+    returns = np.frombuffer(series)
     variance = max(float(returns.var()), _VARIANCE_FLOOR)
     mean = float(returns.mean())
     start = _Markov((mean, mean), (0.5 * variance, 2.0 * variance), (settings.stay, settings.stay))

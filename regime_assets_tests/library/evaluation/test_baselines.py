@@ -87,7 +87,7 @@ def test_a_higher_penalty_means_fewer_jumps() -> None:
 def test_the_hidden_markov_filter_agrees_with_hmmlearn() -> None:
     hmm = pytest.importorskip("hmmlearn.hmm")
     returns, _ = planted_regimes(2, 600)
-    ours = baseline_models._fit_markov(returns, None, HiddenMarkovSettings(cold_iterations=100))
+    ours = baseline_models._fit_markov(returns.tobytes(), None, HiddenMarkovSettings(cold_iterations=100))
     theirs = hmm.GaussianHMM(2, "diag", init_params="", params="")
     theirs.startprob_ = np.array([0.5, 0.5])
     theirs.transmat_ = np.array([[ours.stay[0], 1 - ours.stay[0]], [1 - ours.stay[1], ours.stay[1]]])
@@ -162,3 +162,20 @@ def test_every_baseline_stays_between_cash_and_the_base_portfolio() -> None:
             assert np.all(decided <= base + 1e-12), name
     assert np.all(weights[BUY_AND_HOLD] == base)
     np.testing.assert_allclose(weights[EQUAL_WEIGHT], 1 / 3)
+
+
+def test_a_session_more_makes_no_fit_anew_and_gives_the_bits_of_the_full_computation() -> None:
+    returns = np.random.default_rng(8).normal(0.0003, 0.01, 760)
+    exposures = (baseline_models.hidden_markov_exposure, baseline_models.jump_exposure)
+    fits = (baseline_models._fit_markov, baseline_models._fit_jump)
+    for fit in fits:
+        fit.cache_clear()
+    full = [exposure(returns, 300) for exposure in exposures]
+    for fit in fits:
+        fit.cache_clear()
+    for exposure in exposures:
+        exposure(returns[:-1], 300)
+    made = [fit.cache_info().misses for fit in fits]
+    for expected, exposure in zip(full, exposures, strict=True):
+        np.testing.assert_array_equal(exposure(returns, 300), expected)
+    assert [fit.cache_info().misses for fit in fits] == made

@@ -116,6 +116,33 @@ def test_a_session_is_due_after_the_exchanges_midnight(machine: Machine, now: da
     assert due_sessions(machine.lane, machine.calendar, now)[-1] == newest
 
 
+@pytest.mark.parametrize(
+    ("due_at", "session"),
+    [
+        (datetime(2022, 3, 12, 5, 30, tzinfo=UTC), date(2022, 3, 11)),  # the last night of winter time
+        (datetime(2022, 3, 15, 4, 30, tzinfo=UTC), date(2022, 3, 14)),  # the first one of summer time
+        (datetime(2022, 11, 5, 4, 30, tzinfo=UTC), date(2022, 11, 4)),
+        (datetime(2022, 11, 8, 5, 30, tzinfo=UTC), date(2022, 11, 7)),
+    ],
+)
+def test_the_hour_of_summer_time_moves_no_session(machine: Machine, due_at: datetime, session: date) -> None:
+    assert due_sessions(machine.lane, machine.calendar, due_at)[-1] == session
+    assert due_sessions(machine.lane, machine.calendar, due_at - timedelta(minutes=1))[-1] < session
+
+
+def test_a_machine_that_slept_over_its_schedule_makes_up_for_it_and_a_clock_set_back_asks_for_nothing_twice(
+    machine: Machine,
+) -> None:
+    machine.now = datetime(2022, 11, 4, 12, 0, tzinfo=NEW_YORK)
+    assert machine.run() == "2022-11-03"
+    machine.now = datetime(2022, 11, 8, 9, 0, tzinfo=NEW_YORK)  # after a weekend on which summer time ended
+    assert [machine.run(), machine.run()] == ["2022-11-04", "2022-11-07"]
+    machine.now = datetime(2022, 11, 7, 23, 0, tzinfo=NEW_YORK)
+    assert machine.tick() == "every session up to 2022-11-04 is done"
+    machine.now = datetime(2022, 11, 9, 9, 0, tzinfo=NEW_YORK)
+    assert machine.request() == ("tiny_daily", "2022-11-08")
+
+
 def test_a_new_universe_begins_with_the_newest_session(machine: Machine) -> None:
     assert machine.request() == ("tiny_daily", "2022-12-28")
 

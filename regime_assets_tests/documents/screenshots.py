@@ -25,11 +25,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FloatRect, Page, ViewportSize
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COLOURS = 64  # enough for pages of text and lines; a quarter of the size of true colour
 WIDTH, HEIGHT = 1280, 900
+GRAPH_WINDOW: ViewportSize = {"width": 2300, "height": 560}  # wide enough for names and counts to be drawn
+GRAPH: FloatRect = {"x": 660, "y": 165, "width": 1510, "height": 265}
+SETTLING_MILLISECONDS = 15_000
 START_SECONDS = 120
 
 
@@ -91,10 +94,11 @@ def main() -> None:
     with running_ui(options.home.resolve(), options.universes) as address, browser_page() as page:
         take_page(page, f"{address}/regime-assets/", IMAGES / "morning.png", 1500)
         take_page(page, report.as_uri(), IMAGES / "report.png", 1100)
-        page.goto(f"{address}/asset-groups/?expanded={universe}")
-        page.get_by_text("long", exact=False).first.wait_for(timeout=60_000)
-        page.wait_for_timeout(4000)
-        save_small(page.screenshot(), IMAGES / "asset-graph.png")
+        page.set_viewport_size(GRAPH_WINDOW)
+        page.goto(f"{address}/asset-groups/")
+        page.get_by_text(f"{universe}_monitoring").last.wait_for(timeout=60_000)
+        page.wait_for_timeout(SETTLING_MILLISECONDS)
+        save_small(page.screenshot(clip=GRAPH), IMAGES / "asset-graph.png")
 
 
 def _answers(address: str) -> bool:

@@ -1,9 +1,8 @@
 """What serves on this horizon: the registry's answer, whichever design it is of.
 
 The promotion of every design ends here, and signal, drift and live record begin here. It is not materialized by
-itself: each promotion says which version serves after it, and of which design. After a roll-back or a promotion by
-hand the registry answers at once, and this page shows it with the next session. A design that fails on a session leaves
-the champion that there is.
+itself: each promotion says who serves after it, and so does a roll-back in the registry. A design that fails on a
+session leaves the champion that there is.
 """
 
 import dagster as dg

@@ -223,10 +223,14 @@ def fit_regimes(
 
 
 def followed_share(settings: RegimeSettings, known_sessions: int | None) -> float:
-    """What the rule of a line follows of its regimes: nothing at first, all from `young_years` on."""
+    """What the rule of a line follows of its regimes: half up to `young_years`, all from a year later on.
+
+    The year between lets a refreshed model differ little from yesterday's, as the gate demands.
+    """
     if settings.young_years == 0.0 or known_sessions is None:
         return 1.0
-    return min(1.0, known_sessions / (settings.young_years * settings.sessions_per_year))
+    beyond = known_sessions / settings.sessions_per_year - settings.young_years
+    return 0.5 + 0.5 * min(1.0, max(0.0, beyond))
 
 
 def young_words(followed: float) -> str:

@@ -74,9 +74,10 @@ class RegimeSettings:
             other's by this factor, so that a tie does not flip them from day to day.
         persistence: how often the regime may change.
         identity: how much one refit may change.
-        young_years: length of history over which a line goes from holding the market to following its regimes, so that
-            a start on little history commits to nothing; 0 follows them from the first session on. It concerns the
-            expanding window alone: a rolling one is as young on its last day as on its first.
+        young_years: length of history up to which the rule follows its regimes by half and holds the market with the
+            other half, so that a start on little history commits to nothing; within a year after that it goes over to
+            them. 0 follows them from the first session on. It concerns the expanding window alone: a rolling one is as
+            young on its last day as on its first.
     """
 
     n_regimes: Annotated[int, Field(ge=2, le=5)] = 2

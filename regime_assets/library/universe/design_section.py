@@ -61,7 +61,7 @@ Defaults = Mapping[tuple[Slot, str], Mapping[str, Any]]
 
 EDITIONS: Mapping[int, Defaults] = {
     1: {},
-    2: {("regimes", "jump"): {"persistence": {"short_window_target": 3.0}}},
+    2: {("regimes", "jump"): {"persistence": {"short_window_target": 3.0}, "young_years": 5.0}},
 }
 """Edition of the shipped defaults → component → what differs in it from the component's settings class.
 

@@ -18,6 +18,7 @@ from regime_assets.library.regimes.regime_model import (
     RegimeFit,
     RegimeModel,
     fit_regimes,
+    followed_share,
     observations,
 )
 from regime_assets.library.regimes.segmentation import Segmentation
@@ -200,17 +201,18 @@ def test_the_same_inputs_give_the_same_bits_and_storing_changes_none(tmp_path: P
     )
 
 
-def test_a_young_line_holds_the_market_with_what_it_does_not_follow_yet() -> None:
-    window, half = WINDOW, replace(JUMP, young_years=4.0)
+def test_a_young_line_follows_its_regimes_by_half_and_goes_over_to_them_within_a_year() -> None:
+    window, slow = WINDOW, replace(JUMP, young_years=4.0)
     vae = fit_encoder(window.features, window.sample_weight, "mlp_vae", QUICK, 1, None, full_retrain=True).model
     args = (vae, window.features, window.market_returns, window.sample_weight, "jump")
-    grown, young = fit_regimes(*args, JUMP, 1, None, 504).model, fit_regimes(*args, half, 1, None, 504)
+    grown, young = fit_regimes(*args, JUMP, 1, None, 504).model, fit_regimes(*args, slow, 1, None, 504)
     plain, held = grown.infer(window.features), young.model.infer(window.features)
     np.testing.assert_array_equal(held.states, plain.states)
     np.testing.assert_allclose(held.rule_exposure, 0.5 + 0.5 * plain.rule_exposure)
     assert young.figures["followed"] == 0.5
     assert RegimeModel.from_parts(young.model.to_parts()).followed == 0.5
-    assert fit_regimes(*args, half, 1, None, 2000).model.followed == 1.0
-    assert fit_regimes(*args, half, 1, None, None).model.followed == 1.0, "a rolling window is never older"
-    grown_up = fit_regimes(*args, half, 1, young.model, 2000)
+    shares = [followed_share(slow, known) for known in (100, 1008, 1134, 1260, 5000)]
+    assert shares == [0.5, 0.5, 0.75, 1.0, 1.0]
+    assert followed_share(slow, None) == 1.0, "a rolling window is never older"
+    grown_up = fit_regimes(*args, slow, 1, young.model, 2000)
     assert grown_up.model.followed == 1.0, "also where the predecessor's regimes stay"

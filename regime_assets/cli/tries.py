@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from regime_assets.library.research.long_walk import HistorySettings
     from regime_assets.library.research.tries import Pair
     from regime_assets.library.workspace import Workspace
+
+
+REPORT = re.compile(r"\d{4}-\d\d-\d\d(:[a-z0-9_]+)?")
+"""A session's report, and a challenger's of that session."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,7 +54,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     two = commands.add_parser("compare", help="two sessions, registered versions or designs side by side")
     two.add_argument("universe")
     two.add_argument("horizon", choices=HORIZONS)
-    two.add_argument("a", help="a session, a version's number, `design`, or the name of a challenger")
+    two.add_argument(
+        "a",
+        help="a session (2024-06-28, or 2024-06-28:CHALLENGER), a version's number, `design`, or a challenger",
+    )
     two.add_argument("b", help="the same")
     two.add_argument("--html", action="store_true", help="write a page, too; the reports' index lists it")
     _add_range(two)
@@ -144,9 +152,8 @@ def _search(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     workspace = open_workspace(options.universe)
-    first, second = _as_session(options.a), _as_session(options.b)
-    if first is not None and second is not None:
-        return _compare_sessions(options, workspace, first, second)
+    if REPORT.fullmatch(options.a) and REPORT.fullmatch(options.b):
+        return _compare_reports(options, workspace, options.a.replace(":", " "), options.b.replace(":", " "))
     from regime_assets.library.research.compared_pair import compared_pair, write_compared
     from regime_assets.library.research.side_by_side import compare_sides
 
@@ -160,13 +167,13 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _compare_sessions(options: argparse.Namespace, workspace: Workspace, first: date, second: date) -> int:
+def _compare_reports(options: argparse.Namespace, workspace: Workspace, first: str, second: str) -> int:
     import pandas as pd
 
-    from regime_assets.library.report.compared_reports import compared_sessions
+    from regime_assets.library.report.compared_reports import compared_reports
     from regime_assets.library.research.compared_pair import write_compared
 
-    found = compared_sessions(workspace.home.reports / workspace.universe.name / options.horizon, first, second)
+    found = compared_reports(workspace.home.reports / workspace.universe.name / options.horizon, first, second)
     for section in found.sections:
         differing = [{"": row.label, found.names[0]: row.first, found.names[1]: row.second} for row in section.shown]
         if differing and not section.only_differing:
@@ -175,15 +182,8 @@ def _compare_sessions(options: argparse.Namespace, workspace: Workspace, first: 
     for sentence in found.said:
         say_wrapped(sentence)
     if options.html:
-        say(f"Page: {write_compared(workspace, options.horizon, found, max(first, second))}")
+        say(f"Page: {write_compared(workspace, options.horizon, found, date.fromisoformat(max(first, second)[:10]))}")
     return 0
-
-
-def _as_session(name: str) -> date | None:
-    try:
-        return date.fromisoformat(name)
-    except ValueError:
-        return None
 
 
 def _backtest(options: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""Two sessions beside one another, read from the figures that lie beside their backtest and drift reports."""
+"""Two sessions, or two designs on a session, read from the figures that lie beside their backtest and drift reports.
+
+A report is named by its session, and by its design where that is a challenger: `2024-06-28`, `2024-06-28 four_latents`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from regime_assets.library.report.data_files import data_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+BACKTEST_DATA = re.compile(r"(\d{4}-\d\d-\d\d)-backtest(?:-([A-Za-z0-9_]+))?\.data")
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 SHOWN_STRATEGIES = ("regime rule", "learned policy", "buy & hold")
 
@@ -31,9 +34,15 @@ class ComparedError(Exception):
     """Sessions that cannot be compared; the message says which report is missing."""
 
 
+def comparable_reports(folder: Path) -> tuple[str, ...]:
+    """The names of a horizon's backtest reports that have figures beside them, newest first."""
+    found = (BACKTEST_DATA.fullmatch(path.name) for path in folder.glob("*.data"))
+    names = [" ".join(filter(None, named.groups())) for named in found if named]
+    return tuple(sorted(names, key=lambda name: (-int(name[:10].replace("-", "")), name)))
+
+
 @dataclass(frozen=True)
 class _Side:
-    session: date
     backtest: Mapping[str, Any]
     drift: Mapping[str, Any]
 
@@ -54,21 +63,22 @@ class _Side:
         return {str(key): value for key, value in found[0].items()} if found else {}
 
 
-def compared_sessions(folder: Path, first: date, second: date) -> Compared:
-    """Two sessions of one horizon.
+def compared_reports(folder: Path, first: str, second: str) -> Compared:
+    """Two reports of one horizon.
 
     Args:
         folder: the horizon's folder of reports.
+        first, second: their names.
 
     Raises:
         ComparedError: one of them has no report with figures beside it.
     """
     sides = (_side(folder, first), _side(folder, second))
     universe, horizon = sides[0].backtest["universe"], sides[0].backtest["horizon"]
-    names = (f"{first:%Y-%m-%d}", f"{second:%Y-%m-%d}")
+    names = (first, second)
     answers = Section(
         "What was answered",
-        "As the reports of the two sessions say it.",
+        "As the two reports say it.",
         (
             *difference_rows(sides[0].backtest["facts"], sides[1].backtest["facts"]),
             Row("Drift", *(_drift_in_words(side.drift) for side in sides)),
@@ -95,28 +105,36 @@ def compared_sessions(folder: Path, first: date, second: date) -> Compared:
         said=(
             *held_otherwise(sides[0].table("weights"), sides[1].table("weights")),
             *_named_otherwise(sides[0].table("regimes"), sides[1].table("regimes")),
-            "Both records mostly cover the same sessions: the later one has the new ones, and drops as many old ones.",
+            "Two sessions of one design share most of their record: the later one has the new sessions, and drops as "
+            "many old ones.",
         ),
         sections=(answers, *figures, made),
         net={name: returns for name, returns in net.items() if returns is not None},
-        links=tuple((f"the report of {name}", f"{universe}/{horizon}/{name}-backtest.html") for name in names),
+        links=tuple((f"the report of {name}", f"{universe}/{horizon}/{_file(name)}.html") for name in names),
     )
 
 
-def _side(folder: Path, session: date) -> _Side:
-    found: dict[str, Mapping[str, Any]] = {}
-    for kind in ("backtest", "drift"):
-        file = data_folder(folder / f"{session:%Y-%m-%d}-{kind}.html") / "figures.json"
-        if file.is_file():
-            found[kind] = json.loads(file.read_bytes())
-    if "backtest" not in found:
-        there = sorted(path.name[:10] for path in folder.glob("*-backtest.data"))
-        known = f"there are {there[0]} to {there[-1]}" if there else "there is none yet"
+def _file(name: str) -> str:
+    """The name of the file of a backtest report, without its ending."""
+    session, _, design = name.partition(" ")
+    return "-".join(filter(None, (session, "backtest", design)))
+
+
+def _side(folder: Path, name: str) -> _Side:
+    there = comparable_reports(folder)
+    if name not in there:
+        known = f"there are {there[-1]} to {there[0]}" if there else "there is none yet"
         raise ComparedError(
-            f"{folder.parent.name}, {folder.name} horizon, has no backtest report of {session}: {known}. Name sessions "
+            f"{folder.parent.name}, {folder.name} horizon, has no backtest report of {name}: {known}. Name sessions "
             "that were materialized."
         )
-    return _Side(session, found["backtest"], found.get("drift", {}))
+    files = {"backtest": _file(name), "drift": f"{name[:10]}-drift"}  # drift is of the market, whatever the design
+    found: dict[str, Mapping[str, Any]] = {}
+    for kind, file in files.items():
+        path = data_folder(folder / f"{file}.html") / "figures.json"
+        if path.is_file():
+            found[kind] = json.loads(path.read_bytes())
+    return _Side(found["backtest"], found.get("drift", {}))
 
 
 def _drift_in_words(drift: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from regime_assets.library.report.compared_reports import comparable_reports
+
 REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)(?:-(?P<of>[A-Za-z0-9_-]+))?\.html")
 KINDS = {
     "backtest": "backtest",
@@ -25,7 +26,6 @@ KINDS = {
     "drift_tables": "drift, Evidently's tables",
     "compare": "comparison of",
 }
-BACKTEST = "backtest"
 FILES = {
     ".html": "text/html",
     ".csv": "text/csv",
@@ -40,7 +40,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Re
 class Shelf:
     """The reports of one horizon, by session, newest first: (session, ((kind in words, address), ...)).
 
-    `comparable` are the sessions with a backtest report and its figures, newest first.
+    `comparable` are the backtest reports with figures beside them, newest first, by session and design.
     """
 
     universe: str
@@ -52,14 +52,14 @@ class Shelf:
 def shelves(reports: Path) -> list[Shelf]:
     """Every universe's and horizon's reports; addresses are relative to the index."""
     return [
-        Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)), _comparable(horizon))
+        Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)), comparable_reports(horizon))
         for horizon in sorted(reports.glob("*/*"), key=lambda path: (path.parent.name, path.name != "short", path.name))
         if horizon.is_dir()
     ]
 
 
 def report_routes(reports: Path) -> list[Route]:
-    """`/reports/`, the index, `/reports/compare`, two sessions on one page, and the files below `/reports/`."""
+    """`/reports/`, the index, `/reports/compare`, two reports on one page, and the files below `/reports/`."""
 
     async def index(_: Request) -> Response:
         return HTMLResponse(_template().render(shelves=shelves(reports)), headers=HEADERS)
@@ -70,8 +70,8 @@ def report_routes(reports: Path) -> list[Route]:
         shelf = next((one for one in shelves(reports) if (one.universe, one.horizon) == wanted), None)
         if shelf is None or not {asked.get("first"), asked.get("second")} <= set(shelf.comparable):
             return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
-        sessions = (date.fromisoformat(asked["first"]), date.fromisoformat(asked["second"]))
-        page = await run_in_threadpool(_compared, reports / shelf.universe / shelf.horizon, *sessions)
+        folder = reports / shelf.universe / shelf.horizon
+        page = await run_in_threadpool(_compared, folder, asked["first"], asked["second"])
         return HTMLResponse(page, headers=HEADERS)
 
     async def file(request: Request) -> Response:
@@ -83,16 +83,11 @@ def report_routes(reports: Path) -> list[Route]:
     return [Route("/reports/", index), Route("/reports/compare", compare), Route("/reports/{path:path}", file)]
 
 
-def _compared(folder: Path, first: date, second: date) -> str:
+def _compared(folder: Path, first: str, second: str) -> str:
     from regime_assets.library.report.compared_page import compared_page
-    from regime_assets.library.report.compared_reports import compared_sessions
+    from regime_assets.library.report.compared_reports import compared_reports
 
-    return compared_page(compared_sessions(folder, first, second))
-
-
-def _comparable(folder: Path) -> tuple[str, ...]:
-    suffix = f"-{BACKTEST}.data"
-    return tuple(sorted((path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}")), reverse=True))
+    return compared_page(compared_reports(folder, first, second))
 
 
 def _inside(reports: Path, asked: str) -> Path | None:

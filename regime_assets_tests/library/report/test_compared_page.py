@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from regime_assets.library.report.compared_page import (
     figure_rows,
     held_otherwise,
 )
-from regime_assets.library.report.compared_reports import ComparedError, compared_sessions
+from regime_assets.library.report.compared_reports import ComparedError, comparable_reports, compared_reports
 
-MONDAY, TUESDAY = date(2024, 3, 18), date(2024, 3, 19)
+MONDAY, TUESDAY = "2024-03-18", "2024-03-19"
 DAYS = pd.bdate_range("2023-12-01", MONDAY)
 
 
-def report(folder: Path, session: date, weight: float, sharpe: float | None, vae: str) -> None:
+def report(folder: Path, session: str, weight: float, sharpe: float | None, vae: str, design: str = "") -> None:
     """The figures that lie beside a session's backtest report."""
     days = [f"{day:%Y-%m-%d}" for day in DAYS]
     tables: dict[str, Any] = {
@@ -41,7 +40,7 @@ def report(folder: Path, session: date, weight: float, sharpe: float | None, vae
     }
     said = {"universe": "us", "horizon": "long", "verdict": "", "facts": {"Serves": "the regime rule"}}
     document = said | {"provenance": {"vae": vae, "python": "3.11"}, "tables": tables}
-    place = folder / f"{session}-backtest.data"
+    place = folder / f"{session}-backtest{design}.data"
     place.mkdir(parents=True)
     (place / "figures.json").write_text(json.dumps(document))
 
@@ -59,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_two_sessions_are_told_apart_by_what_they_held_named_and_were_made_of(folder: Path) -> None:
-    found = compared_sessions(folder, MONDAY, TUESDAY)
+    found = compared_reports(folder, MONDAY, TUESDAY)
     assert (
         f"On 1 of the {len(DAYS)} sessions that both decide they held something else, on average 50%" in found.said[0]
     )
@@ -75,14 +74,14 @@ def test_two_sessions_are_told_apart_by_what_they_held_named_and_were_made_of(fo
 
 
 def test_a_figure_that_one_side_does_not_have_is_a_dash(folder: Path) -> None:
-    rows = {row.label: row for row in compared_sessions(folder, MONDAY, TUESDAY).sections[1].rows}
+    rows = {row.label: row for row in compared_reports(folder, MONDAY, TUESDAY).sections[1].rows}
     assert rows["Sharpe ratio"].second == "–"
     assert (rows["deepest fall"].first, rows["deepest fall"].differs) == ("−12.5%", False)
 
 
 def test_a_session_without_a_report_is_named_with_those_that_have_one(folder: Path) -> None:
     with pytest.raises(ComparedError, match="no backtest report of 2024-03-20: there are 2024-03-18 to 2024-03-19"):
-        compared_sessions(folder, MONDAY, date(2024, 3, 20))
+        compared_reports(folder, MONDAY, "2024-03-20")
 
 
 def test_nested_settings_are_named_by_their_path() -> None:
@@ -101,3 +100,11 @@ def test_a_section_in_which_nothing_differs_says_so() -> None:
     page = compared_page(Compared("us", ("one", "two"), ("Nothing.",), (same,), {}))
     assert "Nothing differs." in page
     assert figure_rows({}, {})[0] == Row("Sharpe ratio", "–", "–")
+
+
+def test_a_challenger_is_compared_with_the_own_design_of_the_same_session(folder: Path) -> None:
+    report(folder, TUESDAY, 1.0, 2.0, "third", design="-four_latents")
+    assert comparable_reports(folder) == (TUESDAY, f"{TUESDAY} four_latents", MONDAY)
+    page = compared_page(compared_reports(folder, TUESDAY, f"{TUESDAY} four_latents"))
+    assert "2024-03-19 beside 2024-03-19 four_latents" in page
+    assert 'href="us/long/2024-03-19-backtest-four_latents.html"' in page

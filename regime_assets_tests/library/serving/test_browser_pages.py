@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -117,7 +116,7 @@ def test_a_link_out_of_the_folder_is_not_followed(home: Home, client: TestClient
 
 
 def test_two_sessions_are_compared_on_one_page_behind_the_same_sign_in(home: Home, client: TestClient) -> None:
-    for session, weight in ((date(2024, 3, 14), 0.75), (date(2024, 3, 15), 0.25)):
+    for session, weight in (("2024-03-14", 0.75), ("2024-03-15", 0.25)):
         report(home.reports / "us" / "long", session, weight, 1.0, "seed 1")
     question = "/reports/compare?universe=us&horizon=long&first=2024-03-14&second=2024-03-15"
     assert client.get(question).status_code == 303

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from datetime import date
@@ -56,6 +58,14 @@ def test_a_new_project_has_a_universe_that_loads_and_dagster_finds_its_definitio
     project = tomllib.loads((tmp_path / "my_desk" / "pyproject.toml").read_text())
     assert project["tool"]["dg"]["project"]["code_location_target_module"] == "my_desk.definitions"
     assert (tmp_path / "my_desk" / "data" / "dagster" / "dagster.yaml").is_file()
+
+
+def test_a_new_project_passes_the_lint_of_its_own_workflow(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path / "desk")]) == 0
+    assert "ruff check" in (tmp_path / "desk" / ".github" / "workflows" / "ci.yml").read_text()
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
+    ended = subprocess.run(command, cwd=tmp_path / "desk", capture_output=True, text=True)  # noqa: PLW1510
+    assert ended.returncode == 0, ended.stdout
 
 
 def test_own_price_files_become_a_universe_with_their_dates_and_columns(tmp_path: Path) -> None:

@@ -116,7 +116,9 @@ def create_project(folder: Path, universe: FirstUniverse) -> list[Path]:
         target = Path(place.format(name=name))
         (folder / target).parent.mkdir(parents=True, exist_ok=True)
         text = Template((FILES / f"{file}.template").read_text()).substitute(values)
-        (folder / target).write_text(re.sub(r"\n{3,}", "\n\n", text))
+        if target.suffix == ".yaml":
+            text = re.sub(r"\n{3,}", "\n\n", text)  # where a value is left out
+        (folder / target).write_text(text)
         written.append(target)
     for package in (Path(name), Path(name) / "defs"):
         (folder / package).mkdir(exist_ok=True)

@@ -14,8 +14,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 MOST_ENTRIES = 512
 MOST_CELLS = 4_000_000
 """Of all frames that are kept: some 32 MB of numbers."""
@@ -101,4 +99,5 @@ class ReadMemory:
 
 
 def _cells(answer: Any) -> int:
-    return int(answer.size) if isinstance(answer, pd.DataFrame) else 0
+    """Those of a frame; pandas is not imported to ask, because the definitions load without it."""
+    return int(getattr(answer, "size", 0))

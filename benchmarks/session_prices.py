@@ -32,8 +32,6 @@ from regime_assets.library.market.sources.base import Fetched
 from regime_assets.library.steps.raw_prices import ingest, judge_stored_bars, judge_window
 from regime_assets.library.workspace import Workspace
 
-EVENINGS = 3
-
 
 def files_up_to(everything: Fetched, last: date, folder: Path) -> None:
     """The vendor's files on the evening of `last`."""
@@ -74,26 +72,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--years", type=int, default=10)
+    parser.add_argument("--evenings", type=int, default=3, help="further evenings")
     parser.add_argument("--profile", action="store_true", help="print where the time of the further evenings went")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        days = load_calendar("XNYS", START, root / "calendars").all_sessions[: 252 * options.years + EVENINGS]
+        days = load_calendar("XNYS", START, root / "calendars").all_sessions[: 252 * options.years + options.evenings]
         symbols = [f"S{number:04d}" for number in range(options.symbols)]
         everything = simulate(symbols, days)
         workspace = make_chain(root / "home", root / "files", symbols)
-        files_up_to(everything, days[-EVENINGS - 1], root / "files")
+        files_up_to(everything, days[-options.evenings - 1], root / "files")
         began = time.process_time()
-        ingest(workspace, [days[-EVENINGS - 1]], lambda _: None)
+        ingest(workspace, [days[-options.evenings - 1]], lambda _: None)
         first_load = time.process_time() - began
         loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         profile = cProfile.Profile() if options.profile else None
         evenings: list[dict[str, float]] = []
-        for session in days[-EVENINGS:]:
+        for session in days[-options.evenings :]:
             files_up_to(everything, session, root / "files")
             with profile or nullcontext():
                 evenings.append(evening(workspace, session))
-    print(f"{options.symbols} symbols, {options.years} years; CPU, of {EVENINGS} evenings the least and the most.\n")
+    size = f"{options.symbols} symbols, {options.years} years"
+    print(f"{size}; CPU, of {options.evenings} evenings the least and the most.\n")
     print("| part | CPU |\n| --- | --- |")
     print(f"| first load | {first_load:.1f} s |")
     for name in evenings[0]:

@@ -68,7 +68,10 @@ def own_modules() -> list[str]:
     return [name for name in names if name != __name__]
 
 
+code_server = os.getppid()
 for module in (*DAGSTER, *LIBRARIES, *own_modules()):
+    if os.getppid() != code_server:  # it has ended; a fork server looks for that only after its imports
+        os._exit(0)
     try:
         importlib.import_module(module)
     except ImportError:

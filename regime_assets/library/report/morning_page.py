@@ -152,7 +152,7 @@ def level(ratio: float | None) -> str:
 def _template() -> Template:
     here = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
+    filters: dict[str, Any] = {
         "percent": percent,
         "probability": probability,
         "in_words": in_words,
@@ -161,6 +161,7 @@ def _template() -> Template:
         "with_code": with_code,
         "after": after,
     }
+    environment.filters.update(filters)
     shown: dict[str, Any] = {
         "stays": stays,
         "risk_line": risk_line,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -290,7 +290,7 @@ def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:
     return stored_shares(workspace.database.read_partition(SIGNALS, key))
 
 
-def _verdicts(workspace: Workspace, session: date, designs: dict[HorizonName, str]) -> dict[str, str]:
+def _verdicts(workspace: Workspace, session: date, designs: Mapping[str, str]) -> dict[str, str]:
     """What the gate said on a session of a new model of the designs that answered it."""
     if not workspace.database.has_table(JUDGEMENTS):
         return {}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 120.0
 FOREIGN_HOLDER_TIMEOUT_SECONDS = 30.0
 CATALOG = "project"
+UNTYPED = '"NULL"'
+"""DuckDB's type of a column that was made from missing values alone; it takes no other value."""
 SCHEMA_VERSION = 2
 VERSION_TABLE = "schema_version"
 
@@ -189,7 +191,7 @@ class Database:
         with self.transaction(writes=[table]) as connection:
             connection.register("incoming", keyed)
             if _has_table(connection, table):
-                _add_missing_columns(connection, table)
+                _fit_columns(connection, table)
                 condition = " AND ".join(f'"{name}" = ?' for name in key)
                 connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
                 connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
@@ -325,8 +327,11 @@ def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return found is not None and found[0] > 0
 
 
-def _add_missing_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    existing = {row[0] for row in connection.execute(f'DESCRIBE "{table}"').fetchall()}
+def _fit_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Add the columns that only `incoming` has, and give those that have held no value yet the type of their first."""
+    existing = {row[0]: row[1] for row in connection.execute(f'DESCRIBE "{table}"').fetchall()}
     for name, kind, *_ in connection.execute("DESCRIBE incoming").fetchall():
         if name not in existing:
             connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+        elif existing[name] == UNTYPED != kind:
+            connection.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{name}" TYPE {kind}')

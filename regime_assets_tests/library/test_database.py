@@ -46,6 +46,19 @@ def test_columns_are_matched_by_name_and_new_ones_are_added(database: Database) 
     assert database.read_partition("t", KEY)["extra"].isna().all()
 
 
+@pytest.mark.parametrize("first", ["drift-2020-01-03", 2.5, pd.Timestamp("2020-01-03")])
+def test_a_column_that_held_nothing_takes_the_type_of_its_first_value(database: Database, first: object) -> None:
+    """The first alarm of a universe comes after many sessions without one."""
+    earlier, later = {**KEY, "universe": "v"}, KEY
+    for _ in range(2):
+        database.replace_partition("t", earlier, pd.DataFrame({"position": [0], "episode": [None]}))
+    Database(database.path).replace_partition("t", later, pd.DataFrame({"position": [0], "episode": [first]}))
+    assert list(database.read_partition("t", later)["episode"]) == [first]
+    assert database.read_partition("t", earlier)["episode"].isna().all()
+    database.replace_partition("t", later, pd.DataFrame({"position": [0], "episode": [None]}))
+    assert database.read_partition("t", later)["episode"].isna().all()
+
+
 def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(ValueError, match="no rows"):

@@ -93,9 +93,11 @@ def visible(evenings: Evenings, last: date) -> list[str]:
             text = f"{len(shown.records)} rows" if isinstance(shown, dg.TableMetadataValue) else str(shown.value)
             lines.append(f"asset {name}, {entry}: {text}")
     home = evenings.workspace.home
-    (figures,) = home.reports.glob(f"**/short/**/*{last}*.data/figures.json")
-    provenance = json.loads(figures.read_bytes())["provenance"]
-    lines += [f"report, {name}: {provenance[name]}" for name in ("decided about the data", "held back")]
+    # The models are refitted weekly, and the newest report is that of the last refit.
+    newest = max(home.reports.glob("**/short/**/*-backtest.data/figures.json"))
+    provenance = json.loads(newest.read_bytes())["provenance"]
+    said_there = {name: provenance.get(name, "nothing") for name in ("decided about the data", "held back")}
+    lines += [f"report {newest.parent.name}, {name}: {text}" for name, text in said_there.items()]
     page = "".join(path.read_text() for path in home.pages.glob(f"*{last}*.html"))
     lines.append(f"page: names HHH: {'HHH' in page}, BBB: {'BBB' in page}")
     command = [sys.executable, "-W", "ignore", "-m", "regime_assets.cli", "quarantine", "evenings"]

@@ -105,7 +105,7 @@ def visible(evenings: Evenings, last: date) -> list[str]:
     said = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
     return [
         *lines,
-        *(f"command line: {line}" for line in said.splitlines() if line.startswith(("accepted", "decided"))),
+        *(f"command line: {line}" for line in said.splitlines() if line.startswith(("accepted in", "decided"))),
     ]
 
 

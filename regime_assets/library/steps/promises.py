@@ -33,6 +33,7 @@ from regime_assets.library.regimes.regime_model import RegimeModel, coordinates_
 from regime_assets.library.regimes.segmentation import FitWindow, Regimes
 from regime_assets.library.steps.admission_probe import (
     SEED,
+    Given,
     feature_hash,
     in_another_process,
     policy_hash,
@@ -157,10 +158,7 @@ def _encoder_faults(component: Component, features: pd.DataFrame) -> Iterator[st
     base = encode(features)
     yield from _peeks(later_changed, base, sessions)
     once = weights_hash(fitted)
-    if weights_hash(quick_fit(component, features)) != once:
-        yield "the same features and seed give another model when it is fitted again"
-    if in_another_process(weights_hash, component, features) != once:
-        yield "the same features and seed give another model in another process"
+    yield from _changes(weights_hash, component, features, once, "features and seed give another model", "it is")
     for row in np.linspace(0, len(features) - 1, 5).astype(int)[1:].tolist():
         changed = features.copy()
         changed.iloc[: max(0, row - length + 1)] *= -1.5
@@ -191,10 +189,7 @@ def _regime_faults(component: Component, given: Examination) -> Iterator[str]:
     if not np.array_equal(filtered(window.rows), base):
         yield "the same rows give other posteriors when they are filtered again"
     once = regimes_hash(component, window)
-    if regimes_hash(component, window) != once:
-        yield "the same window and seed give other regimes when they are fitted again"
-    if in_another_process(regimes_hash, component, window) != once:
-        yield "the same window and seed give other regimes in another process"
+    yield from _changes(regimes_hash, component, window, once, "window and seed give other regimes", "they are")
     restored: Regimes = component.load().from_parts(_stored(regimes.to_parts()))
     answer = restored.filter(window.rows)
     if not np.array_equal(np.column_stack([answer.posteriors, answer.states]), base):
@@ -219,14 +214,28 @@ def _policy_faults(component: Component, given: Examination) -> Iterator[str]:
     if not np.array_equal(policy.decide(tape.observations, tape.rule_exposure), base):
         yield "the same observations give other weights when it decides again"
     once = policy_hash(component, tape)
-    if policy_hash(component, tape) != once:
-        yield "the same tape and seed give another policy when it is fitted again"
-    if in_another_process(policy_hash, component, tape) != once:
-        yield "the same tape and seed give another policy in another process"
+    yield from _changes(policy_hash, component, tape, once, "tape and seed give another policy", "it is")
     assert policy.fitted is not None
     restored = replace(policy, fitted=component.load().from_parts(_stored(policy.fitted.to_parts())))
     if not np.array_equal(restored.decide(tape.observations, tape.rule_exposure), base):
         yield "it decides other weights after it was stored and read again"
+
+
+def _changes(
+    probe: Callable[..., str], component: Component, given: Given, once: str, said: str, again: str
+) -> Iterator[str]:
+    """What a fit of the same inputs gives another time: here, and in another process.
+
+    Args:
+        probe: fits and gives the hash.
+        once: the hash of the first fit.
+        said: what the same inputs do, for the sentences.
+        again: "it is" or "they are", of what was fitted.
+    """
+    if probe(component, given) != once:
+        yield f"the same {said} when {again} fitted again"
+    if in_another_process(probe, component, given) != once:
+        yield f"the same {said} in another process"
 
 
 def _stored(parts: Parts) -> Parts:

@@ -65,7 +65,10 @@ def _called_as() -> str:
 def _ui(options: argparse.Namespace) -> int:
     from regime_assets.ui.processes import run_dagster
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the processes that were started
+    # Both end the processes that were started. A script that starts this in the background has them inherit that
+    # Ctrl-C is ignored, and Dagster's code server then ignores SIGTERM too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run_dagster(Home.from_environment(), options.host, options.port, options.log_level, say)
     except KeyboardInterrupt:

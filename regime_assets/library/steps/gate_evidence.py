@@ -31,7 +31,7 @@ from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.steps.served_design import reading
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, Scored, returns_over_cash
+from regime_assets.library.trading.scoring import Scored, earned_over_cash, returns_over_cash
 from regime_assets.library.trading.terms import on
 from regime_assets.library.universe import Horizon
 from regime_assets.library.universe.gate_settings import GateSettings
@@ -215,10 +215,7 @@ def _champion_line(
         sessions,
         champion.session,
     )
-    returns = history.traded_returns.loc[weights.index].to_numpy()
-    terms = on(workspace.terms(history), pd.DatetimeIndex(weights.index))
-    net = pd.Series(returns_over_cash(weights.to_numpy(), returns, terms), index=weights.index)
-    return net.iloc[FILL_DELAY:]
+    return earned_over_cash(weights, history.traded_returns, workspace.terms(history))
 
 
 def _champion_net(

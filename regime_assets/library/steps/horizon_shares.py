@@ -18,8 +18,7 @@ from regime_assets.library.evaluation.paired_test import paired_test
 from regime_assets.library.production.names import model_name
 from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, returns_over_cash
-from regime_assets.library.trading.terms import on
+from regime_assets.library.trading.scoring import FILL_DELAY, earned_over_cash
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -71,7 +70,4 @@ def _record(workspace: Workspace, horizon: Horizon, session: date) -> pd.Series:
     serves = "policy" if champion is not None and champion.tags.get("serves") == "policy" else "rule"
     history = workspace.history(horizon, session)
     weights = weights_of(track[track.index >= history.sessions[0]], serves, workspace.universe.held)
-    sessions = pd.DatetimeIndex(weights.index)
-    terms = on(workspace.terms(history), sessions)
-    net = returns_over_cash(weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), terms)
-    return pd.Series(net, sessions).iloc[FILL_DELAY:]
+    return earned_over_cash(weights, history.traded_returns, workspace.terms(history))

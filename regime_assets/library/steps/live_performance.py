@@ -26,7 +26,7 @@ from regime_assets.library.steps.fill_costs import fill_shortfalls
 from regime_assets.library.steps.served_track import read_served_track
 from regime_assets.library.steps.shadow import Shadow, against_shadow, follow_shadow
 from regime_assets.library.trading.decided import weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, returns_over_cash
+from regime_assets.library.trading.scoring import FILL_DELAY, earned_over_cash
 from regime_assets.library.trading.terms import Terms, on, without_costs
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import NotMaterializedError, Workspace
@@ -130,9 +130,7 @@ class Book:
         """Net returns of weights over cash from the first fill on."""
         if len(weights) <= FILL_DELAY:
             return pd.Series(dtype=float)
-        terms = on(cost, pd.DatetimeIndex(weights.index))
-        net = returns_over_cash(weights.to_numpy(), self._returns(weights).to_numpy(), terms)
-        return pd.Series(net[FILL_DELAY:], index=weights.index[FILL_DELAY:])
+        return earned_over_cash(weights, self.history.traded_returns, cost)
 
     def net_served(self, cost: float | Terms) -> pd.Series:
         """Net returns of what was served: where fills are known they cost what they cost, elsewhere what is assumed."""

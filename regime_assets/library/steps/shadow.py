@@ -24,8 +24,7 @@ from regime_assets.library.production.registry_store import PROMOTION_TAG, ROLLE
 from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.steps.served_design import reading
 from regime_assets.library.trading.decided import packed, unpacked, weights_of
-from regime_assets.library.trading.scoring import FILL_DELAY, returns_over_cash
-from regime_assets.library.trading.terms import on
+from regime_assets.library.trading.scoring import FILL_DELAY, earned_over_cash
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -114,9 +113,7 @@ def against_shadow(
     """
     sessions = history.sessions[history.sessions >= shadow.weights.index[0]]
     weights = shadow.weights.reindex(sessions).ffill()  # a missed session is held through, as the champion's is
-    returns = history.traded_returns.loc[sessions].to_numpy()
-    terms = on(workspace.terms(history), sessions)
-    net = pd.Series(returns_over_cash(weights.to_numpy(), returns, terms), index=sessions).iloc[FILL_DELAY:]
+    net = earned_over_cash(weights, history.traded_returns, workspace.terms(history))
     both = pd.DataFrame({"champion": champion, "predecessor": net}).dropna()
     before = both.index <= pd.Timestamp(shadow.since)
     seed = derive_seed(workspace.universe.name, horizon, shadow.since.isoformat(), TABLE)

@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from regime_assets.library.trading.terms import Terms
+from regime_assets.library.trading.terms import Terms, on
 
 FILL_DELAY = 2
 """Sessions between a decision and the first return that it earns."""
@@ -60,6 +61,19 @@ def returns_over_cash(weights: ArrayLike, returns: ArrayLike, cost: float | Term
     if isinstance(cost, Terms):
         return score(weights, returns, cost).over_cash.net
     return realised_returns(weights, returns, cost)
+
+
+def earned_over_cash(weights: pd.DataFrame, returns: pd.DataFrame, cost: float | Terms) -> pd.Series:
+    """Net returns over cash of decided weights from their first fill on.
+
+    Args:
+        weights: (n, N) decided on each session's close, index = sessions.
+        returns: (T, N) simple returns of those sessions and others.
+        cost: of everything, or the terms of those sessions and others.
+    """
+    sessions = pd.DatetimeIndex(weights.index)
+    net = returns_over_cash(weights.to_numpy(), returns.loc[sessions].to_numpy(), on(cost, sessions))
+    return pd.Series(net[FILL_DELAY:], index=sessions[FILL_DELAY:])
 
 
 def realised_returns(weights: ArrayLike, returns: ArrayLike, cost: float | Terms) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
+import json
 import os
 import platform
 import socket
@@ -21,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ import numpy as np
 
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
+from regime_assets.library.policies.networks import Networks
 from regime_assets.library.production.bundle import Bundle, save_bundle
 from regime_assets.library.production.registry import Registry
 from regime_assets.library.production.signal import combine, score
@@ -60,7 +64,16 @@ print(elapsed, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_t
 
 
 def bundle_of(seed: int) -> Bundle:
-    """A bundle of the default design's size with random weights: five policy networks, the policy serves."""
+    """A bundle of the shipped design's shape with random weights: five linear policies, and the policy serves."""
+    bundle = networks_bundle(seed)
+    width = len(bundle.policy.centre)
+    weights = np.random.default_rng(seed).normal(0.0, 0.1, (5, width + 1, 1)).astype(np.float32)
+    weights[:, width:] = 0.0  # the shipped algorithm's decisions do not depend on the one before
+    return replace(bundle, policy=replace(bundle.policy, actor=Networks((weights,), (np.zeros((5, 1), np.float32),))))
+
+
+def networks_bundle(seed: int) -> Bundle:
+    """The same with two hidden layers, as sampled algorithms train them: each decision reads the one before."""
     return random_bundle(seed, width=32, sequence_length=5, members=5, serves="policy")
 
 
@@ -115,13 +128,19 @@ def window(bundle: Bundle, n_rows: int) -> dict[str, Any]:
 
 
 def latency(client: httpx.Client, requests: int, body: dict[str, Any] | None) -> str:
-    """One client on one connection."""
+    """One client on one connection, that of Python's standard library: `httpx` itself takes as long as an answer."""
+    headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
+    content = None if body is None else json.dumps(body).encode()
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=30)
     samples: list[float] = []
     for _ in range(requests):
         started = time.perf_counter()
-        answer = client.get("/signal") if body is None else client.post("/signal", json=body)
+        connection.request("GET" if content is None else "POST", "/signal", content, headers)
+        answer = connection.getresponse()
+        answer.read()
         samples.append(time.perf_counter() - started)
-        answer.raise_for_status()
+        assert answer.status == 200, answer.status
+    connection.close()
     return percentiles(samples[requests // 10 :])
 
 
@@ -192,10 +211,11 @@ def measure_bundle(registry: Registry, bundle: Bundle) -> list[tuple[str, str]]:
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
     elapsed, resident = min(tuple(map(float, run.split())) for run in runs)
     rows = [("cold load to first answer, in a process", f"{elapsed:.2f} s, {resident:.0f} MB resident")]
-    runtimes = {"NumPy": bundle}
+    networks = networks_bundle(1)
+    runtimes = {"NumPy": bundle, "NumPy, policies that read their position": networks}
     with contextlib.suppress(OnnxMissingError):
         require_onnx()
-        runtimes["ONNX Runtime"] = with_onnx_networks(bundle)
+        runtimes["ONNX Runtime, the same"] = with_onnx_networks(networks)
     for n_rows in (1, ROWS):
         features = random_features(bundle, n_rows)
         for name, served in runtimes.items():

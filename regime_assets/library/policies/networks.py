@@ -51,6 +51,10 @@ class Networks:
         """Outputs (S, M, out) of inputs (M, in), computed in float64."""
         return self.in_float64().forward(inputs.astype(np.float64))
 
+    def reads(self, inputs: slice) -> bool:
+        """Whether any of these inputs counts."""
+        return bool(self.weights[0][:, inputs].any())
+
     def in_float64(self) -> Networks64:
         """The same networks prepared for many small evaluations."""
         return Networks64(
@@ -85,6 +89,10 @@ class Networks64:
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64]]
     squashed: bool
+
+    def each(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outputs (M, S, 1, out) of inputs (M, in), every row to the bits that it has alone."""
+        return self.forward(inputs[:, None, None])
 
     def forward(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs (S, M, out) of inputs (M, in)."""

@@ -89,19 +89,33 @@ class Policy:
         self._check(observations, rule_exposure)
         if self.actor is None or (self.action.from_rule and self.tilt_kept == 0.0):
             return self.action.at_rule(rule_exposure)
-        width = self.action.width
+        width, known = self.action.width, len(self.centre)
         actor = self.actor.in_float64()
-        inputs = np.zeros((len(observations), len(self.centre) + width))
-        inputs[:, : len(self.centre)] = self.standardised(observations)
+        inputs = np.zeros((len(observations), known + width))
+        inputs[:, :known] = self.standardised(observations)
+        if not self.actor.reads(slice(known, None)):
+            # No decision depends on the one before, but for the band: all at once, each row by a product of its own.
+            wanted = self.action.positions(self._combined(actor.each(inputs)), rule_exposure)
+            return self._settled(self._position(initial_exposure), wanted)
         position = self._position(initial_exposure)
         positions = np.empty((len(observations), width))
         for t in range(len(observations)):
-            inputs[t, len(self.centre) :] = position.astype(np.float32)
-            action = self._combined(actor.forward(inputs[t : t + 1]))
+            inputs[t, known:] = position.astype(np.float32)
+            action = self._combined(actor.forward(inputs[t : t + 1])[None])
             wanted = self.action.positions(action, rule_exposure[t : t + 1])
             position = self.action.settled(position[None], wanted)[0]
             positions[t] = position
         return positions
+
+    def _settled(self, position: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is held of the wanted positions (T, P), one after the other, when `position` (P,) was held before."""
+        if self.action.no_trade_band == 0.0:
+            return wanted
+        held = np.empty_like(wanted)
+        for t in range(len(wanted)):
+            position = self.action.settled(position[None], wanted[t : t + 1])[0]
+            held[t] = position
+        return held
 
     def _position(self, initial_exposure: float | NDArray[np.floating]) -> NDArray[np.float64]:
         initial = np.asarray(initial_exposure, dtype=np.float64)
@@ -120,12 +134,15 @@ class Policy:
         return self.actor.evaluate(np.concatenate([self.standardised(observations), positions], axis=1))
 
     def _combined(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean action (1, P) of the members' outputs (S, 1, P or levels), shrunk by `tilt_kept`."""
+        """Mean actions (T, P) of the members' outputs (T, S, 1, P or levels), shrunk by `tilt_kept`.
+
+        Sessions come first, so that the members of one are added in the same order however many there are.
+        """
         if self.levels:
-            actions = np.asarray(self.levels)[outputs.argmax(axis=2)][..., None]
+            actions = np.asarray(self.levels)[outputs.argmax(axis=3)][..., None]
         else:
-            actions = np.clip(outputs, -1.0, 1.0)
-        mean = actions.mean(axis=0)
+            actions = np.minimum(np.maximum(outputs, -1.0), 1.0)
+        mean = np.add.reduce(actions, axis=1)[:, 0] / actions.shape[1]
         return mean * self.tilt_kept if self.action.from_rule else mean
 
     def member(self, index: int) -> Policy:

@@ -116,6 +116,10 @@ class Program:
 class _Evaluated(Networks64):
     program: Program
 
+    def each(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outputs (M, S, 1, out) of inputs (M, in)."""
+        return self.program(inputs).swapaxes(0, 1)[:, :, None]
+
     def forward(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs (S, M, out) of inputs (M, in)."""
         return self.program(inputs)

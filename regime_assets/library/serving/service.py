@@ -27,10 +27,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.routing import Route
 
 from regime_assets.library.home import Home
@@ -94,6 +94,26 @@ class FeatureWindow(BaseModel):
         return pd.DataFrame(np.array(self.rows, dtype=np.float64), index=index, columns=self.names)
 
 
+async def sent_window(request: Request) -> FeatureWindow:
+    """The window in a request's body, read from its bytes: four times as fast as by way of Python's own values.
+
+    Raises:
+        RequestValidationError: it is none.
+    """
+    try:
+        return FeatureWindow.model_validate_json(await request.body())
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in found]) from error
+
+
+SentWindow = Annotated[FeatureWindow, Depends(sent_window)]
+BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": FeatureWindow.model_json_schema()}}}
+}
+"""What `/openapi.json` says of a body that FastAPI does not read itself."""
+
+
 def create_service(
     load_champion: Callable[[], LoadedChampion | None],
     token: str,
@@ -154,8 +174,8 @@ def create_service(
     async def published_signal() -> JSONResponse:
         return JSONResponse(newest().to_document())
 
-    @service.post("/signal")
-    async def signal(window: FeatureWindow) -> JSONResponse:
+    @service.post("/signal", openapi_extra=BODY)
+    async def signal(window: SentWindow) -> JSONResponse:
         serving, answered = answer(window)
         return JSONResponse(_origin(serving) | {"signal": answered.to_document()})
 
@@ -172,8 +192,8 @@ def create_service(
         }
         return JSONResponse(told)
 
-    @service.post("/regime")
-    async def regime(window: FeatureWindow) -> JSONResponse:
+    @service.post("/regime", openapi_extra=BODY)
+    async def regime(window: SentWindow) -> JSONResponse:
         serving, answered = answer(window)
         told = {
             "session": answered.session.isoformat(),

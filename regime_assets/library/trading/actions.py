@@ -73,7 +73,8 @@ class ActionMap:
 
     def positions(self, actions: NDArray[np.floating], rule_exposure: NDArray[np.floating]) -> NDArray[np.float64]:
         """Positions (E, P) of actions (E, P), which are clipped to [-1, 1], at the rule's exposure (E,)."""
-        action = np.clip(actions.astype(np.float64), -1.0, 1.0)
+        # Minimum and maximum: `np.clip` costs a single session three times as much.
+        action = np.minimum(np.maximum(actions.astype(np.float64), -1.0), 1.0)
         low, high = self.lowest_exposure, self.highest_exposure
         if self.per_instrument and self.sleeves is not None:
             if self.kind == "tilts":
@@ -93,7 +94,7 @@ class ActionMap:
             return low + (high - low) * 0.5 * (action + 1.0)
         rule = self._measured(rule_exposure)[:, None]
         tilt = self.tilt_bound * action if self.kind == "residual" else 0.0
-        return np.clip(rule + tilt, low, high)
+        return np.minimum(np.maximum(rule + tilt, low), high)
 
     def settled(self, before: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is held (E, P) when `before` was held and `wanted` is wanted: the former within the no-trade band."""

@@ -28,8 +28,19 @@ def random_policy(kind: ActionKind = "residual", members: int = 3, levels: tuple
     return Policy(action, centre, scale, networks, networks, log_std, levels)
 
 
+def position_free(policy: Policy, no_trade_band: float = 0.0) -> Policy:
+    """The same networks without what they read of the position before, as the algorithm `direct` fits them."""
+    assert policy.actor is not None
+    first, *others = policy.actor.weights
+    first = np.concatenate([first[:, :4], np.zeros_like(first[:, 4:])], axis=1)
+    actor = replace(policy.actor, weights=(first, *others))
+    return replace(policy, actor=actor, action=replace(policy.action, no_trade_band=no_trade_band))
+
+
 VARIANTS = [
     random_policy(),
+    position_free(random_policy(members=9)),
+    position_free(random_policy("weights"), no_trade_band=0.05),
     random_policy("exposure"),
     random_policy("weights"),
     random_policy(levels=(0.0, -1.0, 1.0)),

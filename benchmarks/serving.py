@@ -31,7 +31,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.policies.networks import Networks
 from regime_assets.library.production.bundle import Bundle, save_bundle
@@ -268,7 +268,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         registry = Registry(
-            f"sqlite:///{home.root / 'mlflow.db'}", home.mlflow_artifacts, home.locks, Database(home.database("us"))
+            f"sqlite:///{home.root / 'mlflow.db'}", home.mlflow_artifacts, home.locks, DatabaseFile(home.database("us"))
         )
         rows = [
             *measure_registry(home, registry, bundles),

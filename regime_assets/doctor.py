@@ -32,7 +32,8 @@ def examine(home: Home, universes: Sequence[Universe], repair: bool) -> Iterator
     yield from tables
     yield from sqlite_findings(home, repair)
     for universe in readable:
-        if home.database(universe.name).exists():
-            yield from serving_findings(Workspace(universe, home), repair)
+        workspace = Workspace(universe, home)
+        if workspace.database.exists():
+            yield from serving_findings(workspace, repair)
     with dg.DagsterInstance.get() as instance:
         yield from dagster_findings(instance, home, repair)

@@ -17,7 +17,7 @@ import pytest
 from regime_assets.cli import main
 from regime_assets.cli.printing import say_table
 from regime_assets.definitions import SHIPPED_UNIVERSES
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.production.bundle import save_bundle
 from regime_assets.library.production.registry import Registry
@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def registry_of(home: Home) -> Registry:
-    return Registry(home.mlflow_uri, home.mlflow_artifacts, home.locks, Database(home.database(UNIVERSE)))
+    return Registry(home.mlflow_uri, home.mlflow_artifacts, home.locks, DatabaseFile(home.database(UNIVERSE)))
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +252,7 @@ def test_the_mlflow_ui_answers_on_loopback_and_shows_the_versions(tmp_path: Path
 
 
 def test_quarantine_prints_every_refusal(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    from regime_assets.library.database import Database
+    from regime_assets.library.database_file import DatabaseFile
     from regime_assets.library.market.findings import findings_frame, found
     from regime_assets.library.market.quarantine import Quarantine, Refusal
 
@@ -260,7 +260,7 @@ def test_quarantine_prints_every_refusal(home: Home, capsys: pytest.CaptureFixtu
     assert "0 rows" in capsys.readouterr().out
     findings = findings_frame([found("complete", "error", "KO", SESSION, bound="a bar a session")])
     refusal = Refusal("sample", SESSION, findings)
-    Quarantine(Database(home.database(UNIVERSE)), UNIVERSE).refuse(refusal, datetime(2022, 3, 2, tzinfo=UTC))
+    Quarantine(DatabaseFile(home.database(UNIVERSE)), UNIVERSE).refuse(refusal, datetime(2022, 3, 2, tzinfo=UTC))
     assert main(["quarantine", UNIVERSE, "--symbol", "KO", "--session", SESSION.isoformat()]) == 0
     told = capsys.readouterr().out
     assert "1 rows" in told

@@ -20,7 +20,7 @@ import pytest
 from regime_assets.definitions import build_definitions
 from regime_assets.figure_units import unit_of
 from regime_assets.library import tables
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.production.names import model_name
@@ -135,7 +135,7 @@ def test_evidently_is_imported_where_its_tables_are_written_and_nowhere_else(fol
 def test_every_stored_table_and_column_is_described(folders: tuple[Folder, Folder]) -> None:
     home = folders[0].home
     for path in (home.database("tiny"), home.ledger):
-        stored = Database(path).query("SELECT table_name, column_name FROM information_schema.columns")
+        stored = DatabaseFile(path).query("SELECT table_name, column_name FROM information_schema.columns")
         for name, rows in stored[stored["table_name"] != "schema_version"].groupby("table_name"):
             assert tables.undescribed(str(name), rows["column_name"]) == []
 

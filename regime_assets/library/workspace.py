@@ -11,6 +11,7 @@ from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.universe_calendar import universe_calendar
+from regime_assets.library.open_database import ledger_database, universe_database
 from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.library.universe.membership import Membership
 
@@ -59,15 +60,15 @@ class Workspace:
 
     @cached_property
     def database(self) -> Database:
-        """The universe's DuckDB file."""
-        return Database(self.home.database(self.universe.name))
+        """The universe's tables."""
+        return universe_database(self.home, self.universe.name)
 
     @cached_property
     def ledger(self) -> TrialLedger:
         """All designs that were ever tried, on this universe and on others."""
         from regime_assets.library.evaluation.trials import TrialLedger
 
-        return TrialLedger(Database(self.home.ledger))
+        return TrialLedger(ledger_database(self.home))
 
     @cached_property
     def market(self) -> MarketStore:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from regime_assets.library.database import Database, DatabaseError
+from regime_assets.library.database import DatabaseError
+from regime_assets.library.database_file import DatabaseFile
 
 KEY = {"universe": "u", "as_of": pd.Timestamp("2020-01-02").date()}
 
@@ -18,18 +19,18 @@ def rows(*values: float) -> pd.DataFrame:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "test.duckdb", lock_timeout=10, foreign_holder_timeout=0.5)
+def database(tmp_path: Path) -> DatabaseFile:
+    return DatabaseFile(tmp_path / "test.duckdb", lock_timeout=10, foreign_holder_timeout=0.5)
 
 
-def test_a_partition_reads_as_it_was_written(database: Database) -> None:
+def test_a_partition_reads_as_it_was_written(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0, 2.0))
     pd.testing.assert_frame_equal(
         database.read_partition("t", KEY, order_by="position"), rows(1.0, 2.0), check_dtype=False
     )
 
 
-def test_replacing_one_partition_leaves_the_others(database: Database) -> None:
+def test_replacing_one_partition_leaves_the_others(database: DatabaseFile) -> None:
     other = {**KEY, "universe": "v"}
     database.replace_partition("t", KEY, rows(1.0))
     database.replace_partition("t", other, rows(5.0))
@@ -38,7 +39,7 @@ def test_replacing_one_partition_leaves_the_others(database: Database) -> None:
     assert sorted(database.read_partition("t", KEY)["value"]) == [2.0, 3.0]
 
 
-def test_columns_are_matched_by_name_and_new_ones_are_added(database: Database) -> None:
+def test_columns_are_matched_by_name_and_new_ones_are_added(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     reordered = pd.DataFrame({"extra": ["x"], "value": [7.0], "position": [0]})
     database.replace_partition("t", {**KEY, "universe": "v"}, reordered)
@@ -47,33 +48,33 @@ def test_columns_are_matched_by_name_and_new_ones_are_added(database: Database) 
 
 
 @pytest.mark.parametrize("first", ["drift-2020-01-03", 2.5, pd.Timestamp("2020-01-03")])
-def test_a_column_that_held_nothing_takes_the_type_of_its_first_value(database: Database, first: object) -> None:
+def test_a_column_that_held_nothing_takes_the_type_of_its_first_value(database: DatabaseFile, first: object) -> None:
     """The first alarm of a universe comes after many sessions without one."""
     earlier, later = {**KEY, "universe": "v"}, KEY
     for _ in range(2):
         database.replace_partition("t", earlier, pd.DataFrame({"position": [0], "episode": [None]}))
-    Database(database.path).replace_partition("t", later, pd.DataFrame({"position": [0], "episode": [first]}))
+    DatabaseFile(database.path).replace_partition("t", later, pd.DataFrame({"position": [0], "episode": [first]}))
     assert list(database.read_partition("t", later)["episode"]) == [first]
     assert database.read_partition("t", earlier)["episode"].isna().all()
     database.replace_partition("t", later, pd.DataFrame({"position": [0], "episode": [None]}))
     assert database.read_partition("t", later)["episode"].isna().all()
 
 
-def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
+def test_an_empty_frame_never_deletes_a_partition(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(ValueError, match="no rows"):
         database.replace_partition("t", KEY, rows().iloc[:0])
     assert len(database.read_partition("t", KEY)) == 1
 
 
-def test_a_failed_write_leaves_the_old_partition(database: Database) -> None:
+def test_a_failed_write_leaves_the_old_partition(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(Exception, match=r"Conversion|convert"):
         database.replace_partition("t", KEY, pd.DataFrame({"position": ["not a number"], "value": [1.0]}))
     assert list(database.read_partition("t", KEY)["value"]) == [1.0]
 
 
-def test_a_table_that_was_never_written_reads_as_empty(database: Database) -> None:
+def test_a_table_that_was_never_written_reads_as_empty(database: DatabaseFile) -> None:
     assert database.read_partition("nothing", KEY).empty
     assert not database.has_table("nothing")
 
@@ -82,10 +83,10 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.duckdb"
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(DatabaseError, match=r"broken\.duckdb: not usable"):
-        Database(path).query("SELECT 1")
+        DatabaseFile(path).query("SELECT 1")
 
 
-def test_a_program_outside_the_project_that_holds_the_file_is_named(database: Database) -> None:
+def test_a_program_outside_the_project_that_holds_the_file_is_named(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     holder = subprocess.Popen(
         [
@@ -107,7 +108,7 @@ def test_a_program_outside_the_project_that_holds_the_file_is_named(database: Da
         holder.wait()
 
 
-def test_after_an_operation_that_failed_the_file_is_free_for_other_programs(database: Database) -> None:
+def test_after_an_operation_that_failed_the_file_is_free_for_other_programs(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(Exception, match="nowhere"):
         database.query("SELECT * FROM nowhere")
@@ -119,9 +120,9 @@ def test_after_an_operation_that_failed_the_file_is_free_for_other_programs(data
 
 
 def test_threads_on_two_files_see_their_own_tables(tmp_path: Path) -> None:
-    databases = [Database(tmp_path / name) for name in ("it's.duckdb", "other.duckdb")]
+    databases = [DatabaseFile(tmp_path / name) for name in ("it's.duckdb", "other.duckdb")]
 
-    def write(database: Database) -> None:
+    def write(database: DatabaseFile) -> None:
         for number in range(10):
             assert not database.has_table(f"missing{number}")
             database.replace_partition("t" if database is databases[0] else "u", KEY, rows(float(number)))
@@ -133,12 +134,12 @@ def test_threads_on_two_files_see_their_own_tables(tmp_path: Path) -> None:
         assert not database.has_table(other)
 
 
-def test_processes_that_write_at_once_lose_nothing(database: Database) -> None:
+def test_processes_that_write_at_once_lose_nothing(database: DatabaseFile) -> None:
     script = """
 import sys, pandas as pd
 from pathlib import Path
-from regime_assets.library.database import Database
-database = Database(Path(sys.argv[1]))
+from regime_assets.library.database_file import DatabaseFile
+database = DatabaseFile(Path(sys.argv[1]))
 for number in range(5):
     database.replace_partition("t", {"writer": sys.argv[2], "number": number}, pd.DataFrame({"value": [number]}))
 """
@@ -147,12 +148,12 @@ for number in range(5):
     assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 15
 
 
-def test_a_writer_killed_at_any_moment_leaves_no_torn_partition(database: Database) -> None:
+def test_a_writer_killed_at_any_moment_leaves_no_torn_partition(database: DatabaseFile) -> None:
     script = """
 import sys, pandas as pd
 from pathlib import Path
-from regime_assets.library.database import Database
-database = Database(Path(sys.argv[1]))
+from regime_assets.library.database_file import DatabaseFile
+database = DatabaseFile(Path(sys.argv[1]))
 print("ready", flush=True)
 for generation in range(10_000):
     database.replace_partition("t", {"key": "k"}, pd.DataFrame({"generation": [generation] * 50}))
@@ -174,8 +175,8 @@ for generation in range(10_000):
 OTHER_PROCESS = """
 import sys, pandas as pd
 from pathlib import Path
-from regime_assets.library.database import Database
-Database(Path(sys.argv[1])).replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [9.0]}))
+from regime_assets.library.database_file import DatabaseFile
+DatabaseFile(Path(sys.argv[1])).replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [9.0]}))
 """
 
 
@@ -183,17 +184,19 @@ Database(Path(sys.argv[1])).replace_partition("t", {"universe": "u"}, pd.DataFra
 def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by one with every time that a file is attached."""
     seen: list[str] = []
-    attach = Database._attach
+    attach = DatabaseFile._attach
 
-    def counted(self: Database, engine: object) -> None:
+    def counted(self: DatabaseFile, engine: object) -> None:
         seen.append(self.path.name)
         attach(self, engine)
 
-    monkeypatch.setattr(Database, "_attach", counted)
+    monkeypatch.setattr(DatabaseFile, "_attach", counted)
     return seen
 
 
-def test_what_was_read_is_not_read_again_until_its_table_is_written(database: Database, attached: list[str]) -> None:
+def test_what_was_read_is_not_read_again_until_its_table_is_written(
+    database: DatabaseFile, attached: list[str]
+) -> None:
     one, other = {"universe": "u"}, {"universe": "v"}
     database.replace_partition("t", one, rows(1.0))
     database.replace_partition("elsewhere", one, rows(1.0))
@@ -209,7 +212,7 @@ def test_what_was_read_is_not_read_again_until_its_table_is_written(database: Da
     assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
 
 
-def test_the_catalog_is_read_anew(database: Database) -> None:
+def test_the_catalog_is_read_anew(database: DatabaseFile) -> None:
     sql = "SELECT count(*) AS n FROM information_schema.tables WHERE table_name IN ('t', 'elsewhere')"
     database.replace_partition("t", KEY, rows(1.0))
     assert database.query(sql)["n"].item() == 1
@@ -217,25 +220,27 @@ def test_the_catalog_is_read_anew(database: Database) -> None:
     assert database.query(sql)["n"].item() == 2
 
 
-def test_what_another_process_wrote_is_seen(database: Database) -> None:
+def test_what_another_process_wrote_is_seen(database: DatabaseFile) -> None:
     database.replace_partition("t", {"universe": "u"}, pd.DataFrame({"value": [1.0]}))
     assert list(database.read_partition("t", {"universe": "u"})["value"]) == [1.0]
     subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(database.path)], check=True)
     assert list(database.read_partition("t", {"universe": "u"})["value"]) == [9.0]
 
 
-def test_what_a_reader_does_to_its_frame_no_other_reader_sees(database: Database) -> None:
+def test_what_a_reader_does_to_its_frame_no_other_reader_sees(database: DatabaseFile) -> None:
     database.replace_partition("t", KEY, rows(1.0, 2.0))
     database.read_partition("t", KEY).loc[:, "value"] = 0.0
     assert list(database.read_partition("t", KEY)["value"]) == [1.0, 2.0]
 
 
-def test_operations_of_a_block_attach_the_file_once_and_see_each_other(database: Database, attached: list[str]) -> None:
+def test_operations_of_a_block_attach_the_file_once_and_see_each_other(
+    database: DatabaseFile, attached: list[str]
+) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     attached.clear()
     with database.held():
         before = list(database.read_partition("t", KEY)["value"])
-        Database(database.path).replace_partition("t", KEY, rows(2.0))
+        DatabaseFile(database.path).replace_partition("t", KEY, rows(2.0))
         within = list(database.read_partition("t", KEY)["value"])
         with pytest.raises(ValueError, match="no rows"):
             database.replace_partition("t", KEY, rows())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regime_assets.library.artifact import read_artifact
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 
 # A process that may write no file beyond a size gets an error in the middle of a write, as on a full disk.
 FILL = """
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from regime_assets.library.artifact import Parts, write_artifact
 from regime_assets.library.atomic_files import write_file_atomically
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 
 root, room = Path(sys.argv[1]), int(sys.argv[2])
-database = Database(root / "u.duckdb")
+database = DatabaseFile(root / "u.duckdb")
 database.replace_partition("t", {"universe": "u"}, pd.DataFrame({"v": [1.0]}))
 write_artifact(root / "vae", Parts({"w": np.zeros(3)}, {}))
 write_file_atomically(root / "pointer.json", b"old")
@@ -58,7 +58,7 @@ def test_the_old_partition_model_and_file_stay(tmp_path: Path, room: int) -> Non
     assert "File too large" in said["model"]
     assert "File too large" in said["file"]
     assert said["rows"] == 1
-    assert list(Database(tmp_path / "u.duckdb").query("SELECT v FROM t")["v"]) == [1.0]
+    assert list(DatabaseFile(tmp_path / "u.duckdb").query("SELECT v FROM t")["v"]) == [1.0]
     assert list(read_artifact(tmp_path / "vae").arrays["w"]) == [0.0] * 3
     assert (tmp_path / "pointer.json").read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} == {"u.duckdb", "u.duckdb.lock", "vae", "pointer.json"}

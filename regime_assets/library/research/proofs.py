@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from regime_assets.library.artifact import parts_hash
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.features.training_set import TrainingSet, build_training_set
 from regime_assets.library.market.sources.base import PRICE_FIELDS, Fetched
@@ -238,7 +238,7 @@ def _copied_store(
     universe, calendar = workspace.universe, workspace.calendar
     bars = workspace.market.bars(end, universe.history_start, end, calendar, universe.instruments)
     actions = workspace.market.actions(cut, universe.history_start, cut, calendar)
-    store = MarketStore(Database(path), universe.name)
+    store = MarketStore(DatabaseFile(path), universe.name)
     store.ingest(Fetched(change(bars), actions, {}), "proofs", calendar.decision_time(end), calendar)
     return store
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 
 SQLITE_HEADER = b"SQLite format 3\0"
@@ -164,7 +164,7 @@ class _Taken:
 
     def _duckdb(self, path: Path) -> str:
         copy = self._scratch / "duckdb"
-        with Database(path).connect() as connection:  # holds the file's lock: nobody writes
+        with DatabaseFile(path).connect() as connection:  # holds the file's lock: nobody writes
             connection.execute("CHECKPOINT")
             shutil.copyfile(path, copy)
         return self._keep(copy)

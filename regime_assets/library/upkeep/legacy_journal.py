@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.production.promotion_journal import Aliases, Destination, Move, PromotionJournal
 from regime_assets.library.production.registry_store import CHAMPION, PREVIOUS, RegistryStore
@@ -19,7 +19,7 @@ LEGACY_JOURNAL = ".promotions.jsonl"
 def import_journal(home: Home, path: Path) -> None:
     """The moves of one model's journal file, and its versions from MLflow, become rows of the universe's database."""
     name = path.name.removesuffix(LEGACY_JOURNAL)
-    database = Database(home.database(name.rpartition(".")[0]))
+    database = DatabaseFile(home.database(name.rpartition(".")[0]))
     journal = PromotionJournal(database)
     store = RegistryStore(home.mlflow_uri, home.mlflow_artifacts, home.locks)
     for version in store.versions(name):

@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from regime_assets.library.clock import clock
-from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import CalendarError
 from regime_assets.library.market.universe_calendar import universe_calendar
+from regime_assets.library.open_database import universe_database
 from regime_assets.library.production.environment import LOCK_FILE
 from regime_assets.library.universe import Universe
 from regime_assets.library.upkeep.findings import Finding
@@ -75,11 +75,10 @@ def clock_finding(home: Home, universes: Sequence[Universe]) -> Finding:
     """A clock that went back is behind what was recorded in the tables of some universes."""
     newest: datetime | None = None
     for universe in universes:
-        path = home.database(universe.name)
-        if path.exists() and Database(path).has_table("deployments"):
-            with Database(path).connect() as connection:
-                row = connection.execute("SELECT max(decided_at) FROM deployments").fetchone()
-            newest = max((at for at in (newest, row[0] if row else None) if at is not None), default=None)
+        database = universe_database(home, universe.name)
+        if database.exists() and database.has_table("deployments"):
+            ((latest,),) = database.rows("SELECT max(decided_at) FROM deployments")
+            newest = max((at for at in (newest, latest) if at is not None), default=None)
     now = clock.now().replace(tzinfo=None)
     if newest is not None and newest > now + CLOCK_TOLERANCE:
         what = f"shows {now:%Y-%m-%d %H:%M} UTC, and an answer was given at {newest:%Y-%m-%d %H:%M}"

@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 from regime_assets.library.clock import clock
-from regime_assets.library.database import CATALOG, SCHEMA_VERSION, VERSION_TABLE, Database
+from regime_assets.library.database import SCHEMA_VERSION, VERSION_TABLE
+from regime_assets.library.database_file import CATALOG, DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.upkeep.legacy_journal import LEGACY_JOURNAL, import_journal
 
@@ -36,7 +37,7 @@ def _to_one_database_a_universe(home: Home) -> None:
 
 
 def _universes(path: Path) -> list[str]:
-    with Database(path).connect() as connection:
+    with DatabaseFile(path).connect() as connection:
         names: set[str] = set()
         for table in _tables_by_universe(connection):
             names |= {row[0] for row in connection.execute(f'SELECT DISTINCT universe FROM "{table}"').fetchall()}
@@ -47,10 +48,10 @@ def _split(legacy: Path, target: Path, universe: str) -> None:
     """Copy the file whole, with its keys and constraints, and delete what is of other universes."""
     staging = target.with_name(f".{target.name}.new")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Database(legacy).connect() as connection:
+    with DatabaseFile(legacy).connect() as connection:
         connection.execute("CHECKPOINT")
         shutil.copyfile(legacy, staging)
-    with Database(staging).transaction() as connection:
+    with DatabaseFile(staging).transaction() as connection:
         for table in _tables_by_universe(connection):
             connection.execute(f'DELETE FROM "{table}" WHERE universe <> ?', [universe])
         connection.execute(f"UPDATE {VERSION_TABLE} SET version = {SCHEMA_VERSION}")
@@ -82,15 +83,15 @@ def _to_one_ledger(home: Home) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for path in sorted(home.databases.glob("*.duckdb")):
         if not (kept / path.name).exists():
-            with Database(path).connect() as connection:
+            with DatabaseFile(path).connect() as connection:
                 connection.execute("CHECKPOINT")
                 shutil.copyfile(path, kept / path.name)
-    ledger = Database(home.ledger)
+    ledger = DatabaseFile(home.ledger)
     with ledger.transaction() as connection:
         for statement in _LEDGER_OF_FORMAT_3:
             connection.execute(statement)
     for path in sorted(home.databases.glob("*.duckdb")):
-        database = Database(path)
+        database = DatabaseFile(path)
         if database.has_table("decisions"):
             known = database.has_table("trials")
             with database.transaction() as connection:
@@ -140,7 +141,7 @@ def _to_one_lineage_a_design(home: Home) -> None:
     kept = home.root / "backups" / "before-format-4"
     kept.mkdir(parents=True, exist_ok=True)
     for path in sorted(home.databases.glob("*.duckdb")):
-        database = Database(path)
+        database = DatabaseFile(path)
         if not (kept / path.name).exists():
             with database.connect() as connection:
                 connection.execute("CHECKPOINT")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from regime_assets.library.artifact import ArtifactError, Parts, read_artifact, write_artifact
 from regime_assets.library.clock import clock
-from regime_assets.library.database import CATALOG, Database, DatabaseError
+from regime_assets.library.database import DatabaseError
+from regime_assets.library.database_file import CATALOG, DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
@@ -64,7 +65,7 @@ def table_findings(home: Home) -> Iterator[Finding]:
             continue
         subject = str(path.relative_to(home.root))
         try:
-            with Database(path, READ_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS).connect() as connection:
+            with DatabaseFile(path, READ_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS).connect() as connection:
                 sql = f"SELECT table_name FROM information_schema.tables WHERE table_catalog = '{CATALOG}'"
                 names = [row[0] for row in connection.execute(sql).fetchall()]
                 for name in names:

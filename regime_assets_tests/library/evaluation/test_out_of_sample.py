@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.evaluation.out_of_sample import TrackError, read_track, store_stretch
 from regime_assets.library.market.decisions import DecisionStore
 from regime_assets.library.trading.decided import weights_of
@@ -36,7 +37,7 @@ def key(as_of: str) -> dict[str, object]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "track.duckdb")
+    return DatabaseFile(tmp_path / "track.duckdb")
 
 
 def test_the_newest_model_that_existed_decides(database: Database) -> None:

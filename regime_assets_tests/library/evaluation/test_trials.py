@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.evaluation.trials import Kind, TrialError, TrialLedger, TrialStatistics
 
 DAY, LATER = date(2020, 1, 6), date(2020, 4, 6)
@@ -19,7 +19,7 @@ ONE_TRIAL = TrialStatistics(1, 0.0, 0)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> TrialLedger:
-    return TrialLedger(Database(tmp_path / "ledger.duckdb"))
+    return TrialLedger(DatabaseFile(tmp_path / "ledger.duckdb"))
 
 
 def start(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.adjustment import Action, AdjustmentError, adjustment_factors
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.sources.base import Fetched
@@ -88,7 +88,7 @@ def adjusted(vendor: pd.DataFrame, calendar: TradingCalendar, tmp_path_factory: 
         *_paid(vendor, "IBM", IBM_DIVIDENDS),
         *_paid(vendor, "AAPL", AAPL_DIVIDENDS),
     ]
-    store = MarketStore(Database(tmp_path_factory.mktemp("vendor") / "market.duckdb"), "vendor")
+    store = MarketStore(DatabaseFile(tmp_path_factory.mktemp("vendor") / "market.duckdb"), "vendor")
     fetched = Fetched(vendor.drop(columns="adjusted"), actions(*published), {})
     store.ingest(fetched, "vendor", datetime(2013, 6, 1, tzinfo=UTC), calendar)
     days = calendar.all_sessions

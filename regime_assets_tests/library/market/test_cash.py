@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.cash import cash_returns
 from regime_assets.library.market.fact_features import FactFeatureError
 from regime_assets.library.market.fact_store import FactsStore
@@ -47,7 +48,7 @@ def earned(universe: Universe, database: Database) -> np.ndarray | None:
 
 
 def test_without_a_portfolio_cash_earns_nothing_and_a_constant_is_a_year_cut_into_sessions(tmp_path: Path) -> None:
-    database = Database(tmp_path / "facts.duckdb")
+    database = DatabaseFile(tmp_path / "facts.duckdb")
     assert earned(read(tmp_path, ""), database) is None
     assert earned(read(tmp_path, "portfolio: {no_trade_band: 0.01}\n"), database) is None
     constant = earned(read(tmp_path, "portfolio: {cash: 0.0252}\n"), database)
@@ -55,7 +56,7 @@ def test_without_a_portfolio_cash_earns_nothing_and_a_constant_is_a_year_cut_int
 
 
 def test_a_series_counts_from_the_session_after_it_was_known(tmp_path: Path) -> None:
-    database = Database(tmp_path / "facts.duckdb")
+    database = DatabaseFile(tmp_path / "facts.duckdb")
     universe = read(tmp_path, "portfolio: {cash: {series: DTB3}}\n")
     with pytest.raises(FactFeatureError):
         earned(universe, database)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.fact_features import FactFeatureError, fact_features, feature_name, known_values
 from regime_assets.library.market.fact_store import FactsStore
 from regime_assets.library.market.sources.base import FetchedFacts
@@ -56,7 +56,7 @@ def test_no_later_version_reaches_an_earlier_session(
 
 @pytest.fixture
 def store(tmp_path: Path) -> FactsStore:
-    return FactsStore(Database(tmp_path / "facts.duckdb"), "test", "fred")
+    return FactsStore(DatabaseFile(tmp_path / "facts.duckdb"), "test", "fred")
 
 
 def publish(store: FactsStore, *rows: tuple[str, str, float, date], at: datetime = LONG_AGO) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.fact_store import FactsReport, FactsStore
 from regime_assets.library.market.sources.base import FACT_COLUMNS, FetchedFacts
 from regime_assets.library.market.versions import StoreError
@@ -30,7 +30,7 @@ def answer(*rows: Row) -> FetchedFacts:
 
 @pytest.fixture
 def store(tmp_path: Path) -> FactsStore:
-    return FactsStore(Database(tmp_path / "facts.duckdb"), "tiny", "fred")
+    return FactsStore(DatabaseFile(tmp_path / "facts.duckdb"), "tiny", "fred")
 
 
 def values(store: FactsStore, as_of: date) -> dict[str, float]:
@@ -99,7 +99,7 @@ def test_the_latest_period_is_the_one_that_ends_last(store: FactsStore) -> None:
 
 def test_universes_and_sources_do_not_mix(store: FactsStore, tmp_path: Path) -> None:
     store.ingest(answer(JANUARY), EARLY, EARLY)
-    database = Database(tmp_path / "facts.duckdb")
+    database = DatabaseFile(tmp_path / "facts.duckdb")
     for other in (FactsStore(database, "other", "fred"), FactsStore(database, "tiny", "sec")):
         assert other.facts(date(2022, 5, 2), WEEKDAYS).empty
 
@@ -131,7 +131,7 @@ def test_an_answer_given_once_never_changes(
         for period, day, value in versions
     ]
     fetched_at = datetime.fromordinal(738000 + fetched_day).replace(hour=12, tzinfo=UTC)
-    store = FactsStore(Database(tmp_path_factory.mktemp("law") / "facts.duckdb"), "tiny", "fred")
+    store = FactsStore(DatabaseFile(tmp_path_factory.mktemp("law") / "facts.duckdb"), "tiny", "fred")
     store.ingest(answer(*rows[:first]), fetched_at, fetched_at)
     sessions = [day for day in WEEKDAYS.all_sessions if WEEKDAYS.decision_time(day) <= fetched_at][-60:]
     had_answer = first > 0

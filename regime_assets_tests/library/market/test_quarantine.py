@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.findings import Finding, findings_frame, found
 from regime_assets.library.market.quarantine import MOST_PAYLOAD, Quarantine, Refusal, as_text
 
@@ -17,7 +17,7 @@ NOON, ONE, TWO = (datetime(2020, 3, 3, hour, tzinfo=UTC) for hour in (12, 13, 14
 
 @pytest.fixture
 def quarantine(tmp_path: Path) -> Quarantine:
-    return Quarantine(Database(tmp_path / "a.duckdb"), "tiny")
+    return Quarantine(DatabaseFile(tmp_path / "a.duckdb"), "tiny")
 
 
 def bars(*keys: tuple[str, date], close: float = 10.0) -> pd.DataFrame:

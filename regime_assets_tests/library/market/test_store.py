@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.sources.base import Fetched
 from regime_assets.library.market.store import IngestReport, MarketStore, StoreError
 from regime_assets_tests.library.market.fixtures import SESSIONS, WEEKDAYS, actions, answer, bars, evening
@@ -21,7 +21,7 @@ LATER = datetime(2022, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> MarketStore:
-    return MarketStore(Database(tmp_path / "market.duckdb"), "test")
+    return MarketStore(DatabaseFile(tmp_path / "market.duckdb"), "test")
 
 
 def closes(store: MarketStore, as_of: date, *symbols: str) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def test_the_same_answer_twice_writes_nothing(store: MarketStore) -> None:
 @settings(max_examples=15, deadline=None)
 @given(values=st.lists(st.floats(allow_subnormal=True), min_size=1, max_size=4))
 def test_no_number_is_its_own_revision(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
-    store = MarketStore(Database(tmp_path_factory.mktemp("same") / "market.duckdb"), "test")
+    store = MarketStore(DatabaseFile(tmp_path_factory.mktemp("same") / "market.duckdb"), "test")
     odd = answer(bars("A", SESSIONS[: len(values)], values))
     store.ingest(odd, "made", LATER, WEEKDAYS)
     assert store.ingest(odd, "made", LATER + timedelta(days=1), WEEKDAYS).written == 0
@@ -156,7 +156,7 @@ def test_the_newest_session_of_each_symbol_is_known(store: MarketStore) -> None:
 
 
 def test_universes_do_not_mix(store: MarketStore, tmp_path: Path) -> None:
-    other = MarketStore(Database(tmp_path / "market.duckdb"), "other")
+    other = MarketStore(DatabaseFile(tmp_path / "market.duckdb"), "other")
     store.ingest(answer(bars("A", SESSIONS[:1], [10])), "made", LATER, WEEKDAYS)
     other.ingest(answer(bars("A", SESSIONS[:1], [20])), "made", LATER, WEEKDAYS)
     assert (closes(store, FIRST).iat[0, 0], closes(other, FIRST).iat[0, 0]) == (10.0, 20.0)
@@ -164,7 +164,7 @@ def test_universes_do_not_mix(store: MarketStore, tmp_path: Path) -> None:
 
 def test_what_new_york_still_knows_in_the_evening_comes_too_late_for_tokyo(store: MarketStore, tmp_path: Path) -> None:
     tokyo = replace(WEEKDAYS, timezone="Asia/Tokyo")
-    eastern = MarketStore(Database(tmp_path / "market.duckdb"), "eastern")
+    eastern = MarketStore(DatabaseFile(tmp_path / "market.duckdb"), "eastern")
     for where, calendar in ((store, WEEKDAYS), (eastern, tokyo)):
         where.ingest(answer(bars("A", [FIRST], [10])), "made", evening(FIRST) - timedelta(hours=10), calendar)
         where.ingest(answer(bars("A", [FIRST], [11])), "made", evening(FIRST), calendar)
@@ -204,7 +204,7 @@ def test_nothing_that_arrives_later_changes_an_earlier_answer(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """Bars, revisions, splits and dividends arrive evening by evening, some of them days late."""
-    history = MarketStore(Database(tmp_path_factory.mktemp("law") / "market.duckdb"), "test")
+    history = MarketStore(DatabaseFile(tmp_path_factory.mktemp("law") / "market.duckdb"), "test")
     days = SESSIONS[:5]
     answers: dict[date, pd.DataFrame] = {}
     for position, today in enumerate(days):

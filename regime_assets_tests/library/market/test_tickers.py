@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.tickers import Rename, Tickers
 from regime_assets_tests.library.market.fixtures import SESSIONS, WEEKDAYS, actions, answer, bars, evening
@@ -17,7 +18,7 @@ META = Tickers((Rename("META", "FB", UNTIL),))
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "market.duckdb")
+    return DatabaseFile(tmp_path / "market.duckdb")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.market.store import MarketStore
 from regime_assets.library.market.window import Expanding, Rolling, Window, WindowError, read_window
@@ -22,7 +22,7 @@ FETCHED_AT = datetime(2022, 7, 1, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> MarketStore:
-    made = MarketStore(Database(tmp_path / "market.duckdb"), "test")
+    made = MarketStore(DatabaseFile(tmp_path / "market.duckdb"), "test")
     walk = np.cumprod(1.0 + np.random.default_rng(1).normal(0.0, 0.01, (len(DAYS), 2)), axis=0) * 100.0
     fetched = answer(bars("A", DAYS, walk[:, 0]), bars("B", DAYS, walk[:, 1]), bars("C", DAYS[10:], walk[10:, 0]))
     made.ingest(fetched, "made", FETCHED_AT, WEEKDAYS)
@@ -134,7 +134,7 @@ def test_a_day_without_trading_has_no_window(store: MarketStore) -> None:
 def test_a_crypto_year_has_every_day(store: MarketStore, tmp_path: Path) -> None:
     days = tuple(START + timedelta(days=n) for n in range(400))
     always = TradingCalendar("24/7", "UTC", days)
-    coins = MarketStore(Database(tmp_path / "market.duckdb"), "coins")
+    coins = MarketStore(DatabaseFile(tmp_path / "market.duckdb"), "coins")
     coins.ingest(answer(bars("BTC", days, np.linspace(1.0, 2.0, 400))), "made", FETCHED_AT, always)
     window = read_window(
         coins,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.production.bundle import save_bundle
 from regime_assets.library.production.registry import Registry
 from regime_assets_tests.library.production.bundles import SESSION, stored_only_bundle
@@ -31,7 +31,7 @@ def home(tmp_path: Path, migrated_store: Path) -> Path:
 
 def open_registry(home: Path) -> Registry:
     """The registry in a folder, as a new process would open it."""
-    database = Database(home / "us.duckdb")
+    database = DatabaseFile(home / "us.duckdb")
     return Registry(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts", home / "locks", database)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.production.bundle import Bundle
 from regime_assets.library.production.deployments import (
     Deployment,
@@ -26,7 +26,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture
 def log(tmp_path: Path) -> DeploymentLog:
-    return DeploymentLog(Database(tmp_path / "test.duckdb"))
+    return DeploymentLog(DatabaseFile(tmp_path / "test.duckdb"))
 
 
 @pytest.fixture(scope="module")

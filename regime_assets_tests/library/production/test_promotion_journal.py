@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.production.promotion_journal import (
     Aliases,
     Destination,
@@ -21,7 +21,7 @@ VERSION = JournalledVersion(2, "ab" * 32, date(2022, 3, 1), None, {"lane": "refr
 
 @pytest.fixture
 def journal(tmp_path: Path) -> PromotionJournal:
-    return PromotionJournal(Database(tmp_path / "us.duckdb"))
+    return PromotionJournal(DatabaseFile(tmp_path / "us.duckdb"))
 
 
 def test_a_move_comes_back_as_it_was_made(journal: PromotionJournal) -> None:

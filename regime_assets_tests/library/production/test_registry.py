@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.production.bundle import BundleError, save_bundle
 from regime_assets.library.production.champion_pointer import pointer_path, read_pointer
 from regime_assets.library.production.mlflow_client import RegistryError
@@ -228,7 +228,7 @@ def test_another_process_sees_the_same_registry(home: Path, registry: Registry, 
 
 def test_a_registry_that_is_down_is_an_error_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    database = Database(tmp_path / "us.duckdb")
+    database = DatabaseFile(tmp_path / "us.duckdb")
     registry = Registry("http://127.0.0.1:9", tmp_path / "artifacts", tmp_path / "locks", database)
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1"):
         registry.reconcile(MODEL)

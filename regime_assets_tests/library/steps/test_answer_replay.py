@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.production.bundle import Bundle, BundleError, save_bundle
 from regime_assets.library.production.code_version import code_version
@@ -59,7 +59,7 @@ def workspace(tmp_path: Path, bundle: Bundle, features: pd.DataFrame) -> Any:
     home = Home(tmp_path)
     universe = SimpleNamespace(name="us", own_components=())
     design = SimpleNamespace(features=[SimpleNamespace(document=lambda read=read: read) for read in bundle.features])
-    database = Database(home.database(universe.name))
+    database = DatabaseFile(home.database(universe.name))
     return SimpleNamespace(universe=universe, home=home, database=database, design=design, training_set=training_set)
 
 

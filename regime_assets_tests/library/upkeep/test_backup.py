@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.artifact import Parts, read_artifact, write_artifact
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.library.upkeep.backup import BackupError, backups, restore, take_backup, verify
 
@@ -19,7 +19,7 @@ from regime_assets.library.upkeep.backup import BackupError, backups, restore, t
 def home(tmp_path: Path) -> Home:
     """A universe's tables, MLflow's store, a model and a lock."""
     home = Home(tmp_path / "data")
-    Database(home.database("u")).replace_partition("t", {"session": 1}, pd.DataFrame({"value": [1.0]}))
+    DatabaseFile(home.database("u")).replace_partition("t", {"session": 1}, pd.DataFrame({"value": [1.0]}))
     with closing(sqlite3.connect(home.root / "mlflow.db")) as store, store:
         store.execute("PRAGMA journal_mode = WAL")
         store.execute("CREATE TABLE runs (name TEXT)")
@@ -35,7 +35,7 @@ def test_a_restored_folder_holds_what_was_there(home: Home, tmp_path: Path) -> N
     assert verify(tmp_path / "kept", taken.name) == []
     again = Home(tmp_path / "another" / "place")
     assert restore(tmp_path / "kept", again).files == taken.files
-    assert list(Database(again.database("u")).query("SELECT value FROM t")["value"]) == [1.0]
+    assert list(DatabaseFile(again.database("u")).query("SELECT value FROM t")["value"]) == [1.0]
     assert list(read_artifact(again.root / "models" / "vae").arrays["w"]) == [2.0]
     with closing(sqlite3.connect(again.root / "mlflow.db")) as store:
         assert store.execute("SELECT name FROM runs").fetchall() == [("first",)]
@@ -55,7 +55,7 @@ def test_a_second_backup_writes_what_is_new_and_either_can_be_restored(home: Hom
 
 def test_tables_and_models_of_a_backup_agree_although_somebody_writes(home: Home, tmp_path: Path) -> None:
     stopping = threading.Event()
-    database = Database(home.database("u"))
+    database = DatabaseFile(home.database("u"))
 
     def refit() -> None:
         number = 2
@@ -75,7 +75,7 @@ def test_tables_and_models_of_a_backup_agree_although_somebody_writes(home: Home
         writer.join()
     again = Home(tmp_path / "again")
     restore(tmp_path / "kept", again)
-    (recorded,) = Database(again.database("u")).query("SELECT number FROM models")["number"]
+    (recorded,) = DatabaseFile(again.database("u")).query("SELECT number FROM models")["number"]
     stored = read_artifact(again.root / "models" / "vae").arrays["w"]
     assert set(stored) <= {recorded, recorded + 1}, "the row's model, or the one that was just replacing it"
 

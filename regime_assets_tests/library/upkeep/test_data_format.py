@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from regime_assets.library.clock import clock
-from regime_assets.library.database import SCHEMA_VERSION, Database, DatabaseError
+from regime_assets.library.database import SCHEMA_VERSION, DatabaseError
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.evaluation.trials import TrialLedger, TrialStatistics
 from regime_assets.library.home import Home
 from regime_assets.library.upkeep import data_format
@@ -48,11 +49,11 @@ def test_an_impossible_folder_is_one_sentence(root: str) -> None:
 
 
 def test_tables_of_a_newer_version_are_refused(home: Home) -> None:
-    Database(home.database("u")).query("SELECT 1")
+    DatabaseFile(home.database("u")).query("SELECT 1")
     with duckdb.connect(str(home.database("u"))) as other:
         other.execute(f"UPDATE schema_version SET version = {SCHEMA_VERSION + 1}")
     with pytest.raises(DatabaseError, match=rf"u\.duckdb: its tables have version {SCHEMA_VERSION + 1}"):
-        Database(home.database("u")).query("SELECT 1")
+        DatabaseFile(home.database("u")).query("SELECT 1")
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def shared_file(home: Home) -> Home:
 
 def test_universes_of_a_shared_file_get_a_file_each_with_its_keys(shared_file: Home) -> None:
     open_data_folder(shared_file)
-    coins, stocks = (Database(shared_file.database(name)) for name in ("coins", "stocks"))
+    coins, stocks = (DatabaseFile(shared_file.database(name)) for name in ("coins", "stocks"))
     assert list(coins.query("SELECT day FROM bars ORDER BY day")["day"]) == [1, 2]
     assert coins.query("SELECT * FROM figures").empty
     assert list(stocks.query("SELECT sharpe FROM figures")["sharpe"]) == [0.5]
@@ -77,7 +78,7 @@ def test_universes_of_a_shared_file_get_a_file_each_with_its_keys(shared_file: H
         coins.query("INSERT INTO bars VALUES ('coins', 1)")
     assert not (shared_file.root / "regime_assets.duckdb").exists()
     kept = shared_file.root / "backups" / "before-format-2" / "regime_assets.duckdb"
-    assert Database(kept).query("SELECT count(*) AS n FROM bars")["n"][0] == 3
+    assert DatabaseFile(kept).query("SELECT count(*) AS n FROM bars")["n"][0] == 3
 
 
 def test_a_killed_migration_begins_anew(shared_file: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +91,14 @@ def test_a_killed_migration_begins_anew(shared_file: Home, monkeypatch: pytest.M
             open_data_folder(shared_file)
     assert (shared_file.root / "regime_assets.duckdb").exists()
     open_data_folder(shared_file)
-    assert len(Database(shared_file.database("coins")).query("SELECT * FROM bars")) == 2
+    assert len(DatabaseFile(shared_file.database("coins")).query("SELECT * FROM bars")) == 2
 
 
 def test_trials_of_all_universes_move_to_one_ledger_and_decisions_get_their_design(home: Home) -> None:
     home.root.mkdir()
     (home.root / "format.json").write_text('{"format": 2}')
     for universe, design in (("coins", "a"), ("stocks", "b")):
-        database = Database(home.database(universe))
+        database = DatabaseFile(home.database(universe))
         with database.transaction() as connection:
             connection.execute(
                 "CREATE TABLE trials (universe VARCHAR, horizon VARCHAR, session DATE, design VARCHAR, sharpe DOUBLE, "
@@ -107,10 +108,10 @@ def test_trials_of_all_universes_move_to_one_ledger_and_decisions_get_their_desi
             connection.execute("CREATE TABLE decisions (universe VARCHAR, horizon VARCHAR, as_of DATE, session DATE)")
             connection.execute("INSERT INTO decisions VALUES (?, 'long', '2020-01-06', '2020-01-03')", [universe])
     open_data_folder(home)
-    ledger = TrialLedger(Database(home.ledger))
+    ledger = TrialLedger(DatabaseFile(home.ledger))
     assert ledger.statistics("stocks", []) == TrialStatistics(1, 0.0, 1)
     assert ledger.declared("stocks", "long", "b") == clock.today(), "the latest that it can have been"
-    stocks = Database(home.database("stocks"))
+    stocks = DatabaseFile(home.database("stocks"))
     assert list(stocks.query("SELECT design FROM decisions")["design"]) == ["b"]
     assert not stocks.has_table("trials")
 
@@ -118,7 +119,7 @@ def test_trials_of_all_universes_move_to_one_ledger_and_decisions_get_their_desi
 def test_two_universes_may_spell_a_symbol_differently(home: Home) -> None:
     for universe, symbol in (("a", "BTC-USD"), ("b", "btc-usd")):
         frame = pd.DataFrame({f"return {symbol}": [1.0]})
-        database = Database(home.database(universe))
+        database = DatabaseFile(home.database(universe))
         database.replace_partition("validated_window", {"universe": universe}, frame)
         assert list(database.read_partition("validated_window", {"universe": universe})) == [f"return {symbol}"]
 

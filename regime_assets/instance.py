@@ -15,6 +15,7 @@ FORMER_TEMPLATES = frozenset(
     {
         "4e7abdf23c18225e588085bffc2fb0917aaf042b03801b51305f94ce3f9cc492",
         "f016f8bbcbeab751998dc576d4107149b1eae4ebade8525632d5f9e6a1f68a9e",
+        "7c302efdbbc9d0e37d5145a53ddd8b7ce03f1f1737611a10add2ebaeb0a23916",
         "753ccc4685309298932b55d3a260d86b32edeae827ca28cc6dddb0099781ecc1",
     }
 )

@@ -64,9 +64,9 @@ class PlantedResult:
         }
 
 
-def walk_planted(name: str, seed: int, refit_every: int) -> PlantedResult:
-    """Walk one market of `PLANTED` forward and choose what serves."""
-    design = design_for(name)
+def walk_planted(name: str, seed: int, refit_every: int, design: Design | None = None) -> PlantedResult:
+    """Walk one market of `PLANTED` forward by the shipped design, or by another one, and choose what serves."""
+    design = design or design_for(name)
     market = planted_market(name, seed, TRAINING + OUT_OF_SAMPLE, design.features)
     steps = schedule(len(market.history.sessions), WalkForwardSettings(OUT_OF_SAMPLE, refit_every, 1000))
     segments = list(replay(market.history, Expanding(HALF_LIFE), design, steps, ("planted", str(seed))))

@@ -20,6 +20,7 @@ import pandas as pd
 from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
 from regime_assets.library.design import Design
 from regime_assets.library.encoders.encoding import Encoder, Encoding, assess_encoding, axes_obstacle, encode_window
+from regime_assets.library.encoders.prediction import ahead_returns
 from regime_assets.library.encoders.training import EncoderFit, assess_encoder, fit_encoder, warm_start_obstacle
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
@@ -38,6 +39,7 @@ from regime_assets.library.regimes.regime_model import (
 from regime_assets.library.regimes.stability import assess_stability, compare_regimes
 from regime_assets.library.trading.decided import weight_columns
 from regime_assets.library.trading.portfolio import Portfolio
+from regime_assets.library.trading.scoring import FILL_DELAY
 from regime_assets.library.trading.tape import MarketTape
 from regime_assets.library.universe.gate_settings import StabilitySettings
 
@@ -263,6 +265,7 @@ def _fit_vae(at: SessionFit) -> Fitted[EncoderFit]:
     use, settings, features = at.design.encoder.use, at.design.encoder_settings, at.training.features
     parent, notes = _parent(at, "vae", lambda model: warm_start_obstacle(model, features, use, settings))
     seed = at.seed_of("vae")
+    returns = at.training.traded_returns.to_numpy(dtype="float64")
     fit = fit_encoder(
         features,
         at.training.sample_weight,
@@ -271,6 +274,7 @@ def _fit_vae(at: SessionFit) -> Fitted[EncoderFit]:
         seed,
         previous=parent.model if parent else None,
         full_retrain=at.full_retrain,
+        ahead=ahead_returns(returns, settings.predicts, FILL_DELAY) if settings.predicts else None,
     )
     used = parent if fit.warm_started else None
     return Fitted("vae", at.session, fit, seed, used, assess_encoder(fit, settings), at.training, notes=notes)

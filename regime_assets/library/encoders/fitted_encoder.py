@@ -25,6 +25,7 @@ Weights = dict[str, NDArray[Any]]
 MLP = "mlp_vae"
 NONE = "none"
 SIGMA = "log_sigma"
+HEAD = "prediction_head"
 
 
 class Inference(Protocol):
@@ -63,7 +64,8 @@ class FittedEncoder:
         settings: it was fitted with.
         feature_names: (F,) the columns it reads.
         scaler: of the features.
-        weights: the network's arrays by their names in torch, and `log_sigma` (F,).
+        weights: the network's arrays by their names in torch, `log_sigma` (F,), and those of the head that predicts,
+            which are read by the next fit alone.
     """
 
     use: str
@@ -181,7 +183,8 @@ class TorchInference:
         import torch
 
         module = load_component("encoders", use)(n_features, settings)
-        module.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items() if name != SIGMA})
+        read = {name: a for name, a in weights.items() if name != SIGMA and not name.startswith(f"{HEAD}.")}
+        module.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in read.items()})
         self._module = module.double().eval()
 
     def encode(self, sequences: Array) -> Array:

@@ -33,6 +33,11 @@ class EncoderSettings:
         fewest_active_units, active_unit_variance: latents whose means vary by more than this over the window
             count as active (Burda et al. 2016); fewer is posterior collapse.
         largest_validation_ratio: acceptable validation error relative to the previous model's on the same rows.
+        predicts: sessions whose return of each traded instrument a linear head foretells from the latents, counted from
+            the first that a decision earns; 0: there is no head. Latents then keep what foretells returns beside what
+            describes the features.
+        prediction_weight: of the head's squared error, in standard deviations of the return, beside one session's
+            evidence bound.
     """
 
     sequence_length: int = 5
@@ -56,6 +61,8 @@ class EncoderSettings:
     fewest_active_units: int = 2
     active_unit_variance: float = 0.01
     largest_validation_ratio: float = 2.0
+    predicts: int = 0
+    prediction_weight: float = 10.0
 
     def __post_init__(self) -> None:
         for name in ("sequence_length", "n_latents", "epochs", "fine_tune_epochs", "steps_per_epoch", "batch_size"):
@@ -63,6 +70,12 @@ class EncoderSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
         if self.warm_up_epochs >= self.epochs:
             raise ValueError(f"warm_up_epochs {self.warm_up_epochs} leaves none of {self.epochs} epochs at full weight")
+        if self.predicts < 0:
+            raise ValueError(f"predicts is {self.predicts}, must be a number of sessions, or 0 for no head")
+        if self.prediction_weight <= 0:
+            raise ValueError(
+                f"prediction_weight is {self.prediction_weight}, must be positive; `predicts: 0` is no head"
+            )
         if self.fewest_active_units > self.n_latents:
             raise ValueError(f"fewest_active_units {self.fewest_active_units} exceeds n_latents {self.n_latents}")
 
@@ -108,3 +121,8 @@ class NoEncoderSettings(EncoderSettings):
     here; nothing is trained, and a policy sees the features in the place of latents."""
 
     sequence_length: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.predicts:
+            raise ValueError("the encoder none trains nothing that could predict: leave `predicts` out")

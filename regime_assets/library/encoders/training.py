@@ -18,6 +18,7 @@ from regime_assets.library.components import load_component
 from regime_assets.library.determinism import deterministic
 from regime_assets.library.encoders.fitted_encoder import NONE, SIGMA, FittedEncoder, Weights
 from regime_assets.library.encoders.no_encoder import untrained_figures
+from regime_assets.library.encoders.prediction import standardised
 from regime_assets.library.encoders.scaling import EncoderError, fit_scaler, require_features, to_sequences
 from regime_assets.library.encoders.settings import EncoderSettings, NoEncoderSettings
 
@@ -32,8 +33,9 @@ class EncoderFit:
     Attributes:
         model: of the best epoch on the validation rows.
         curves: one row an epoch: epoch, loss, reconstruction (mean squared error of scaled features on training
-            rows), kl (nats), kl_latent_{i}, validation_reconstruction,
-            active_units.
+            rows), kl (nats), kl_latent_{i}, validation_reconstruction, active_units; of one that predicts also
+            foretold and validation_foretold (share of the variance of what lay ahead, on rows learned from and held
+            out).
         figures: what a reader plots over partitions: reconstruction, validation_reconstruction, kl, active_units,
             kl_latent_{i}, sigma (mean learned), best_epoch, epochs, sessions, validation_sessions, finite (1 or 0) and,
             with a previous model, previous_validation_reconstruction and validation_ratio.
@@ -64,6 +66,7 @@ def fit_encoder(
     previous: FittedEncoder | None,
     *,
     full_retrain: bool,
+    ahead: Array | None = None,
 ) -> EncoderFit:
     """Fit the autoencoder to a window.
 
@@ -76,9 +79,11 @@ def fit_encoder(
         previous: the last accepted model; its weights and its scaler are the start unless `full_retrain`. One of
             another shape cannot be (`warm_start_obstacle`).
         full_retrain: start from fresh weights and a new scaler; `previous` then only sets the validation ratio.
+        ahead: (T, N) what the head learns to foretell (`ahead_returns`); read where `settings.predicts`.
 
     Raises:
-        EncoderError: too few sessions, unusable features, or a warm start from a model of another shape.
+        EncoderError: too few sessions, unusable features, a warm start from a model of another shape, or nothing that
+            could be foretold.
     """
     names = tuple(str(column) for column in features.columns)
     require_features(features, names)
@@ -92,6 +97,7 @@ def fit_encoder(
         model = FittedEncoder(NONE, settings, names, scaler, {SIGMA: np.zeros(len(names), np.float32)})
         curves, figures = untrained_figures(scaler.apply(features.to_numpy(dtype=np.float64)), settings)
         return EncoderFit(model, curves, figures, warm_started=start is not None)
+    targets = _targets(ahead, sample_weight, settings)
     roles = validation_split(pd.DatetimeIndex(features.index), settings)
     sequences = to_sequences(scaler.apply(features.to_numpy(dtype=np.float64)), settings.sequence_length)
     plan = (
@@ -101,7 +107,7 @@ def fit_encoder(
     )
     with deterministic(seed):
         weights, curves, best_epoch = _train(
-            sequences, sample_weight, roles, use, settings, plan=plan, seed=seed, start=start
+            sequences, sample_weight, roles, use, settings, plan=plan, seed=seed, start=start, targets=targets
         )
     model = FittedEncoder(use, settings, names, scaler, weights)
     figures = _figures(model, curves, best_epoch, roles)
@@ -113,14 +119,15 @@ def fit_encoder(
 def validation_split(sessions: pd.DatetimeIndex, settings: EncoderSettings) -> Roles:
     """Which sessions are held out and which are learned from; purged sessions are neither.
 
-    Blocks are anchored to the calendar, not to the window, so that a session keeps its role in every refit.
+    Blocks are anchored to the calendar, not to the window, so that a session keeps its role in every refit. Where
+    something is foretold, what lies ahead of a session that is learned from keeps apart from the blocks as well.
 
     Raises:
         EncoderError: the window has no session in one of the two roles.
     """
     days = (sessions - pd.Timestamp("1970-01-01")).days.to_numpy()
     held_out = (days // settings.validation_block_days) % settings.validation_period == 0
-    reach = settings.purge_sessions + settings.sequence_length - 1
+    reach = settings.purge_sessions + settings.sequence_length - 1 + settings.predicts
     near = np.convolve(held_out, np.ones(2 * reach + 1), mode="full")[reach : reach + len(days)] > 0.5
     learned = ~near
     if not held_out.any() or not learned.any():
@@ -152,7 +159,17 @@ def shape_of(settings: EncoderSettings) -> tuple[str, ...]:
     """
     shared = {field.name for field in fields(EncoderSettings)}
     own = [field.name for field in fields(settings) if field.name not in shared]
-    return ("sequence_length", "n_latents", "clip", *own)
+    return ("sequence_length", "n_latents", "clip", "predicts", *own)
+
+
+def _targets(ahead: Array | None, sample_weight: Array, settings: EncoderSettings) -> Array | None:
+    if not settings.predicts:
+        return None
+    if ahead is None or not np.isfinite(ahead).any():
+        raise EncoderError(
+            f"the encoder predicts {settings.predicts} sessions and no return of a traded instrument is known"
+        )
+    return standardised(ahead, sample_weight)
 
 
 def _train(
@@ -165,6 +182,7 @@ def _train(
     plan: _Plan,
     seed: int,
     start: FittedEncoder | None,
+    targets: Array | None,
 ) -> tuple[Weights, pd.DataFrame, int]:
     """The weights of the best epoch, the curves and that epoch's number."""
     import torch
@@ -174,12 +192,19 @@ def _train(
     held_out, learned = roles
     generator = torch.Generator().manual_seed(seed)
     n_features = sequences.shape[2]
-    model = Variational(load_component("encoders", use)(n_features, settings), n_features)
+    network = load_component("encoders", use)(n_features, settings)
+    head = None if targets is None else torch.nn.Linear(settings.n_latents, targets.shape[1])
+    model = Variational(network, n_features, head)
     if start is not None:
         model.start_from(start.weights, settings, generator)
     optimizer = adam(model, plan.learning_rate)
     rows = torch.from_numpy(sequences[learned].astype(np.float32))
     validation = torch.from_numpy(sequences[held_out].astype(np.float32))
+    ahead, validation_ahead = (
+        (None, None)
+        if targets is None
+        else (torch.from_numpy(targets[role].astype(np.float32)) for role in (learned, held_out))
+    )
     weights = torch.from_numpy(sample_weight[learned].astype(np.float32))
     steps = plan.epochs * settings.steps_per_epoch
     draws = torch.multinomial(weights, steps * settings.batch_size, replacement=True, generator=generator)
@@ -195,14 +220,20 @@ def _train(
             )
             noise = torch.randn((settings.batch_size, settings.n_latents), generator=generator)
             optimizer.zero_grad()
-            bound = model.bound(rows[batches[step]], noise, pressure, settings)
+            of_batch = None if ahead is None else ahead[batches[step]]
+            bound = model.bound(rows[batches[step]], noise, pressure, settings, of_batch)
             bound.backward()
             optimizer.step()
             total += bound.detach()
         record = model.measure(rows, validation, settings)
+        held_back = record["validation_reconstruction"]
+        if ahead is not None and validation_ahead is not None:
+            record |= {"foretold": model.foretold(rows, ahead)}
+            record |= {"validation_foretold": model.foretold(validation, validation_ahead)}
+            held_back -= record["validation_foretold"]
         records.append({"epoch": epoch, "loss": float(total) / settings.steps_per_epoch, **record})
-        if epoch > plan.warm_up_epochs and record["validation_reconstruction"] < best[0]:
-            best = (record["validation_reconstruction"], epoch, model.weights())
+        if epoch > plan.warm_up_epochs and held_back < best[0]:
+            best = (held_back, epoch, model.weights())
     if not best[2]:  # every epoch diverged: hand the last weights to the rules that refuse them
         best = (math.inf, plan.epochs, model.weights())
     return best[2], pd.DataFrame(records), best[1]

@@ -15,6 +15,7 @@ from regime_assets.library.encoders.settings import EncoderSettings
 Weights = dict[str, NDArray[np.float32]]
 
 SIGMA = "log_sigma"
+HEAD = "prediction_head"
 SMALLEST_LOG_SIGMA = math.log(0.05)  # scaled features are never explained to better than a twentieth
 LOG_VARIANCE_RANGE = (-8.0, 4.0)
 
@@ -32,7 +33,7 @@ class EncoderNetwork(Protocol):
 
 
 class Variational(nn.Module):
-    """A network with the observation sigma (F,) that its decoder is held against.
+    """A network with the observation sigma (F,) that its decoder is held against, and a head where it predicts.
 
     Sources: Kingma and Welling 2014 ("Auto-encoding variational Bayes"); Rybkin, Daniilidis and Levine 2021 ("Simple
     and effective VAE training with calibrated decoders") for the learned sigma.
@@ -40,30 +41,51 @@ class Variational(nn.Module):
 
     network: Any  # torch types the attributes of a module as tensors
 
-    def __init__(self, network: nn.Module, n_features: int) -> None:
+    def __init__(self, network: nn.Module, n_features: int, head: nn.Linear | None = None) -> None:
         super().__init__()
         self.network = network
         self.log_sigma = nn.Parameter(torch.zeros(n_features))
+        self.head = head
 
     def bound(
-        self, sequences: torch.Tensor, noise: torch.Tensor, pressure: float, settings: EncoderSettings
+        self,
+        sequences: torch.Tensor,
+        noise: torch.Tensor,
+        pressure: float,
+        settings: EncoderSettings,
+        ahead: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Negative evidence bound: Gaussian error of one session's features, averaged over the sequence, plus KL.
+
+        With a head its error on what lies ahead is added, as that of a second decoder.
 
         Args:
             sequences: (B, S, F) scaled.
             noise: (B, L) standard normal draws.
             pressure: weight of the KL term.
-            settings: its free bits.
+            settings: its free bits, and the head's weight.
+            ahead: (B, N) standardised targets of the head; NaN where there is none.
         """
         mean, log_variance = self.network.encode(sequences)
         log_variance = log_variance.clamp(*LOG_VARIANCE_RANGE)
-        decoded = self.network.decode(mean + torch.exp(0.5 * log_variance) * noise)
+        latents = mean + torch.exp(0.5 * log_variance) * noise
+        decoded = self.network.decode(latents)
         log_sigma = self.log_sigma.clamp(min=SMALLEST_LOG_SIGMA)
         squared = (decoded - sequences).square().mean(dim=(0, 1))
         kl = divergence(mean, log_variance)
         error = (0.5 * squared * torch.exp(-2 * log_sigma) + log_sigma).sum()
-        return error + pressure * kl.clamp(min=settings.free_bits).sum()
+        evidence = error + pressure * kl.clamp(min=settings.free_bits).sum()
+        if self.head is None or ahead is None:
+            return evidence
+        return evidence + settings.prediction_weight * 0.5 * squared_miss(self.head(latents), ahead)
+
+    def foretold(self, sequences: torch.Tensor, ahead: torch.Tensor) -> float:
+        """Share of the variance of what lay ahead (B, N) of sequences (B, S, F) that the head explains; below zero
+        where it is worse than the mean."""
+        assert self.head is not None
+        with torch.no_grad():
+            missed = squared_miss(self.head(self.network.encode(sequences)[0]), ahead)
+            return 1.0 - float(missed / squared_miss(ahead.nanmean(dim=0), ahead))
 
     def measure(self, learned: torch.Tensor, validation: torch.Tensor, settings: EncoderSettings) -> dict[str, float]:
         """Errors of the mean reconstruction (no sampling), KL and active units, of sequences (B, S, F)."""
@@ -95,12 +117,23 @@ class Variational(nn.Module):
                     )
                 fresh.copy_(kept)
             self.log_sigma.copy_(torch.from_numpy(weights[SIGMA].copy()))
+            if self.head is not None:
+                for name, fresh in self.head.state_dict().items():
+                    fresh.copy_(torch.from_numpy(weights[f"{HEAD}.{name}"].copy()))
 
     def weights(self) -> Weights:
-        """Every array of the network by its name in torch, and sigma at or above its floor."""
+        """Every array of the network by its name in torch, sigma at or above its floor, and those of the head."""
         arrays = {name: value.detach().numpy().copy() for name, value in self.network.state_dict().items()}
         sigma = np.maximum(self.log_sigma.detach().numpy(), np.float32(SMALLEST_LOG_SIGMA))
-        return arrays | {SIGMA: sigma}
+        head = {} if self.head is None else self.head.state_dict()
+        return arrays | {SIGMA: sigma} | {f"{HEAD}.{name}": value.numpy().copy() for name, value in head.items()}
+
+
+def squared_miss(foretold: torch.Tensor, ahead: torch.Tensor) -> torch.Tensor:
+    """Mean squared error a session (), added up over instruments, of the sessions that have something ahead (B, N)."""
+    known = torch.isfinite(ahead)
+    missed = torch.where(known, foretold - ahead, torch.zeros(())).square().sum(dim=1)
+    return missed.sum() / known.any(dim=1).sum().clamp(min=1)
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:

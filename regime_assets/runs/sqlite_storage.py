@@ -2,7 +2,8 @@
 
 Dagster's own opens the file for each row that it reads or writes, with an SQLAlchemy engine that compiles every
 statement again, and closes it, at which SQLite copies its log into the file. The run of one session writes some four
-hundred rows. Files, tables and rows are the same here: either storage reads what the other one wrote.
+hundred rows. Files, tables and rows are the same here, but for what the plan of a check carries (`_with_keys`):
+either storage reads what the other one wrote.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.partitions.subset import DefaultPartitionsSubset
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
@@ -159,6 +162,10 @@ class EventLog(SqliteEventLogStorage):
             return False
         return True
 
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Store one event; of a check that a run intends to make, with the keys of its partitions."""
+        super().store_event(_with_keys(event))
+
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events in one transaction of each file."""
         with self._db_lock, ExitStack() as transactions:
@@ -201,6 +208,21 @@ class EventLog(SqliteEventLogStorage):
         """Close the files, and stop to watch them."""
         super().dispose()
         self._engines.close()
+
+
+def _with_keys(event: dg.EventLogEntry) -> dg.EventLogEntry:
+    """An event that names its partitions: Dagster writes all holidays of the calendar with each check."""
+    told = event.dagster_event
+    if told is None or told.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return event
+    planned = told.asset_check_planned_data
+    if planned.partitions_subset is None:
+        return event
+    keys = DefaultPartitionsSubset(set(planned.partitions_subset.get_partition_keys()))
+    slim = AssetCheckEvaluationPlanned(
+        asset_key=planned.asset_key, check_name=planned.check_name, partitions_subset=keys
+    )
+    return event._replace(dagster_event=told._replace(event_specific_data=slim))
 
 
 def _version(engine: Engine) -> str | None:

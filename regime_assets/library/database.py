@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOCK_TIMEOUT_SECONDS = 120.0
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 VERSION_TABLE = "schema_version"
 
 
@@ -176,11 +176,11 @@ class Database(ABC):
         return len(keyed)
 
     def read_partition(self, table: str, key: Mapping[str, Any], order_by: str | None = None) -> pd.DataFrame:
-        """The rows of one partition without its key columns; empty when there are none."""
+        """The rows of one partition without its key columns, as they were written; empty when there are none."""
         condition = " AND ".join(f'"{name}" = ?' for name in key)
         excluded = ", ".join(f'"{name}"' for name in key)
-        order = f' ORDER BY "{order_by}"' if order_by else ""
-        sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition}{order}'
+        order = f'"{order_by}"' if order_by else "rowid"
+        sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition} ORDER BY {order}'
 
         def read(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             if not _has_table(connection, table):

@@ -64,7 +64,7 @@ class Table:
         name: in the database.
         holds: what a row is, in one sentence.
         columns: in their order.
-        key: columns that identify a row, where the database enforces it.
+        key: columns of which no two rows have the same values; such rows are written by `keyed_rows`.
         ledger: whether it is in the ledger of all universes and not in a universe's own database.
     """
 
@@ -77,9 +77,8 @@ class Table:
     @property
     def ddl(self) -> str:
         """The statement that creates the table where it is not there yet."""
-        parts = [f'"{c.name}" {c.type}' + (" NOT NULL" if c.required else "") for c in self.columns]
-        if self.key:
-            parts.append(f"PRIMARY KEY ({', '.join(self.key)})")
+        required = {*self.key, *(column.name for column in self.columns if column.required)}
+        parts = [f'"{c.name}" {c.type}' + (" NOT NULL" if c.name in required else "") for c in self.columns]
         return f"CREATE TABLE IF NOT EXISTS {self.name} ({', '.join(parts)})"
 
     @property
@@ -460,6 +459,7 @@ DEPLOYMENTS = _table(
     reconstruction_error DOUBLE! mean squared, in observation sigmas
     decided_at TIMESTAMP! UTC
     reason VARCHAR! why this version answered
+    number BIGINT! of the answer among those for the session, from 1 on
     """,
 )
 DAILY_SIGNAL = _table(

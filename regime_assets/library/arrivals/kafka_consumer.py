@@ -16,6 +16,7 @@ from regime_assets.library.arrivals.kafka_bars import MOST_BYTES, StreamedBar, a
 from regime_assets.library.arrivals.kafka_topic import Position, Record, Topic, open_topic
 from regime_assets.library.arrivals.micro_batches import StreamError, as_answer, supplied_fields
 from regime_assets.library.clock import clock
+from regime_assets.library.keyed_rows import put
 from regime_assets.library.market.findings import Finding, findings_frame
 from regime_assets.library.market.quarantine import Refusal
 from regime_assets.library.market.store import IngestReport
@@ -139,10 +140,8 @@ def _store(
             source = f"kafka:{topic}"
             report = store_in(connection, workspace, as_answer(settled.accepted), source, at, answered)
         workspace.quarantine.record(connection, refusals, at)
-        connection.executemany(
-            "INSERT OR REPLACE INTO stream_offsets VALUES (?, ?, ?, ?, ?)",
-            [[name, topic, number, offset, at.replace(tzinfo=None)] for number, offset in reached.items()],
-        )
+        for number, offset in reached.items():
+            put(connection, tables.STREAM_OFFSETS, [name, topic, number, offset, at.replace(tzinfo=None)])
     shown = tuple(f"{one.origin}: {_told(one, of_bar.get(one.origin), workspace.universe)}" for one in refusals)
     sessions = tuple(sorted(set(settled.accepted["session"].dt.date)))
     return Drained(len(records), settled.superseded, shown, sessions, report, settled.warnings)

@@ -18,6 +18,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from regime_assets.library import tables
+from regime_assets.library.keyed_rows import insert_new, move_key
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -77,10 +78,10 @@ class TrialLedger:
         """
         with self._database.transaction() as connection:
             _create(connection)
-            sql = "INSERT INTO tried_designs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING design"
             naive = at.astimezone(UTC).replace(tzinfo=None)
-            values = [design, universe, horizon, kind, sorted(traded), naive]
-            return connection.execute(sql, values).fetchone() is not None
+            return insert_new(
+                connection, tables.TRIED_DESIGNS, [design, universe, horizon, kind, sorted(traded), naive]
+            )
 
     def rename(self, universe: str, horizon: str, former: str, design: str, at: datetime) -> bool:
         """Book under a design's present hash what was booked under a former one.
@@ -103,28 +104,22 @@ class TrialLedger:
             if found is None or not found[0]:
                 return False
             naive = at.astimezone(UTC).replace(tzinfo=None)
+            insert_new(connection, tables.RENAMED_DESIGNS, [*place, design, naive])
             connection.execute(
-                "INSERT INTO renamed_designs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", [*place, design, naive]
+                "UPDATE tried_designs SET started = former.started FROM (SELECT kind, started FROM tried_designs "
+                "WHERE universe = ? AND horizon = ? AND design = ?) former WHERE tried_designs.universe = ? "
+                "AND tried_designs.horizon = ? AND tried_designs.design = ? AND tried_designs.kind = former.kind "
+                "AND former.started < tried_designs.started",
+                [*place, universe, horizon, design],
             )
-            for table, kept in (
-                ("tried_designs", "DO UPDATE SET started = least(started, excluded.started)"),
-                ("trials", "DO NOTHING"),
-                ("looks", "DO NOTHING"),
-            ):
-                connection.execute(
-                    f"INSERT INTO {table} SELECT * REPLACE (? AS design) FROM {table}"
-                    f" WHERE universe = ? AND horizon = ? AND design = ? ON CONFLICT {kept}",
-                    [design, *place],
-                )
-                connection.execute(f"DELETE FROM {table} WHERE universe = ? AND horizon = ? AND design = ?", place)
+            for table in (tables.TRIED_DESIGNS, tables.TRIALS, tables.LOOKS):
+                move_key(connection, table, "design", design, "universe = ? AND horizon = ? AND design = ?", place)
         return True
 
     def present_hash(self, universe: str, horizon: str, design: str) -> str:
         """The hash that a design has now, from the one that a bundle or a registered version was stored with."""
         if self._renamed is None:
-            with self._database.transaction() as connection:
-                _create(connection)
-                rows = connection.execute("SELECT universe, horizon, former, design FROM renamed_designs").fetchall()
+            rows = self._database.rows("SELECT universe, horizon, former, design FROM renamed_designs", ddl=_DDL)
             self._renamed = {(row[0], row[1], row[2]): row[3] for row in rows}
         return self._renamed.get((universe, horizon, design), design)
 
@@ -158,7 +153,7 @@ class TrialLedger:
         """
         if not isfinite(sharpe) or n_sessions < 1:
             raise TrialError(f"design {design} at {session}: a Sharpe ratio of {sharpe} over {n_sessions} sessions")
-        return self._insert("trials", [universe, horizon, session, design, sharpe, n_sessions])
+        return self._insert(tables.TRIALS, [universe, horizon, session, design, sharpe, n_sessions])
 
     def record_shown(
         self, universe: str, horizon: str, session: date, design: str, summary: PerformanceSummary
@@ -169,7 +164,7 @@ class TrialLedger:
 
     def record_look(self, universe: str, horizon: str, session: date, design: str, alpha: float) -> bool:
         """Record that the gate looked at `design` and what it spent of the yearly budget; True when new."""
-        return self._insert("looks", [universe, horizon, session, design, alpha])
+        return self._insert(tables.LOOKS, [universe, horizon, session, design, alpha])
 
     def statistics(self, universe: str, traded: Sequence[str]) -> TrialStatistics:
         """Count and variance of all designs tried so far on a history, whatever horizon or universe they were for.
@@ -210,12 +205,10 @@ class TrialLedger:
         )
         return row[0]
 
-    def _insert(self, table: str, values: Sequence[Any]) -> bool:
-        places = ", ".join("?" * len(values))
+    def _insert(self, table: tables.Table, values: Sequence[Any]) -> bool:
         with self._database.transaction() as connection:
             _create(connection)
-            sql = f"INSERT INTO {table} VALUES ({places}) ON CONFLICT DO NOTHING RETURNING session"
-            return connection.execute(sql, values).fetchone() is not None
+            return insert_new(connection, table, values)
 
     def _one(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
         return self._database.rows(sql, parameters, ddl=_DDL)[0]  # aggregates always answer one row

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from regime_assets.library import tables
+from regime_assets.library.keyed_rows import put
 from regime_assets.library.market.sources.base import FACT_COLUMNS
 from regime_assets.library.market.versions import SAME_VALUE_TOLERANCE, StoreError
 
@@ -108,12 +109,10 @@ class FactsStore:
             counts = connection.execute("SELECT count(*), count(*) FILTER (late) FROM fresh").fetchone()
             asked = {} if question is None else question.since
             for subject in sorted({*fetched.facts["subject"], *asked} - set(fetched.failures)):
-                connection.execute(
-                    "INSERT OR REPLACE INTO facts_answered SELECT ?, ?, ?, "
-                    "greatest(?, coalesce(max(answered_until), ?)) FROM facts_answered "
-                    "WHERE universe = ? AND source = ? AND subject = ?",
-                    [self.universe, self.source, subject, until, until, self.universe, self.source, subject],
-                )
+                sql = "SELECT max(answered_until) FROM facts_answered WHERE universe = ? AND source = ? AND subject = ?"
+                known = connection.execute(sql, [self.universe, self.source, subject]).fetchall()[0][0]
+                row = [self.universe, self.source, subject, max(until, known or until)]
+                put(connection, tables.FACTS_ANSWERED, row)
             if question is not None:
                 self._remember(connection, question, sorted(set(asked) - set(fetched.failures)), moment)
             connection.execute("DROP TABLE fresh")
@@ -195,10 +194,8 @@ class FactsStore:
             sql = "SELECT max(whole_at) FROM facts_asked WHERE universe = ? AND source = ? AND subject = ?"
             known = connection.execute(sql, [self.universe, self.source, subject]).fetchall()[0][0]
             whole_at = moment if question.since[subject] is None else known
-            connection.execute(
-                "INSERT OR REPLACE INTO facts_asked VALUES (?, ?, ?, ?, ?, ?)",
-                [self.universe, self.source, subject, question.request, moment, whole_at],
-            )
+            row = [self.universe, self.source, subject, question.request, moment, whole_at]
+            put(connection, tables.FACTS_ASKED, row)
 
     @contextmanager
     def _connected(self) -> Generator[duckdb.DuckDBPyConnection]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,6 @@ import pandas as pd
 from regime_assets.library import tables
 from regime_assets.library.database import Database
 from regime_assets.library.production.signal import Signal
-
-if TYPE_CHECKING:
-    import duckdb
 
 DEPLOYMENTS_TABLE = "deployments"
 
@@ -82,11 +79,16 @@ class DeploymentLog:
         row = _row(deployment)
         with self._database.transaction([DEPLOYMENTS_TABLE]) as connection:
             connection.execute(tables.DEPLOYMENTS.ddl)
-            newest = _select(connection, deployment.universe, deployment.horizon, deployment.signal.session, None)
-            if newest is not None and _answer(newest) == _answer(deployment):
+            place = [deployment.universe, deployment.horizon, deployment.signal.session]
+            newest = connection.execute(_NEWEST_SQL, _newest(*place, None)).fetchone()
+            if newest is not None and _answer(_deployment(newest)) == _answer(deployment):
                 return False
             marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO {DEPLOYMENTS_TABLE} ({_COLUMNS}) VALUES ({marks})", row)
+            connection.execute(
+                f"INSERT INTO {DEPLOYMENTS_TABLE} ({_COLUMNS}, number) SELECT {marks}, coalesce(max(number), 0) + 1 "
+                f"FROM {DEPLOYMENTS_TABLE} WHERE universe = ? AND horizon = ? AND session = ?",
+                [*row, *place],
+            )
         return True
 
     def served(self, universe: str, horizon: str, session: date, by: datetime | None = None) -> Deployment | None:
@@ -98,16 +100,16 @@ class DeploymentLog:
             by: only answers decided until then, aware; the time of the fill tells what was really held. None: the
                 newest answer, a backfill included.
         """
-        with self._database.connect() as connection:
-            if not _exists(connection):
-                return None
-            return _select(connection, universe, horizon, session, by)
+        if not self._database.has_table(DEPLOYMENTS_TABLE):
+            return None
+        rows = self._database.rows(_NEWEST_SQL, _newest(universe, horizon, session, by))
+        return _deployment(rows[0]) if rows else None
 
     def answers(self, universe: str, horizon: str, session: date) -> tuple[Deployment, ...]:
         """Every answer for a session, in the order in which they were given."""
         sql = f"""
             SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
-            WHERE universe = ? AND horizon = ? AND session = ? ORDER BY decided_at, rowid"""
+            WHERE universe = ? AND horizon = ? AND session = ? ORDER BY decided_at, number"""
         rows = self._database.rows(sql, [universe, horizon, session], ddl=tables.DEPLOYMENTS.ddl)
         return tuple(_deployment(row) for row in rows)
 
@@ -116,7 +118,7 @@ class DeploymentLog:
         sql = f"""
             SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
             WHERE universe = ? AND horizon = ? AND session BETWEEN ? AND ?
-            QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, rowid DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, number DESC) = 1
             ORDER BY session"""
         rows = self._database.rows(sql, [universe, horizon, first, last], ddl=tables.DEPLOYMENTS.ddl)
         return tuple(_deployment(row) for row in rows)
@@ -126,21 +128,14 @@ def _answer(deployment: Deployment) -> tuple[Any, ...]:
     return deployment.model_version, deployment.bundle_sha256, deployment.inputs_hash, deployment.signal
 
 
-def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
-    sql = "SELECT 1 FROM information_schema.tables WHERE table_name = ?"
-    return connection.execute(sql, [DEPLOYMENTS_TABLE]).fetchone() is not None
+_NEWEST_SQL = f"""
+    SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+    WHERE universe = ? AND horizon = ? AND session = ? AND decided_at <= ?
+    ORDER BY decided_at DESC, number DESC LIMIT 1"""
 
 
-def _select(
-    connection: duckdb.DuckDBPyConnection, universe: str, horizon: str, session: date, by: datetime | None
-) -> Deployment | None:
-    sql = f"""
-        SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
-        WHERE universe = ? AND horizon = ? AND session = ? AND decided_at <= ?
-        ORDER BY decided_at DESC, rowid DESC LIMIT 1"""
-    until = datetime.max if by is None else _utc(by)
-    row = connection.execute(sql, [universe, horizon, session, until]).fetchone()
-    return None if row is None else _deployment(row)
+def _newest(universe: str, horizon: str, session: date, by: datetime | None) -> list[Any]:
+    return [universe, horizon, session, datetime.max if by is None else _utc(by)]
 
 
 def _row(deployment: Deployment) -> list[Any]:

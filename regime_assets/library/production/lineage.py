@@ -229,7 +229,8 @@ class Lineage:
         place = [self.universe, self.horizon, former]
         sessions: list[date] = []
         with self._database.transaction() as connection:
-            tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            sql = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            tables = {row[0] for row in connection.execute(sql).fetchall()}
             if MODELS_TABLE in tables:
                 sql = f"SELECT DISTINCT session FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND design = ?"
                 sessions = [row[0] for row in connection.execute(sql, place).fetchall()]

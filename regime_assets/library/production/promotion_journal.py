@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from regime_assets.library import tables
 from regime_assets.library.clock import clock
 from regime_assets.library.database import Database
+from regime_assets.library.keyed_rows import insert_new
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,9 +129,7 @@ class PromotionJournal:
         values = [version.version, version.sha256, version.session, version.run_id, json.dumps(dict(version.tags))]
         with self._database.transaction(WRITTEN) as connection:
             connection.execute(_CREATE)
-            sql = f"INSERT INTO {VERSIONS_TABLE} SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM "
-            sql += f"{VERSIONS_TABLE} WHERE model_name = ? AND version = ?)"
-            connection.execute(sql, [model_name, *values, model_name, version.version])
+            insert_new(connection, tables.BUNDLE_VERSIONS, [model_name, *values])
 
     def forget_version(self, model_name: str, version: int) -> None:
         """Remove the record of a version that was deleted."""

@@ -12,7 +12,7 @@ from regime_assets.library.home import Home
 from regime_assets.library.upkeep.migrations import LEGACY_DATABASE, MIGRATIONS
 
 FORMAT_FILE = "format.json"
-FORMAT = 4
+FORMAT = 5
 MIGRATION_TIMEOUT_SECONDS = 600.0
 
 

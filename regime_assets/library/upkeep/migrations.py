@@ -191,9 +191,33 @@ _LANES_OF_FORMAT_4 = {
 }
 """Tables that are a lane's → their column of the partition."""
 
+
+def _to_numbered_answers(home: Home) -> None:
+    """Format 4 to 5: the order in which answers for one session were given stands in a column of its own."""
+    kept = home.root / "backups" / "before-format-5"
+    for path in sorted(home.databases.glob("*.duckdb")):
+        database = DatabaseFile(path)
+        if not database.has_table("deployments"):
+            continue
+        if not (kept / path.name).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            with database.connect() as connection:
+                connection.execute("CHECKPOINT")
+                shutil.copyfile(path, kept / path.name)
+        with database.transaction() as connection:
+            connection.execute("ALTER TABLE deployments ADD COLUMN IF NOT EXISTS number BIGINT")
+            connection.execute(
+                "UPDATE deployments SET number = found.number FROM (SELECT rowid AS place, row_number() OVER "
+                "(PARTITION BY universe, horizon, session ORDER BY rowid) AS number FROM deployments) AS found "
+                "WHERE deployments.rowid = found.place AND deployments.number IS NULL"
+            )
+            connection.execute(f"UPDATE {VERSION_TABLE} SET version = {SCHEMA_VERSION}")
+
+
 MIGRATIONS: Mapping[int, Callable[[Home], None]] = {
     1: _to_one_database_a_universe,
     2: _to_one_ledger,
     3: _to_one_lineage_a_design,
+    4: _to_numbered_answers,
 }
 """From each format to the next."""

@@ -2,17 +2,21 @@
 
 import json
 import os
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
 
+from regime_assets.library import tables
 from regime_assets.library.clock import clock
 from regime_assets.library.database import SCHEMA_VERSION, DatabaseError
 from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.evaluation.trials import TrialLedger, TrialStatistics
 from regime_assets.library.home import Home
+from regime_assets.library.production.deployments import DeploymentLog
 from regime_assets.library.upkeep import data_format
 from regime_assets.library.upkeep.data_format import FORMAT, DataFolderError, open_data_folder
 
@@ -114,6 +118,27 @@ def test_trials_of_all_universes_move_to_one_ledger_and_decisions_get_their_desi
     stocks = DatabaseFile(home.database("stocks"))
     assert list(stocks.query("SELECT design FROM decisions")["design"]) == ["b"]
     assert not stocks.has_table("trials")
+
+
+def test_answers_for_one_session_keep_the_order_in_which_they_were_given(home: Home) -> None:
+    home.root.mkdir()
+    (home.root / "format.json").write_text('{"format": 4}')
+    database = DatabaseFile(home.database("stocks"))
+    with database.transaction() as connection:
+        connection.execute(tables.DEPLOYMENTS.ddl.replace(', "number" BIGINT NOT NULL', ""))
+        for version in (7, 3, 5):
+            connection.execute(
+                "INSERT INTO deployments VALUES ('stocks', 'long', '2020-01-06', ?, 'b', 'i', '{}', 'calm', '{}', 1.0, "
+                "'{}', '[]', 0.0, '2020-01-06 22:00:00', 'champion')",
+                [version],
+            )
+    open_data_folder(home)
+    answers = DeploymentLog(database).answers("stocks", "long", date(2020, 1, 6))
+    assert [one.model_version for one in answers] == [7, 3, 5]
+    assert (home.root / "backups" / "before-format-5" / "stocks.duckdb").exists()
+    later = replace(answers[0], decided_at=answers[0].decided_at + timedelta(hours=1))
+    assert DeploymentLog(database).record(later)
+    assert database.query("SELECT max(number) AS n FROM deployments")["n"].item() == 4
 
 
 def test_two_universes_may_spell_a_symbol_differently(home: Home) -> None:

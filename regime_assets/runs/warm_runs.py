@@ -9,13 +9,22 @@ the next run. Universes' files are read anew by each run, as before; changed Pyt
 
 from __future__ import annotations
 
+import inspect
+import logging
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from multiprocessing import forkserver
+from typing import Any
 
 COLD_VARIABLE = "REGIME_ASSETS_COLD_RUNS"
 """Set to 1, each run starts in an interpreter of its own, which needs less memory while nothing runs."""
+
+CONTEXT = "_mp_ctx"
+"""The attribute in which Dagster's code server keeps the way it starts processes. It offers no setting for that."""
+
+_log = logging.getLogger("regime_assets")
 
 PRELOADED = "regime_assets.runs.warm_imports"
 
@@ -32,9 +41,21 @@ def fork_runs_in_code_server() -> bool:
         return False
     from dagster._grpc.server import DagsterApiServer
 
+    if not starts_runs_by(DagsterApiServer.StartRun):
+        _log.warning(
+            "runs are not forks of a process that has imported what they need: this Dagster starts them in another way "
+            "than the one that regime_assets knows. Each spends some twenty CPU seconds on imports"
+        )
+        return False
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
-    # The server keeps the way in which it starts processes in this attribute. A property of the class goes before it.
-    DagsterApiServer._mp_ctx = property(lambda _: context, lambda *_: None)  # pyright: ignore
+    # A property of the class goes before the attribute that the server gives itself.
+    setattr(DagsterApiServer, CONTEXT, property(lambda _: context, lambda *_: None))
     forkserver.ensure_running()  # imports while nobody waits
     return True
+
+
+def starts_runs_by(start_run: Callable[..., Any]) -> bool:
+    """Whether the function that starts a run does so by the attribute `CONTEXT`."""
+    code = getattr(inspect.unwrap(start_run), "__code__", None)
+    return code is not None and CONTEXT in code.co_names

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 
 import pytest
 from dagster._grpc.server import DagsterApiServer
 
-from regime_assets.runs.warm_runs import COLD_VARIABLE, fork_runs_in_code_server
+from regime_assets.runs.warm_runs import COLD_VARIABLE, CONTEXT, fork_runs_in_code_server, starts_runs_by
 
 FORKED = """
 import multiprocessing, sys
@@ -51,8 +50,22 @@ def test_a_code_servers_runs_are_forks_whose_end_it_sees(tmp_path, monkeypatch: 
     subprocess.run([sys.executable, str(tmp_path / "serve.py")], check=True, timeout=120)
 
 
-def test_the_code_server_starts_runs_by_the_attribute_that_is_replaced() -> None:
-    assert "self._mp_ctx.Process(" in inspect.getsource(DagsterApiServer.StartRun)
+def test_the_installed_dagster_starts_runs_by_the_attribute_that_is_replaced() -> None:
+    assert starts_runs_by(DagsterApiServer.StartRun), (
+        "Dagster's code server starts runs in another way than before: every run would spend twenty CPU s on "
+        f"imports. Look how DagsterApiServer.StartRun makes its process, and let runs.warm_runs replace that: {CONTEXT}"
+    )
+    assert not starts_runs_by(DagsterApiServer.CancelExecution)
+
+
+def test_with_a_dagster_that_starts_runs_in_another_way_they_start_cold_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dagster", "api", "grpc"])
+    monkeypatch.delenv(COLD_VARIABLE, raising=False)
+    monkeypatch.setattr(DagsterApiServer, "StartRun", DagsterApiServer.CancelExecution)
+    assert not fork_runs_in_code_server()
+    assert "twenty CPU seconds on imports" in caplog.text
 
 
 def test_other_processes_and_those_that_are_told_not_to_fork_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ means over the draws; `found` is how often what serves after 1,008 sessions reac
 Second table: the sample index, long window, refitted every `--refit-every` sessions and from scratch once a year: what
 the head does to the regimes' rule, and whether the policy keeps a tilt.
 
-    OMP_NUM_THREADS=1 python benchmarks/predictive_head.py [--draws 3] [--refit-every 126] [--first 2003]
+    OMP_NUM_THREADS=1 python benchmarks/predictive_head.py [--draws 2] [--refit-every 126] [--first 2003]
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from regime_assets.library.policies.settings import PolicySettings
 from regime_assets.library.trading.scoring import score
 from regime_assets.library.walk import WalkForwardSettings, replay, schedule
 
-SIGNALS = ("predictive feature", "momentum", "mean reversion", "lead-lag", "premium in the calm regime", "noise")
-HEADS = {"none": 0, "next session": 1, "5 sessions": 5, "21 sessions": 21}
+SIGNALS = ("predictive feature", "momentum", "mean reversion", "noise")
+HEADS = {"none": 0, "5 sessions": 5, "21 sessions": 21}
 
 
 def with_head(design: Design, predicts: int, observes: str = "features") -> Design:
@@ -99,7 +99,7 @@ def print_index(first: int, refit_every: int) -> None:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--refit-every", type=int, default=126)
     parser.add_argument("--first", type=int, default=2003)
     chosen = parser.parse_args()

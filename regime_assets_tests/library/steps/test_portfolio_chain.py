@@ -8,12 +8,17 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
+from regime_assets.library.production.signal import Signal, score
+from regime_assets.library.serving.published_signal import FollowedSignal
+from regime_assets.library.serving.served_champion import PointedChampion
+from regime_assets.library.serving.service import create_service
 from regime_assets.library.steps.backtest_report import backtest
 from regime_assets.library.steps.live_performance import open_book
 from regime_assets.library.steps.orders import order_settings
@@ -85,6 +90,39 @@ def test_the_signal_has_a_weight_for_every_instrument_and_counts_risk_as_exposur
     weights = dict(zip(rows["symbol"], rows["weight"], strict=True))
     assert sum(weights.values()) == pytest.approx(1.0)
     assert rows["exposure"][0] == pytest.approx(weights["SP500"] + weights["JPM"])
+
+
+def test_the_service_answers_with_a_weight_for_every_instrument_and_the_rest_is_cash(workspace: Workspace) -> None:
+    token, root, name = "a-token-of-enough-characters", workspace.home.mlflow_artifacts, model_name("tiny", "long")
+    headers = {"Authorization": f"Bearer {token}"}
+    champion = workspace.registry.champion(name)
+    assert champion is not None
+    bundle = load_bundle(champion.path, champion.sha256)
+    features = workspace.history("long", SESSION).features.iloc[-260:]
+    with TestClient(create_service(PointedChampion(root, name), token, FollowedSignal(root, "tiny"))) as client:
+        published = client.get("/signal", headers=headers).json()
+        stored = workspace.database.query("SELECT symbol, weight FROM daily_signal")
+        assert published["signal"]["weights"] == pytest.approx(
+            dict(zip(stored["symbol"], stored["weight"], strict=True))
+        )
+        held: list[float] = []
+        for row in range(240, 260):
+            window = features.iloc[: row + 1]
+            body = {
+                "sessions": [str(session.date()) for session in window.index],
+                "names": list(window.columns),
+                "rows": window.to_numpy().tolist(),
+            }
+            answer = client.post("/signal", headers=headers, json=body)
+            assert answer.status_code == 200
+            told = Signal.from_document(answer.json()["signal"])
+            assert told == score(bundle, window)
+            assert list(told.weights) == ["SP500", "JPM", "KO"]
+            assert told.exposure == pytest.approx(told.weights["SP500"] + told.weights["JPM"])
+            held.append(sum(told.weights.values()))
+        assert min(held) >= 0.0
+        assert max(held) <= 1.0 + 1e-9  # what is left of the capital is cash
+        assert client.get("/regime", headers=headers).json()["why"].keys() == {"long", "short"}
 
 
 def test_live_performance_scores_on_the_portfolios_terms(workspace: Workspace) -> None:

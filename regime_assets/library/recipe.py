@@ -21,7 +21,13 @@ from regime_assets.library.acceptance import RuleOutcome, accepted, refusal
 from regime_assets.library.design import Design
 from regime_assets.library.encoders.encoding import Encoder, Encoding, assess_encoding, axes_obstacle, encode_window
 from regime_assets.library.encoders.prediction import ahead_returns
-from regime_assets.library.encoders.training import EncoderFit, assess_encoder, fit_encoder, warm_start_obstacle
+from regime_assets.library.encoders.training import (
+    EncoderFit,
+    assess_encoder,
+    fit_encoder,
+    validation_split,
+    warm_start_obstacle,
+)
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.model_kinds import KINDS, Kind
 from regime_assets.library.policies.own_policy import OwnPolicyFit, fit_own
@@ -326,7 +332,16 @@ def _fit_policy(at: SessionFit) -> Fitted[PolicyFit] | Fitted[OwnPolicyFit]:
         own, judged = fit_own(at.design.policy.use, tape, settings, seed, parent.model if parent else None)
         started = parent if own.warm_started else None
         return Fitted("rl_policy", at.session, own, seed, started, judged, at.training, path, notes)
-    fit = train_policy(tape, settings, seed, parent.model if parent else None, full_retrain=at.full_retrain)
+    encoder = at.design.encoder_settings
+    unlearned = validation_split(at.training.sessions, encoder)[0] if encoder.predicts else None
+    fit = train_policy(
+        tape,
+        settings,
+        seed,
+        parent.model if parent else None,
+        full_retrain=at.full_retrain,
+        evidence_from=unlearned,
+    )
     if parent and not fit.warm_started and not at.full_retrain and settings.family in ("rollouts", "levels"):
         notes = (*notes, _without(at, "rl_policy", parent, fit.cold_reason))
     used, outcomes = parent if fit.warm_started else None, assess_policy(fit, tape, settings)

@@ -46,10 +46,11 @@ class AlpacaPaper:
         )
 
     def account(self) -> Account:
-        """Equity and positions."""
+        """Equity, positions and cash."""
         account: Any = self._asked(self._client.get_account)
         positions: Any = self._asked(self._client.get_all_positions)
-        return Account(float(account["equity"]), {one["symbol"]: float(one["qty"]) for one in positions})
+        holdings = {one["symbol"]: float(one["qty"]) for one in positions}
+        return Account(float(account["equity"]), holdings, float(account["cash"]))
 
     def send(self, order: Order, client_reference: str) -> Sent:
         """Place a market-on-close order, unless the account has one of that reference."""

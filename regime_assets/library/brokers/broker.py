@@ -19,10 +19,15 @@ class LimitError(BrokerError):
 
 @dataclass(frozen=True)
 class Account:
-    """What an account is worth, in its currency, and the shares that it holds."""
+    """What an account is worth, in its currency, and the shares that it holds.
+
+    Attributes:
+        cash: as a broker says; None: the capital without the holdings.
+    """
 
     capital: float
     holdings: dict[str, float]
+    cash: float | None = None
 
 
 @dataclass(frozen=True)

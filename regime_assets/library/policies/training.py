@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.acceptance import refusal
 from regime_assets.library.determinism import derive_seed, deterministic
@@ -41,6 +42,7 @@ def train_policy(
     previous: Policy | None = None,
     *,
     full_retrain: bool = False,
+    evidence_from: NDArray[np.bool_] | None = None,
 ) -> PolicyFit:
     """Train a policy on `tape`: warm from `previous` when that fits the settings, otherwise from neutral networks.
 
@@ -53,6 +55,9 @@ def train_policy(
 
     With `settings.online` a warm start is an online update instead: every member learns from the newest session and
     replayed ones, within a bound on its divergence; an update that would not be accepted is refused.
+
+    Evidence counts the sessions of `evidence_from` (T,), all when None: an encoder that foretells returns has learned
+    from those of the others, so that what its latents say of them is no evidence.
 
     Figures: `tilt_kept`; `validation_gain` (a year, over the rule, risk-adjusted, net), `validation_z`,
     `validation_gain_iqm` and `validation_gain_spread` (interquartile mean and range over members, each on its block);
@@ -94,7 +99,7 @@ def train_policy(
         if online is not None and warm is not None:
             figures |= {"newest_gain": newest_gain(warm, tape, settings), "update_kept": float(np.mean(kept))}
         policy = _assembled(blank, members)
-        share, validated = _validated(policy, tape, settings, folds)
+        share, validated = _validated(policy, tape, settings, folds, evidence_from)
         if policy.action.from_rule:
             policy = replace(policy, tilt_kept=share if warm is None else min(share, warm.tilt_kept))
         figures |= validated | _described(policy, tape, settings, distances)
@@ -104,7 +109,7 @@ def train_policy(
             in_use = replace(fit, model=replace(policy, tilt_kept=warm.tilt_kept))
             reason = refusal(assess_policy(in_use, tape, settings))
             if reason:
-                _, validated = _validated(warm, tape, settings, folds)
+                _, validated = _validated(warm, tape, settings, folds, evidence_from)
                 unmoved = validated | _described(warm, tape, settings, distances) | {"update_kept": 0.0}
                 return replace(fit, model=warm, figures=figures | unmoved, refused=reason)
     return fit
@@ -225,23 +230,34 @@ def _assembled(blank: Policy, members: list[Member]) -> Policy:
 
 
 def _validated(
-    policy: Policy, tape: MarketTape, settings: PolicySettings, folds: list[Fold]
+    policy: Policy,
+    tape: MarketTape,
+    settings: PolicySettings,
+    folds: list[Fold],
+    evidence_from: NDArray[np.bool_] | None,
 ) -> tuple[float, dict[str, float]]:
     gains = [gain_over_rule(policy.member(index), tape, fold.validation, settings) for index, fold in enumerate(folds)]
     # As the sessions were weighed in training.
     past, recency = settings.trading.past_share, tape.sample_weight / tape.sample_weight.mean()
-    weights = [(1.0 - past) * recency[slice(*fold.validation)] + past for fold in folds]
+    counted = (1.0 - past) * recency + past
+    if evidence_from is not None:
+        counted = counted * evidence_from
+    weights = [counted[slice(*fold.validation)] for fold in folds]
     pooled = evidence(gains, weights)
     z = pooled.z
     if settings.algorithm == "direct" and policy.action.from_rule:
         alone = [foreseen(policy.member(index), tape, fold.validation, settings) for index, fold in enumerate(folds)]
         z = evidence(alone, weights).z if pooled.gain > 0 else min(z, 0.0)
-    yearly = [float(gain.mean()) * settings.sessions_per_year for gain in gains]
+    yearly = [
+        float(gain[counted > 0].mean()) * settings.sessions_per_year
+        for gain, counted in zip(gains, weights, strict=True)
+        if (counted > 0).any()
+    ]
     figures = {
         "validation_gain": pooled.gain * settings.sessions_per_year,
         "validation_z": z,
-        "validation_gain_iqm": interquartile_mean(yearly),
-        "validation_gain_spread": spread(yearly),
+        "validation_gain_iqm": interquartile_mean(yearly or [0.0]),
+        "validation_gain_spread": spread(yearly or [0.0]),
     }
     return kept_share(z, settings.evidence_z), figures
 

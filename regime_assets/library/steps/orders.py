@@ -72,7 +72,8 @@ def plan_session(workspace: Workspace, account: Account, session: date | None = 
     bars = workspace.market.bars(session, session, session, workspace.calendar, symbols)
     bars = bars.dropna(subset=["close"])
     closes = {str(symbol): float(close) for symbol, close in zip(bars["symbol"], bars["close"], strict=True)}
-    plan = plan_orders(weights, account.holdings, closes, account.capital, order_settings(universe))
+    settings = order_settings(universe)
+    plan = plan_orders(weights, account.holdings, closes, account.capital, settings, account.cash)
     return SessionOrders(session, _newest_over(workspace), account, plan)
 
 

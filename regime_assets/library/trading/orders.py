@@ -144,6 +144,7 @@ def plan_orders(
     prices: Mapping[str, float],
     capital: float,
     settings: OrderSettings = OrderSettings(),
+    cash: float | None = None,
 ) -> OrderPlan:
     """The orders that bring an account to its target weights.
 
@@ -153,12 +154,15 @@ def plan_orders(
         prices: as traded, of one share; a symbol without one cannot be traded.
         capital: value of the whole account, holdings and cash.
         settings: rounding, bounds and costs.
+        cash: what of the capital is not invested; None: the capital without the holdings.
 
     Raises:
-        OrderError: capital is not positive, a number is not finite, a price is not positive, or the holdings whose
-            price is known are worth more than the capital says and no short position explains it.
+        OrderError: capital is not positive, a number is not finite, a price is not positive, the holdings whose
+            price is known are worth more than the capital says and no short position explains it, or cash is not given
+            and a holding has no price.
     """
     _check(weights, holdings, prices, capital)
+    cash = _cash(holdings, prices, capital) if cash is None else cash
     positions = {symbol: shares for symbol, shares in holdings.items() if shares}
     untraded: list[Untraded] = [
         Untraded(symbol, shares, "held, but the universe does not trade it: left alone")
@@ -172,7 +176,6 @@ def plan_orders(
             untraded.append(Untraded(symbol, change, reason))
         elif change:
             wanted[symbol] = change
-    cash = capital - sum(shares * prices[symbol] for symbol, shares in positions.items() if symbol in prices)
     orders: list[Order] = []
     for symbol, change in sorted(wanted.items(), key=lambda item: (item[1] > 0, item[0])):
         price, shares, cost = prices[symbol], abs(change), settings.cost_of(symbol)
@@ -190,6 +193,17 @@ def plan_orders(
         orders.append(order)
     held = {symbol: shares for symbol, shares in sorted(positions.items()) if shares}
     return OrderPlan(tuple(orders), tuple(sorted(untraded, key=lambda one: one.symbol)), capital, cash, held)
+
+
+def _cash(holdings: Mapping[str, float], prices: Mapping[str, float], capital: float) -> float:
+    """What the holdings leave of the capital; a holding of unknown worth would be spent a second time."""
+    unknown = sorted(symbol for symbol, shares in holdings.items() if shares and symbol not in prices)
+    if unknown:
+        raise OrderError(
+            f"{', '.join(unknown)}: held, and no price of that session is stored, so that nobody can tell what of the "
+            "capital is cash: leave it out of the holdings, and its worth out of the capital"
+        )
+    return capital - sum(shares * prices[symbol] for symbol, shares in holdings.items() if shares)
 
 
 def _wanted(

@@ -17,8 +17,8 @@ TIME = "2022-12-28T21:00:05.123456Z"
 class PaperAccount:
     """What the account holds, which orders it knows, and what it refuses."""
 
-    def __init__(self, equity: float, positions: dict[str, float], tradable: set[str]) -> None:
-        self.equity, self.positions, self.tradable = equity, positions, tradable
+    def __init__(self, equity: float, cash: float, positions: dict[str, float], tradable: set[str]) -> None:
+        self.equity, self.cash, self.positions, self.tradable = equity, cash, positions, tradable
         self.orders: dict[str, dict[str, Any]] = {}
         self.keys: set[str | None] = set()
 
@@ -64,7 +64,7 @@ def alpaca_server(account: PaperAccount) -> Generator[str]:
             address = urlsplit(self.path)
             if address.path == "/v2/account":
                 document = {"id": str(uuid.UUID(int=1)), "account_number": "PA1", "status": "ACTIVE"}
-                self._answer(200, document | {"equity": str(account.equity), "cash": str(account.equity)})
+                self._answer(200, document | {"equity": str(account.equity), "cash": str(account.cash)})
             elif address.path == "/v2/positions":
                 self._answer(200, [{"symbol": s, "qty": str(q), "side": "long"} for s, q in account.positions.items()])
             elif address.path == "/v2/orders:by_client_order_id":

@@ -81,6 +81,21 @@ def test_noise_leaves_the_rule_to_the_bit() -> None:
     np.testing.assert_array_equal(decided, tape.rule_exposure[:, None] * tape.base_weights)
 
 
+def test_what_an_encoder_learned_from_is_no_evidence() -> None:
+    """Observations that know the returns of two sessions in three, and nothing of the third one."""
+    tape = noise_tape(900)
+    rng, learned = np.random.default_rng(7), np.arange(900) % 3 != 0
+    known = np.zeros(900)
+    known[:-FILL_DELAY] = np.sign(tape.base_returns[FILL_DELAY:])
+    observed = np.where(learned, known, rng.choice([-1.0, 1.0], 900)).astype(np.float32)[:, None]
+    tape = replace(tape, observations=observed)
+    assert train_policy(tape, SETTINGS, seed=2).model.tilt_kept > 0.5
+    honest = train_policy(tape, SETTINGS, seed=2, evidence_from=~learned)
+    assert honest.model.tilt_kept == 0.0
+    assert abs(honest.figures["validation_z"]) < 1.645
+    assert train_policy(tape, SETTINGS, seed=2, evidence_from=np.zeros(900, bool)).figures["validation_z"] == 0.0
+
+
 def test_a_tilt_that_was_dropped_comes_back_with_evidence() -> None:
     """Every fit starts from the rule and is judged on blocks that it has not seen, whatever the one before found."""
     first = train_policy(noise_tape(), SETTINGS, seed=2).model

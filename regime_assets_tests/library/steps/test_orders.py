@@ -130,7 +130,7 @@ def broker_of(address: str, largest_order: float = 1e6) -> str:
 def account(monkeypatch: pytest.MonkeyPatch) -> PaperAccount:
     monkeypatch.setenv("ALPACA_API_KEY", "key")
     monkeypatch.setenv("ALPACA_SECRET_KEY", "secret")
-    return PaperAccount(100_000.0, {"JPM": 500.0}, {"AAPL", "JPM"})
+    return PaperAccount(100_000.0, 40_000.0, {"JPM": 500.0, "BOND": 100.0}, {"AAPL", "JPM"})
 
 
 @pytest.mark.usefixtures("evening")

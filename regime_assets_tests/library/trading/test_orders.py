@@ -36,7 +36,7 @@ def test_what_could_not_be_traded_is_listed_with_its_reason() -> None:
     plan = plan_orders(
         {"SPY": 0.41, "TLT": 0.0, "GLD": 0.1, "XYZ": 0.1, "BIL": 0.0003},
         {"SPY": 100, "TLT": 4, "OLD": 7},
-        PRICES | {"BIL": 91.0},
+        PRICES | {"BIL": 91.0, "OLD": 20.0},
         100_000,
         settings,
     )
@@ -57,6 +57,18 @@ def test_a_position_is_closed_whatever_the_band() -> None:
 def test_holdings_beyond_the_capital_are_refused() -> None:
     with pytest.raises(OrderError, match=r"worth 40,000\.00 at the newest closes, more than the capital of 10,000\.00"):
         plan_orders({"SPY": 1.0}, {"SPY": 100}, PRICES, 10_000)
+
+
+def test_a_holding_of_unknown_worth_is_no_cash() -> None:
+    # 100,000 in all: 100 SPY are 40,000, nobody knows what OLD is worth.
+    weights, held = {"SPY": 0.4, "TLT": 0.6}, {"SPY": 100, "OLD": 50}
+    with pytest.raises(OrderError, match=r"OLD: held, and no price .* leave it out of the holdings"):
+        plan_orders(weights, held, PRICES, 100_000)
+    # A broker says that 10,000 are cash: 99 shares of TLT and their cost are paid of it, 600 were wanted.
+    plan = plan_orders(weights, held, PRICES, 100_000, OrderSettings(cost=0.001), cash=10_000)
+    assert [(order.symbol, order.shares) for order in plan.orders] == [("TLT", 99)]
+    assert plan.cash == pytest.approx(10_000 - 9_900 - 9.9)
+    assert Untraded("TLT", 501, "the cash does not reach") in plan.untraded
 
 
 @given(

@@ -43,6 +43,12 @@ def pulls(model: RegimeModel, features: pd.DataFrame, states: NDArray[np.int64])
     return pd.DataFrame(own - shares[session, apart.argmin(axis=1)], index=features.index, columns=list(names))
 
 
+def newest_pulls(model: RegimeModel, features: pd.DataFrame, regime: int) -> dict[str, float]:
+    """The pulls of the last row of `features` towards a regime; none for regimes of the user's own."""
+    found = pulls(model, features, np.full(len(features), regime))
+    return {} if found is None else {str(name): float(pull) for name, pull in found.iloc[-1].items()}
+
+
 def _shares(mixture: Mixture, rows: Array) -> Array:
     """(T, K, D) shares of the coordinates in each regime's log-likelihood, without its constants."""
     shares = np.empty((len(rows), mixture.n_regimes, rows.shape[1]))

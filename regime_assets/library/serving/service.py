@@ -36,6 +36,7 @@ from starlette.routing import Route
 from regime_assets.library.home import Home
 from regime_assets.library.production.names import NameRefusedError, checked_name
 from regime_assets.library.production.signal import Signal, SignalError, score
+from regime_assets.library.regimes.explanation import newest_pulls
 from regime_assets.library.report.morning_page import Links
 from regime_assets.library.serving.browser_session import BrowserSession
 from regime_assets.library.serving.morning_pages import login_routes, morning_route
@@ -195,10 +196,12 @@ def create_service(
     @service.post("/regime", openapi_extra=BODY)
     async def regime(window: SentWindow) -> JSONResponse:
         serving, answered = answer(window)
+        state = list(answered.posteriors).index(answered.regime)
         told = {
             "session": answered.session.isoformat(),
             "regime": answered.regime,
             "posteriors": answered.posteriors,
+            "why": newest_pulls(serving.bundle.regimes, window.frame(), state),
         }
         return JSONResponse(_origin(serving) | told)
 

@@ -29,6 +29,7 @@ import regime_assets
 from regime_assets.library.production.bundle import Bundle, BundleError, save_bundle
 from regime_assets.library.production.champion_pointer import ChampionPointer, write_pointer
 from regime_assets.library.production.signal import Signal, combine, score
+from regime_assets.library.regimes.explanation import pulls
 from regime_assets.library.serving.named_components import NamedComponents
 from regime_assets.library.serving.published_signal import (
     FollowedSignal,
@@ -98,6 +99,10 @@ def test_it_answers_as_the_library_does(client: TestClient, bundle: Bundle, feat
     regime = client.post("/regime", headers=HEADERS, json=window(features)).json()
     assert regime["regime"] == score(bundle, features).regime
     assert regime["session"] == SESSION.isoformat()
+    path = bundle.regimes.infer(features)
+    why = pulls(bundle.regimes, features, path.states)
+    assert why is not None
+    assert regime["why"] == why.iloc[-1].to_dict()
 
 
 @pytest.mark.parametrize("path", ["/signal", "/regime", "/metrics", "/openapi.json", "/nowhere"])

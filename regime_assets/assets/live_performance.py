@@ -39,6 +39,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, data: DataHome) -> None:
         from regime_assets.library.report.figures import equity_and_drawdown
         from regime_assets.library.report.figures_live import FEWEST_DRAWN, live_bands
+        from regime_assets.library.shared_files import file_exists
         from regime_assets.library.steps.live_performance import watch
         from regime_assets.library.steps.morning import publish_morning
 
@@ -64,7 +65,7 @@ def live_performance(lane: Lane, signal: dg.AssetKey) -> dg.AssetsDefinition:
                 metadata["bands"] = picture(live_bands(seen.bands), "return, turnover and slippage in their bands")
             for kind in ("drift", "backtest"):
                 report = workspace.home.report(lane.universe.name, lane.horizon, kind, session)
-                if report.exists():
+                if file_exists(report):
                     metadata[f"{kind}_report"] = report_link(report)
             context.add_asset_metadata(metadata, partition_key=session.isoformat())
         publish_morning(workspace)

@@ -1,7 +1,8 @@
 """Pickle-free files for fitted models: arrays as safetensors, everything else as JSON, a hash over both.
 
 Every fitted object of this library (scaler, VAE, mixture, persistence, policy) can be taken apart into `Parts` and be
-built from them again, so that one pair of functions stores them all and nothing is ever unpickled.
+built from them again, so that one pair of functions stores them all and nothing is ever unpickled. Where machines share
+a storage, what is written is published there, and what is read is fetched unless the copy here has the recorded hash.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.atomic_files import staging_folder
+from regime_assets.library.shared_files import fetch_folder, is_shared, publish_folder, read_file, write_file
 
 ARRAYS_FILE = "arrays.safetensors"
 DOCUMENT_FILE = "document.json"
+NEWEST_FILE = "newest.sha256"
 
 
 class Parts(NamedTuple):
@@ -54,12 +57,12 @@ def write_artifact(folder: Path, parts: Parts) -> str:
     arrays = {name: np.ascontiguousarray(array) for name, array in parts.arrays.items()}
     sha256 = parts_hash(parts)
     document = _canonical({"sha256": sha256, "document": parts.document})
-    if _is_stored(folder, sha256):
-        return sha256
-    with staging_folder(folder) as staging:
-        _write_synced(staging / ARRAYS_FILE, save(arrays))
-        _write_synced(staging / DOCUMENT_FILE, document)
-        _replace_folder(staging, folder)
+    if not _is_here(folder, sha256):
+        with staging_folder(folder) as staging:
+            _write_synced(staging / ARRAYS_FILE, save(arrays))
+            _write_synced(staging / DOCUMENT_FILE, document)
+            _replace_folder(staging, folder)
+    publish_folder(folder, sha256)
     return sha256
 
 
@@ -72,7 +75,39 @@ def read_artifact(folder: Path, expected_sha256: str | None = None) -> Parts:
 
     Raises:
         ArtifactError: a file is missing, unreadable, or the content does not have the hash it should have.
+        SharedFilesError: the copy here is not the one expected, and the shared storage does not answer.
     """
+    try:
+        return _read_here(folder, expected_sha256)
+    except ArtifactError:
+        if expected_sha256 is None or not fetch_folder(folder, expected_sha256):
+            raise
+        return _read_here(folder, expected_sha256)
+
+
+def write_newest(folder: Path, parts: Parts) -> None:
+    """Write an artifact whose hash is recorded nowhere else, so that `read_newest` finds it on every machine."""
+    sha256 = write_artifact(folder, parts)
+    if is_shared(folder):
+        write_file(folder / NEWEST_FILE, sha256.encode())
+
+
+def read_newest(folder: Path) -> Parts | None:
+    """What `write_newest` wrote last; None when nothing was.
+
+    Raises:
+        ArtifactError, SharedFilesError: as `read_artifact`.
+    """
+    if not is_shared(folder):
+        return read_artifact(folder) if folder.exists() else None
+    try:
+        recorded = read_file(folder / NEWEST_FILE).decode()
+    except FileNotFoundError:
+        return None
+    return read_artifact(folder, recorded)
+
+
+def _read_here(folder: Path, expected_sha256: str | None) -> Parts:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -89,9 +124,9 @@ def read_artifact(folder: Path, expected_sha256: str | None = None) -> Parts:
     return parts
 
 
-def _is_stored(folder: Path, sha256: str) -> bool:
+def _is_here(folder: Path, sha256: str) -> bool:
     try:
-        read_artifact(folder, sha256)
+        _read_here(folder, sha256)
     except ArtifactError:
         return False
     return True

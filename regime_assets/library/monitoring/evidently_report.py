@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.monitoring.drift import DriftThresholds, demand_finite, measure_drift
 from regime_assets.library.monitoring.shared_scripts import SHARED_FOLDER, with_shared_scripts
 from regime_assets.library.monitoring.wasserstein import clipped
+from regime_assets.library.shared_files import write_file
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -97,7 +97,7 @@ def write_evidently_report(
         _dataset(_by_window(before, windows, shown, masked=False)),
     )
     page = with_shared_scripts(snapshot.get_html_str(as_iframe=False), path.parent / SHARED_FOLDER)
-    write_file_atomically(path, page.encode())
+    write_file(path, page.encode())
     defaults = Report([DriftedColumnsCount(columns=features)]).run(_dataset(after), _dataset(before))
 
     metrics: list[dict[str, Any]] = snapshot.dict()["metrics"]

@@ -10,7 +10,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from regime_assets.library.atomic_files import write_file_atomically
+from regime_assets.library.shared_files import file_exists, write_file
 
 SHARED_FOLDER = "shared"
 LEAST_CHARACTERS = {"script": 1_000_000, "style": 100_000}
@@ -32,8 +32,8 @@ def with_shared_scripts(page: str, folder: Path) -> str:
         if len(content) < LEAST_CHARACTERS[kind]:
             return found.group(0)
         name = f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.{'js' if kind == 'script' else 'css'}"
-        if not (folder / name).exists():
-            write_file_atomically(folder / name, content.encode())
+        if not file_exists(folder / name):
+            write_file(folder / name, content.encode())
         place = f"{folder.name}/{name}"
         if kind == "script":
             return f'<script src="{place}"></script>'

@@ -29,6 +29,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.components import Slot, is_built_in
 from regime_assets.library.production import bundle_format_1
 from regime_assets.library.production.manifest import Manifest
+from regime_assets.library.shared_files import is_shared, publish_folder, read_file, write_file
 
 if TYPE_CHECKING:
     from regime_assets.library.policies.policy import Policy
@@ -164,12 +165,13 @@ def copy_bundle(folder: Path, target: Path, expected_sha256: str) -> None:
         if target.exists():  # a damaged copy: a folder cannot be renamed over
             shutil.rmtree(target)
         staging.rename(target)
+    _publish(target)
 
 
 def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], dict[str, Parts]]:
     path = folder / MANIFEST_FILE
     try:
-        envelope = json.loads(path.read_bytes())
+        envelope = json.loads(read_file(path))
         written_format, recorded, content = envelope["format"], envelope["sha256"], envelope["content"]
         names = _COMPONENTS_BY_FORMAT.get(written_format, ())
         hashes = {name: content["components"][name] for name in names}
@@ -188,6 +190,15 @@ def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], 
         features = bundle_format_1.features_today(content["features"])
         return content | {"features": features}, bundle_format_1.parts_today(parts)
     return content, parts
+
+
+def _publish(folder: Path) -> None:
+    """Put a bundle's components into the shared storage where there is one, the manifest last."""
+    if is_shared(folder):
+        manifest = (folder / MANIFEST_FILE).read_bytes()
+        for name, sha256 in json.loads(manifest)["content"]["components"].items():
+            publish_folder(folder / name, sha256)
+        write_file(folder / MANIFEST_FILE, manifest)
 
 
 def _files(folder: Path) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.production.names import NameRefusedError, checked_name
+from regime_assets.library.shared_files import read_file, write_file
 
 POINTER_FILE = "champion.json"
 
@@ -55,7 +55,7 @@ def read_pointer(artifact_root: Path, model_name: str) -> ChampionPointer | None
     """
     path = pointer_path(artifact_root, model_name)
     try:
-        fields = json.loads(path.read_bytes())
+        fields = json.loads(read_file(path))
         pointer = ChampionPointer(
             model_name=str(fields["model_name"]),
             version=int(fields["version"]),
@@ -79,4 +79,4 @@ def write_pointer(artifact_root: Path, pointer: ChampionPointer) -> None:
         "sha256": pointer.sha256,
         "session": pointer.session.isoformat(),
     }
-    write_file_atomically(pointer_path(artifact_root, pointer.model_name), json.dumps(fields).encode())
+    write_file(pointer_path(artifact_root, pointer.model_name), json.dumps(fields).encode())

@@ -23,6 +23,7 @@ from regime_assets.library.artifact import Parts, read_artifact, write_artifact
 from regime_assets.library.database import Database
 from regime_assets.library.home import Home
 from regime_assets.library.regimes.regime_model import RegimePath
+from regime_assets.library.shared_files import rename_folder
 
 MODELS_TABLE = "models"
 OUTCOMES_TABLE = "rule_outcomes"
@@ -236,8 +237,7 @@ class Lineage:
                 sessions = [row[0] for row in connection.execute(sql, place).fetchall()]
             for session in sessions:  # before the rows, so that a run that is killed here does it again
                 old = self._home.model(self.universe, self.horizon, former, "", session)
-                if old.is_dir():
-                    old.rename(self._home.model(self.universe, self.horizon, self.design, "", session))
+                rename_folder(old, self._home.model(self.universe, self.horizon, self.design, "", session))
             for table in sorted(tables.intersection(OF_A_DESIGN)):
                 sql = f"UPDATE {table} SET design = ? WHERE universe = ? AND horizon = ? AND design = ?"
                 connection.execute(sql, [self.design, *place])

@@ -8,7 +8,6 @@ writes holds the model's file lock, and first brings MLflow in step with the jou
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -38,6 +37,7 @@ from regime_assets.library.production.registry_store import (
     RegistryStore,
 )
 from regime_assets.library.production.retention import StoredVersion, kept_versions
+from regime_assets.library.shared_files import folders, remove
 
 _log = logging.getLogger(__name__)
 
@@ -288,9 +288,9 @@ class Registry:
             for stored in doomed:
                 self._delete(stored)
             known = {stored.sha256 for stored in self.versions(model_name)}
-            for entry in sorted((self._artifact_root / model_name).glob("*")):
-                if entry.is_dir() and entry.name not in known:
-                    shutil.rmtree(entry)
+            for entry in folders(self._artifact_root / model_name):
+                if entry.name not in known:
+                    remove(entry)
             return tuple(stored.version for stored in doomed)
 
     def _move_as_of(self, model_name: str, session: date) -> Move | None:
@@ -320,7 +320,7 @@ class Registry:
             raise RegistryError(f"{stored.model_name} {stored.version} is {' and '.join(naming)}: not deleted")
         self._store.delete_version(stored.model_name, stored.version)
         self._journal.forget_version(stored.model_name, stored.version)
-        shutil.rmtree(stored.path, ignore_errors=True)
+        remove(stored.path)
 
     def _aliases(self, model_name: str) -> dict[str, int]:
         """What each alias names: of champion and previous what the journal says."""

@@ -13,6 +13,7 @@ from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.production.mlflow_client import ARTIFACTS, RegistryError, open_client, registry_errors
 from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.promotion_journal import JournalledVersion
+from regime_assets.library.shared_files import shown_place
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -73,7 +74,9 @@ class RegistryStore:
     def create_version(self, model_name: str, sha256: str, run_id: str | None, tags: Mapping[str, str]) -> int:
         """Add a version, and the registered model itself when it is new; return its number."""
         # Not a file URI: a tracking server refuses local paths, and the data folder may move.
-        source = f"{ARTIFACTS}{model_name}/{sha256}"
+        place = shown_place(self.folder(model_name, sha256))
+        on_storage = "://" in place and not place.startswith("file:")
+        source = place if on_storage else f"{ARTIFACTS}{model_name}/{sha256}"
         with self._speaking(model_name) as client:
             if not client.search_registered_models(f"name = '{model_name}'"):
                 client.create_registered_model(model_name)

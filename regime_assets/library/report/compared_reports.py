@@ -21,6 +21,7 @@ from regime_assets.library.report.compared_page import (
     held_otherwise,
 )
 from regime_assets.library.report.data_files import data_folder
+from regime_assets.library.shared_files import file_exists, listed, read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class ComparedError(Exception):
 
 def comparable_reports(folder: Path) -> tuple[str, ...]:
     """The names of a horizon's backtest reports that have figures beside them, newest first."""
-    found = (BACKTEST_DATA.fullmatch(path.name) for path in folder.glob("*.data"))
+    found = (BACKTEST_DATA.fullmatch(path.name) for path in listed(folder))
     names = [" ".join(filter(None, named.groups())) for named in found if named]
     return tuple(sorted(names, key=lambda name: (-int(name[:10].replace("-", "")), name)))
 
@@ -132,8 +133,8 @@ def _side(folder: Path, name: str) -> _Side:
     found: dict[str, Mapping[str, Any]] = {}
     for kind, file in files.items():
         path = data_folder(folder / f"{file}.html") / "figures.json"
-        if path.is_file():
-            found[kind] = json.loads(path.read_bytes())
+        if file_exists(path):
+            found[kind] = json.loads(read_file(path))
     return _Side(found["backtest"], found.get("drift", {}))
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report.content import ReportContent
+from regime_assets.library.shared_files import write_file
 
 DIGITS = 10  # significant; more than any figure here is known to
 
@@ -79,12 +79,11 @@ def write_figures(report: Path, tables: Mapping[str, pd.DataFrame], said: Mappin
     Each file is at any time the old or the whole new one.
     """
     folder = data_folder(report)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         text = table.to_csv(index=False, date_format="%Y-%m-%d", float_format=f"%.{DIGITS}g")
-        write_file_atomically(folder / f"{name}.csv", text.encode())
+        write_file(folder / f"{name}.csv", text.encode())
     document = {**said, "tables": {name: table_document(table) for name, table in tables.items()}}
-    write_file_atomically(folder / "figures.json", json.dumps(document, allow_nan=False).encode())
+    write_file(folder / "figures.json", json.dumps(document, allow_nan=False).encode())
 
 
 def table_document(table: pd.DataFrame) -> dict[str, list[Any]]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, Template
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report.data_files import data_folder, write_figures
 from regime_assets.library.report.morning_page import WIDTH, in_words, level, percent
 from regime_assets.library.report.plain_words import DRIFT_FEATURES
+from regime_assets.library.shared_files import write_file
 
 HEIGHT = 160
 MOST_DRAWN = 126  # sessions of the history: half a year
@@ -97,7 +97,7 @@ def write_drift_page(content: DriftContent, path: Path) -> None:
         "follows": content.follows,
     }
     write_figures(path, {"scores": content.scores, "history": content.history}, said)
-    write_file_atomically(path, render_drift_page(content, data_folder(path).name).encode())
+    write_file(path, render_drift_page(content, data_folder(path).name).encode())
 
 
 def render_drift_page(content: DriftContent, data: str) -> str:

@@ -9,11 +9,11 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.clock import clock
 from regime_assets.library.file_lock import file_lock
 from regime_assets.library.home import Home
 from regime_assets.library.report.morning import Failure
+from regime_assets.library.shared_files import file_exists, read_file, write_file
 
 MOST_FAILURES = 50
 LOCK_SECONDS = 30.0
@@ -44,7 +44,7 @@ def record_failure(home: Home, universe: str, step: str, session: date, why: str
 
 def forget_failure(home: Home, universe: str, step: str, session: date) -> None:
     """Drop a step's failure when the step succeeded for that session or a later one."""
-    if not _path(home, universe).exists():
+    if not file_exists(_path(home, universe)):
         return
     with file_lock(_lock(home, universe), LOCK_SECONDS):
         rows = _read(_path(home, universe))
@@ -78,7 +78,7 @@ def _todo(step: str) -> str:
 
 def _read(path: Path) -> list[dict[str, str]]:
     try:
-        rows: list[dict[str, str]] = json.loads(path.read_bytes())
+        rows: list[dict[str, str]] = json.loads(read_file(path))
         return rows
     except FileNotFoundError:
         return []
@@ -86,8 +86,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def _write(home: Home, universe: str, rows: list[dict[str, str]]) -> None:
     path = _path(home, universe)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file_atomically(path, json.dumps(rows, indent=1).encode())
+    write_file(path, json.dumps(rows, indent=1).encode())
 
 
 def _path(home: Home, universe: str) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from regime_assets.library.acceptance import RuleOutcome, accepted
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report.content import Fact
+from regime_assets.library.shared_files import read_file, write_file
 
 TEMPLATE = Path(__file__).with_name("gate_section.html")
 
@@ -63,14 +63,15 @@ def render_gate(section: GateSection) -> str:
 
 def write_gate(section: GateSection, report: Path) -> None:
     """Put the verdict into a report that was written before it was reached; a report that is gone stays gone."""
-    if not report.exists():
+    try:
+        page = read_file(report).decode()
+    except FileNotFoundError:
         return
-    page = report.read_text(encoding="utf-8")
     for name, text in (("badge", render_badge(section)), ("gate", render_gate(section))):
         before, _, rest = page.partition(f"<!--{name}-->")
         _, _, after = rest.partition(f"<!--/{name}-->")
         page = f"{before}<!--{name}-->{text}<!--/{name}-->{after}"
-    write_file_atomically(report, page.encode())
+    write_file(report, page.encode())
 
 
 def _tone(rules: tuple[RuleOutcome, ...]) -> str:

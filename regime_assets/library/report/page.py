@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.report import figures
 from regime_assets.library.report.content import (
     Fact,
@@ -21,6 +20,7 @@ from regime_assets.library.report.content import (
 from regime_assets.library.report.data_files import data_folder, report_tables, write_data_files
 from regime_assets.library.report.figure_style import strategy_colour
 from regime_assets.library.report.gate_section import GateSection, render_badge, render_gate
+from regime_assets.library.shared_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,7 @@ def write_report(content: ReportContent, path: Path) -> None:
     """
     page = render_report(content, data_folder(path).name).encode()
     write_data_files(content, path)
-    write_file_atomically(path, page)
+    write_file(path, page)
 
 
 def _pictures(content: ReportContent) -> Mapping[str, str]:

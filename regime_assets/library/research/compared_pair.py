@@ -7,7 +7,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.evaluation.comparison import Comparison
 from regime_assets.library.evaluation.contenders import POLICY, RULE
 from regime_assets.library.report.compared_page import (
@@ -19,6 +18,7 @@ from regime_assets.library.report.compared_page import (
     held_otherwise,
 )
 from regime_assets.library.research.tries import Pair
+from regime_assets.library.shared_files import write_file
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -72,8 +72,7 @@ def write_compared(workspace: Workspace, horizon: Horizon, compared: Compared, l
     """Write the page among the reports, where the UI and the service list it; return where it is."""
     label = "-and-".join(name.replace(" ", "-").replace("_", "-") for name in compared.names)
     path = workspace.home.report(workspace.universe.name, horizon, f"compare-{label}", last)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file_atomically(path, compared_page(compared).encode())
+    write_file(path, compared_page(compared).encode())
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -27,6 +26,7 @@ from regime_assets.library.policies.own_policy import stored_policy
 from regime_assets.library.production.code_version import code_version
 from regime_assets.library.recipe import Ancestor, FittedModels
 from regime_assets.library.regimes.regime_model import RegimeModel
+from regime_assets.library.shared_files import listed, remove
 from regime_assets.library.trading.decided import packed, unpacked
 from regime_assets.library.universe import Horizon
 from regime_assets.library.walk import Carried, Segment, WalkForwardSettings
@@ -106,9 +106,9 @@ class StoredRun:
         hashes = {f"{name}_sha256": write_artifact(folder / name, parts[name]) for name in ARTIFACTS}
         rows = packed(segment.decided.assign(**hashes)).reset_index()
         self.workspace.database.replace_partition(SEGMENTS, self.key | {"refit_session": segment.session}, rows)
-        for earlier in self.folder.iterdir():
+        for earlier in listed(self.folder):
             if earlier != folder:
-                shutil.rmtree(earlier)
+                remove(earlier)
 
 
 def _ancestor_parts(carried: Carried) -> Parts:
@@ -170,8 +170,7 @@ def forget_runs(workspace: Workspace, horizon: Horizon, keep: int, dry_run: bool
         return forgotten
     for run in forgotten:
         # The record goes last: a deletion that was cut short is found again by the next one.
-        if (folder := walk_folder(workspace, horizon, run)).exists():
-            shutil.rmtree(folder)
+        remove(walk_folder(workspace, horizon, run))
         for table in (SEGMENTS, RUNS):
             workspace.database.delete_partition(table, lane | {"run": run})
     return forgotten

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.signal import CombinedSignal, Signal, combine
+from regime_assets.library.shared_files import read_file, write_file
 
 
 class PublishedSignalError(Exception):
@@ -63,7 +63,7 @@ def publish_signal(artifact_root: Path, published: PublishedSignal) -> bool:
     if newest is not None and newest.signal.session > published.signal.session:
         return False
     content = json.dumps(published.to_document(), allow_nan=False).encode()
-    write_file_atomically(_path(artifact_root, published.universe), content)
+    write_file(_path(artifact_root, published.universe), content)
     return True
 
 
@@ -75,7 +75,7 @@ def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal
     """
     path = _path(artifact_root, universe)
     try:
-        fields = json.loads(path.read_bytes())
+        fields = json.loads(read_file(path))
         horizons = {name: Signal.from_document(each) for name, each in fields["signal"]["horizons"].items()}
         return PublishedSignal(
             universe=fields["universe"],

@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from regime_assets.library.report.compared_reports import comparable_reports
+from regime_assets.library.shared_files import folders, is_shared, listed, read_file
 
 REPORT_NAME = re.compile(r"(?P<session>\d{4}-\d\d-\d\d)-(?P<kind>[a-z_]+)(?:-(?P<of>[A-Za-z0-9_-]+))?\.html")
 KINDS = {
@@ -53,8 +54,8 @@ def shelves(reports: Path) -> list[Shelf]:
     """Every universe's and horizon's reports; addresses are relative to the index."""
     return [
         Shelf(horizon.parent.name, horizon.name, tuple(_sessions(horizon)), comparable_reports(horizon))
-        for horizon in sorted(reports.glob("*/*"), key=lambda path: (path.parent.name, path.name != "short", path.name))
-        if horizon.is_dir()
+        for universe in folders(reports)
+        for horizon in sorted(folders(universe), key=lambda path: (path.name != "short", path.name))
     ]
 
 
@@ -62,23 +63,35 @@ def report_routes(reports: Path) -> list[Route]:
     """`/reports/`, the index, `/reports/compare`, two reports on one page, and the files below `/reports/`."""
 
     async def index(_: Request) -> Response:
-        return HTMLResponse(_template().render(shelves=shelves(reports)), headers=HEADERS)
+        found = await run_in_threadpool(shelves, reports)
+        return HTMLResponse(_template().render(shelves=found), headers=HEADERS)
+
+    async def missing() -> Response:
+        found = await run_in_threadpool(shelves, reports)
+        return HTMLResponse(_template().render(shelves=found, missing=True), 404, HEADERS)
 
     async def compare(request: Request) -> Response:
         asked = request.query_params
         wanted = asked.get("universe"), asked.get("horizon")
-        shelf = next((one for one in shelves(reports) if (one.universe, one.horizon) == wanted), None)
+        found = await run_in_threadpool(shelves, reports)
+        shelf = next((one for one in found if (one.universe, one.horizon) == wanted), None)
         if shelf is None or not {asked.get("first"), asked.get("second")} <= set(shelf.comparable):
-            return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
+            return await missing()
         folder = reports / shelf.universe / shelf.horizon
         page = await run_in_threadpool(_compared, folder, asked["first"], asked["second"])
         return HTMLResponse(page, headers=HEADERS)
 
     async def file(request: Request) -> Response:
         path = _inside(reports, str(request.path_params["path"]))
-        if path is None:
-            return HTMLResponse(_template().render(shelves=shelves(reports), missing=True), 404, HEADERS)
-        return FileResponse(path, media_type=FILES[path.suffix], headers=HEADERS)
+        try:
+            if path is not None and is_shared(path):
+                content = await run_in_threadpool(read_file, path)
+                return Response(content, media_type=FILES[path.suffix], headers=HEADERS)
+            if path is not None and path.is_file():
+                return FileResponse(path, media_type=FILES[path.suffix], headers=HEADERS)
+        except FileNotFoundError:
+            pass
+        return await missing()
 
     return [Route("/reports/", index), Route("/reports/compare", compare), Route("/reports/{path:path}", file)]
 
@@ -91,14 +104,14 @@ def _compared(folder: Path, first: str, second: str) -> str:
 
 
 def _inside(reports: Path, asked: str) -> Path | None:
-    """The file that is asked for; None when there is none, or none of ours: a path may hold dots and links."""
+    """The file that is asked for; None when it is none of ours: a path may hold dots and links."""
     path = (reports / asked).resolve()
-    return path if path.is_relative_to(reports.resolve()) and path.suffix in FILES and path.is_file() else None
+    return path if path.is_relative_to(reports.resolve()) and path.suffix in FILES else None
 
 
 def _sessions(folder: Path) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
     found: dict[str, list[tuple[str, str]]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in listed(folder):
         if named := REPORT_NAME.fullmatch(path.name):
             kind = KINDS.get(named["kind"], named["kind"].replace("_", " "))
             kind = " ".join(filter(None, (kind, (named["of"] or "").replace("-", " "))))

@@ -33,7 +33,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.routing import Route
 
-from regime_assets.library.home import Home
+from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.production.names import NameRefusedError, checked_name
 from regime_assets.library.production.signal import Signal, SignalError, score
 from regime_assets.library.regimes.explanation import newest_pulls
@@ -42,11 +42,13 @@ from regime_assets.library.serving.browser_session import BrowserSession
 from regime_assets.library.serving.morning_pages import login_routes, morning_route
 from regime_assets.library.serving.named_components import NamedComponents
 from regime_assets.library.serving.onnx_networks import OnnxMissingError, require_onnx, with_onnx_networks
+from regime_assets.library.serving.polled_signal import PolledSignal
 from regime_assets.library.serving.published_signal import FollowedSignal, PublishedSignal, PublishedSignalError
 from regime_assets.library.serving.report_pages import report_routes
 from regime_assets.library.serving.served_champion import LoadedChampion, PointedChampion, ServedChampion
 from regime_assets.library.serving.service_guard import LARGEST_HEADERS, ServiceGuard
 from regime_assets.library.serving.service_metrics import CONTENT_TYPE, ServiceMetrics
+from regime_assets.library.shared_files import is_shared
 
 TOKEN_VARIABLE = "REGIME_ASSETS_TOKEN"
 UNIVERSES_VARIABLE = "REGIME_ASSETS_UNIVERSES"
@@ -253,7 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import uvicorn
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    root = Home(chosen.home).mlflow_artifacts
+    home = Home(chosen.home.resolve())
+    os.environ[HOME_VARIABLE] = str(home.root)  # a shared storage has the files of this folder by their place in it
+    root = home.mlflow_artifacts
     try:
         model = checked_name(chosen.model, "model name")
         universe = checked_name(model.rpartition(".")[0], "universe")
@@ -264,9 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             champion = PointedChampion(root, model, with_onnx_networks, allowed)
         else:
             champion = PointedChampion(root, model, allowed=allowed)
-        home = Home(chosen.home)
         pages = [morning_route(home, Links("reports", chosen.dagster, chosen.mlflow)), *report_routes(home.reports)]
-        service = create_service(champion, token, FollowedSignal(root, universe), chosen.poll_seconds, pages)
+        polled = is_shared(root)
+        published = PolledSignal(root, universe, chosen.poll_seconds) if polled else FollowedSignal(root, universe)
+        service = create_service(champion, token, published, chosen.poll_seconds, pages)
     except (ServiceError, NameRefusedError, OnnxMissingError) as error:
         raise SystemExit(str(error)) from error
     # uvicorn's own access log has the query string in it; the guard logs each request without.

@@ -14,6 +14,7 @@ from regime_assets.library.production.environment import environment_versions
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.signal import score
+from regime_assets.library.shared_files import file_exists, shown_place
 from regime_assets.library.steps.served_design import reading
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
@@ -56,8 +57,10 @@ def replay(workspace: Workspace, horizon: Horizon, session: date) -> Replay:
     if deployment is None:
         raise ReplayError(f"nothing of {name} served {session}")
     folder = workspace.home.mlflow_artifacts / name / deployment.bundle_sha256
-    if not folder.exists():
-        raise ReplayError(f"{name}: the bundle of version {deployment.model_version} was deleted, {folder} is missing")
+    if not file_exists(folder):
+        raise ReplayError(
+            f"{name}: the bundle of version {deployment.model_version} was deleted, {shown_place(folder)} is missing"
+        )
     bundle = load_bundle(folder, deployment.bundle_sha256, workspace.universe.own_components)
     features = reading(workspace, bundle).training_set(horizon, session).features
     differences = compare(deployment, bundle, features)

@@ -9,6 +9,7 @@ from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RU
 from regime_assets.library.evaluation.experience import experience_rule
 from regime_assets.library.evaluation.gate import choose_serving_policy
 from regime_assets.library.report.page import write_report
+from regime_assets.library.shared_files import file_exists
 from regime_assets.library.steps.backtest_content import compose
 from regime_assets.library.steps.backtest_outcome import Backtest, served_name
 from regime_assets.library.steps.backtest_record import BacktestRecord, store_record
@@ -42,7 +43,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     record = BacktestRecord.of(serving, served.interval, figures, seen)
     store_record(workspace, horizon, session, record)
     path = workspace.report(horizon, "backtest", session)
-    if not page and not path.exists():
+    if not page and not file_exists(path):
         return Backtest(comparisons, serving, record, None)
     result = Backtest(comparisons, serving, record, path)
     write_report(compose(workspace, horizon, session, result, track, history), path)

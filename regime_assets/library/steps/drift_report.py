@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.artifact import read_artifact, write_artifact
+from regime_assets.library.artifact import read_newest, write_newest
 from regime_assets.library.cadence import full_retrain_due
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.market.window import Expanding, Window
@@ -27,6 +27,7 @@ from regime_assets.library.monitoring.textbook import textbook_share
 from regime_assets.library.production.bundle import load_bundle
 from regime_assets.library.production.names import model_name
 from regime_assets.library.report.drift_page import DriftContent, write_drift_page
+from regime_assets.library.shared_files import file_exists
 from regime_assets.library.steps.served_design import reading
 from regime_assets.library.steps.served_track import served_design
 from regime_assets.library.universe import Horizon
@@ -110,7 +111,7 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page:
         workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
     is_calm = state.status == "calm"
     path = workspace.home.report(workspace.universe.name, horizon, "drift", session)
-    if is_calm and not page and not path.exists():
+    if is_calm and not page and not file_exists(path):
         return Drift(measurement, state, share, None)
     tables = ""
     if not is_calm or workspace.universe.reports.evidently_tables == "every":
@@ -204,13 +205,13 @@ def _thresholds(workspace: Workspace, session: date, settings: DriftSettings) ->
         first = calendar.previous(first)
     calibrated = calendar.previous(first)
     folder = workspace.home.drift_thresholds(workspace.universe.name, calibrated, rules_key(settings))
-    if folder.exists():
-        return DriftThresholds.from_parts(read_artifact(folder))
+    if (known := read_newest(folder)) is not None:
+        return DriftThresholds.from_parts(known)
     window = workspace.read_window("long", calibrated, Expanding(workspace.universe.windows.long_half_life_sessions))
     returns = window.standing(workspace.universe.members(calibrated)).pct_change(fill_method=None).iloc[1:]
     seed = derive_seed(workspace.universe.name, calibrated.isoformat(), "drift_thresholds")
     thresholds = calibrate_thresholds(returns, settings, seed)
-    write_artifact(folder, thresholds.to_parts())
+    write_newest(folder, thresholds.to_parts())
     return thresholds
 
 

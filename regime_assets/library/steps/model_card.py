@@ -14,6 +14,7 @@ from regime_assets.library.acceptance import RuleOutcome
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.production.manifest import Manifest
 from regime_assets.library.report.data_files import data_folder
+from regime_assets.library.shared_files import read_file
 from regime_assets.library.steps.judgement import Judgement
 from regime_assets.library.universe import Horizon, Universe
 from regime_assets.library.workspace import Workspace
@@ -123,9 +124,10 @@ def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _comparison(figures: Path) -> list[dict[str, Any]]:
     """The rows of a backtest's comparison; none where the report was written without its figures."""
-    if not figures.exists():
+    try:
+        columns: dict[str, list[Any]] = json.loads(read_file(figures))["tables"].get("comparison", {})
+    except FileNotFoundError:
         return []
-    columns: dict[str, list[Any]] = json.loads(figures.read_bytes())["tables"].get("comparison", {})
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.clock import clock
 from regime_assets.library.design import design_named
 from regime_assets.library.production.champion_pointer import read_pointer
@@ -25,6 +24,7 @@ from regime_assets.library.report.morning import Answer, Challenger, Drift, Fail
 from regime_assets.library.report.morning_files import MORNING_SUFFIX, published_mornings
 from regime_assets.library.report.morning_page import Links, morning_page
 from regime_assets.library.report.plain_words import DRIFT_FEATURES
+from regime_assets.library.shared_files import write_file
 from regime_assets.library.steps.daily_signal import TABLE as SIGNALS
 from regime_assets.library.steps.declared_design import present_hash
 from regime_assets.library.steps.drift_report import TABLE as DRIFT
@@ -353,10 +353,9 @@ def _day(value: Any) -> date:
 def publish_morning(workspace: Workspace) -> Morning:
     """Write what is known of the universe now, and the page of all universes, for readers without the database."""
     found, pages = morning(workspace), workspace.home.pages
-    pages.mkdir(parents=True, exist_ok=True)
     document = json.dumps(found.to_document(), allow_nan=False).encode()
-    write_file_atomically(pages / f"{found.universe}{MORNING_SUFFIX}", document)
+    write_file(pages / f"{found.universe}{MORNING_SUFFIX}", document)
     page = morning_page(published_mornings(workspace.home), Links(), found.made_at).encode()
     for name in ("index", *([found.session.isoformat()] if found.session else [])):
-        write_file_atomically(pages / f"{name}.html", page)
+        write_file(pages / f"{name}.html", page)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,8 +11,11 @@ from pathlib import Path
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.retention import StoredVersion, kept_versions
 from regime_assets.library.research.walk_store import forget_runs
+from regime_assets.library.shared_files import listed, remove, size_of
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
+
+SESSION_NAMED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def retain(workspace: Workspace, keep: Keep, dry_run: bool = False) -> list[Remo
 
 def _versions(workspace: Workspace, name: str, keep_last: int, dry_run: bool) -> Removed:
     doomed = workspace.registry.unneeded(name, keep_last)
-    size = sum(_size(stored.path) for stored in doomed)
+    size = sum(size_of(stored.path) for stored in doomed)
     if not dry_run:
         workspace.registry.retention(name, keep_last)
     return Removed(f"{name}: versions", len(doomed), size)
@@ -85,13 +88,13 @@ def _sessions(workspace: Workspace, horizon: Horizon, keep: int, dry_run: bool) 
 
 
 def _old_files(folder: Path, what: str, keep: int, dry_run: bool) -> Removed:
-    found = sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"))
+    found = [path for path in listed(folder) if SESSION_NAMED.match(path.name)]
     kept = kept_sessions([_session(path) for path in found], keep)
     doomed = [path for path in found if _session(path) not in kept]
-    size = sum(_size(path) for path in doomed)
+    size = sum(size_of(path) for path in doomed)
     if not dry_run:
         for path in doomed:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
     return Removed(what, len(doomed), size)
 
 
@@ -119,8 +122,3 @@ def kept_sessions(sessions: Sequence[date], keep_last: int) -> frozenset[date]:
 
 def _session(path: Path) -> date:
     return date.fromisoformat(path.name[:10])
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

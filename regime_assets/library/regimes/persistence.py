@@ -200,15 +200,18 @@ def _least_losses(losses: Array, penalty: float) -> Array:
 
 
 def _two_least_losses(losses: Array, penalty: float) -> Array:
-    """`_least_losses` of two regimes to the bit: a walk-forward filters long histories many times a refit."""
-    first = second = 0.0
-    answer: list[tuple[float, float]] = []
-    for loss, other in losses.tolist():
-        first = (first if first < penalty else penalty) + loss
-        second = (second if second < penalty else penalty) + other
-        if first <= second:
-            first, second = 0.0, second - first
-        else:
-            first, second = first - second, 0.0
-        answer.append((first, second))
-    return np.array(answer)
+    """`_least_losses` of two regimes to the bit: a walk-forward filters long histories many times a refit.
+
+    Of each pair one is zero. What is left is one walk, of the difference, that the penalty clips on both sides.
+    """
+    difference = 0.0
+    walk: list[float] = []
+    for gap in (losses[:, 0] - losses[:, 1]).tolist():
+        if difference > penalty:
+            difference = penalty
+        elif difference < -penalty:
+            difference = -penalty
+        difference += gap
+        walk.append(difference)
+    differences = np.array(walk)
+    return np.column_stack([np.maximum(differences, 0.0), np.maximum(-differences, 0.0)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -28,13 +29,29 @@ def derive_seed(*parts: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+_limited_with = -1
+"""How many modules were loaded when the limits in force were set; -1 while there are none."""
+
+
 @contextmanager
 def single_threaded() -> Generator[None]:
-    """One BLAS and OpenMP thread inside the block; the former limits afterwards."""
+    """One BLAS and OpenMP thread inside the block; the former limits afterwards.
+
+    Inside another such block there is nothing to do, unless a library may have been loaded since.
+    """
+    global _limited_with
+    before, loaded = _limited_with, len(sys.modules)
+    if before == loaded:
+        yield
+        return
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
-        yield
+        _limited_with = len(sys.modules)
+        try:
+            yield
+        finally:
+            _limited_with = before
 
 
 @contextmanager

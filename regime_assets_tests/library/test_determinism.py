@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from regime_assets.library.determinism import derive_seed, deterministic
+from regime_assets.library.determinism import derive_seed, deterministic, single_threaded
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))
@@ -72,3 +73,15 @@ def _draw_and_fail() -> None:
     with deterministic(5):
         _draws()
         raise KeyError
+
+
+def test_a_block_inside_another_computes_on_one_thread_and_leaves_the_outer_ones_limit() -> None:
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info()]
+
+    before = threads()
+    with single_threaded():
+        with single_threaded():
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
+    assert threads() == before

@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def derive_seed(*parts: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-_limited_with = -1
+_limited_with: ContextVar[int] = ContextVar("limited_with", default=-1)
 """How many modules were loaded when the limits in force were set; -1 while there are none."""
 
 
@@ -39,19 +40,17 @@ def single_threaded() -> Generator[None]:
 
     Inside another such block there is nothing to do, unless a library may have been loaded since.
     """
-    global _limited_with
-    before, loaded = _limited_with, len(sys.modules)
-    if before == loaded:
+    if _limited_with.get() == len(sys.modules):
         yield
         return
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
-        _limited_with = len(sys.modules)
+        before = _limited_with.set(len(sys.modules))
         try:
             yield
         finally:
-            _limited_with = before
+            _limited_with.reset(before)
 
 
 @contextmanager

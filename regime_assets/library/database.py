@@ -6,9 +6,11 @@ where many machines read and write them. What a process has read it need not rea
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,9 @@ class DatabaseError(Exception):
 class Database(ABC):
     """Tables and whoever reads and writes them. Cheap to create: nothing is opened before it is used."""
 
+    def __init__(self) -> None:
+        self._checked: object = None  # the tables whose version was read
+
     @property
     @abstractmethod
     def place(self) -> str:
@@ -40,8 +45,37 @@ class Database(ABC):
         """Whether anything was ever written."""
 
     @abstractmethod
-    def connect(self, writes: Sequence[str] | None = ()) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """A connection while which no other process or thread writes; closed at the end.
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold the lock of the tables' only writer."""
+
+    @abstractmethod
+    def _attach(self) -> duckdb.DuckDBPyConnection:
+        """An engine to which the tables are attached, as `_catalog`; called with the lock held."""
+
+    @abstractmethod
+    def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:
+        """Let go of the tables; called with the lock held."""
+
+    @property
+    @abstractmethod
+    def _catalog(self) -> str:
+        """The name under which the engine knows the tables."""
+
+    @abstractmethod
+    def _identity(self) -> object:
+        """What is another one after other tables took the place of these."""
+
+    @abstractmethod
+    def _stored_state(self) -> bytes | None:
+        """What changes with every write, while nobody writes; None where that cannot be told."""
+
+    @abstractmethod
+    def _failure(self, error: duckdb.Error) -> DatabaseError | None:
+        """What a failed transaction means to its user; None where the error speaks for itself."""
+
+    @contextmanager
+    def connect(self, writes: Sequence[str] | None = ()) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection while which no other process or thread writes; closed, and the lock freed, at the end.
 
         Inside another one of the same thread it is a further connection to the same tables.
 
@@ -51,18 +85,48 @@ class Database(ABC):
         Raises:
             DatabaseError: others kept writing for too long, or the tables cannot be reached, written or read.
         """
+        places = _open_places()
+        if self._is_held():
+            yield from self._connected(places[self.place], writes)
+            if writes != ():
+                state = places[self.place].state
+                _memory(self.place).written(state, state, writes)
+            return
+        with self._locked():
+            engine = self._attach()
+            held = places[self.place] = _Held(engine, self._stored_state(), set())
+            try:
+                yield from self._connected(held, writes)
+            finally:
+                del places[self.place]
+                self._detach(engine)
+                after = self._stored_state()
+                if after is None or after != held.state:
+                    _memory(self.place).written(held.state, after, held.written or None)
 
-    @abstractmethod
-    def _reading(self) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, bytes | None]]:
-        """A connection for one read, and the state of the tables that it sees, as `_state` tells it."""
+    def _connected(self, held: _Held, writes: Sequence[str] | None) -> Generator[duckdb.DuckDBPyConnection]:
+        connection = held.engine.cursor()
+        try:
+            connection.execute(f'USE "{self._catalog}"')
+            self._check_version(connection)
+            yield connection
+        finally:
+            connection.close()
+            held.written = None if held.written is None or writes is None else {*held.written, *writes}
 
-    @abstractmethod
+    @contextmanager
+    def _reading(self) -> Generator[tuple[duckdb.DuckDBPyConnection, bytes | None]]:
+        """A connection for one read, and the state of the tables that it sees."""
+        with self.connect() as connection:
+            yield connection, _open_places()[self.place].state
+
+    def _is_held(self) -> bool:
+        """Whether this thread has the tables attached already."""
+        return self.place in _open_places()
+
     def _state(self) -> bytes | None:
-        """What changes with every write; None where that cannot be told."""
-
-    @abstractmethod
-    def _failure(self, error: duckdb.Error) -> DatabaseError | None:
-        """What a failed transaction means to its user; None where the error speaks for itself."""
+        held = _open_places().get(self.place)
+        return held.state if held else self._stored_state()
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -110,7 +174,6 @@ class Database(ABC):
             parameters: bound to it.
             ddl: makes its tables where they are not there yet.
         """
-
         import duckdb
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -134,7 +197,7 @@ class Database(ABC):
     def _remembered(
         self, key: tuple[Any, ...], tables: frozenset[str], read: Callable[[duckdb.DuckDBPyConnection], Any]
     ) -> Any:
-        memory = memory_of(self.place)
+        memory = _memory(self.place)
         is_known, answer = memory.recall(key, self._state())
         if is_known:
             return answer
@@ -200,6 +263,9 @@ class Database(ABC):
 
     def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Stamp new tables with their version; refuse those that a newer version of this project wrote."""
+        identity = self._identity()
+        if identity == self._checked:
+            return
         if not _has_table(connection, VERSION_TABLE):
             connection.execute(f"CREATE TABLE {VERSION_TABLE} AS SELECT {SCHEMA_VERSION} AS version")
         row = connection.execute(f"SELECT max(version) FROM {VERSION_TABLE}").fetchone()
@@ -208,12 +274,38 @@ class Database(ABC):
                 f"{self.place}: its tables have version {row and row[0]}, this version of regime_assets knows "
                 f"{SCHEMA_VERSION}: use the newer version that wrote it, or restore a backup from before"
             )
+        self._checked = identity
 
 
 @lru_cache(maxsize=64)
-def memory_of(place: str) -> ReadMemory:  # noqa: ARG001 - one a place
+def _memory(place: str) -> ReadMemory:  # noqa: ARG001 - one a place
     """What this process has read of the tables that lie at `place`."""
     return ReadMemory()
+
+
+@dataclass
+class _Held:
+    """Tables that a thread has attached.
+
+    Attributes:
+        engine: what they are attached to.
+        state: theirs as they were attached.
+        written: the tables that were written since; None where that is not known.
+    """
+
+    engine: duckdb.DuckDBPyConnection
+    state: bytes | None
+    written: set[str] | None
+
+
+_THREAD = threading.local()
+
+
+def _open_places() -> dict[str, _Held]:
+    """The places whose tables this thread has attached."""
+    if not hasattr(_THREAD, "places"):
+        _THREAD.places = {}
+    return _THREAD.places
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

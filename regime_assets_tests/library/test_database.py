@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -186,9 +187,9 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     attach = DatabaseFile._attach
 
-    def counted(self: DatabaseFile, engine: object) -> None:
+    def counted(self: DatabaseFile) -> duckdb.DuckDBPyConnection:
         seen.append(self.path.name)
-        attach(self, engine)
+        return attach(self)
 
     monkeypatch.setattr(DatabaseFile, "_attach", counted)
     return seen

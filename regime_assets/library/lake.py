@@ -1,0 +1,261 @@
+"""Tables that many machines read and write: DuckLake, its catalog in PostgreSQL, its Parquet files on shared storage.
+
+Each universe, and the ledger, has a catalog of its own in a schema of the database, so that no commit of one meets one
+of another. Writers of one queue for its advisory lock. Readers wait for nobody: each reads the snapshot that was the
+newest when it began. The engine stays, with all that were attached to it: loading its extensions takes 200 ms.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from regime_assets.library.advisory_lock import advisory_lock
+from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
+from regime_assets.library.duckdb_extensions import ExtensionError, extension_path
+from regime_assets.library.file_lock import LockTimeoutError
+from regime_assets.library.postgres import PostgresError, session
+from regime_assets.library.shared_storage import STORAGE_VARIABLE, SharedStorage
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_RETRIES = 20
+"""Of a commit that met another one; under the writers' lock, only upkeep's can."""
+INLINED_ROWS = 50
+"""Writes of so few rows lie in the catalog until upkeep gathers them: a file for each would cost more than its rows."""
+MOST_NAME_BYTES = 63
+"""Of a schema, in PostgreSQL."""
+
+
+class Lake(Database):
+    """The tables of one schema.
+
+    Args:
+        shared: the server and the storage.
+        schema: of the server's database; also the folder of the Parquet files.
+        temporary: where the engine puts what does not fit into memory.
+        lock_timeout: seconds for which a writer waits for the others.
+    """
+
+    def __init__(
+        self, shared: SharedStorage, schema: str, temporary: Path, lock_timeout: float = LOCK_TIMEOUT_SECONDS
+    ) -> None:
+        super().__init__()
+        if len(schema.encode()) > MOST_NAME_BYTES:
+            raise DatabaseError(f"{schema}: longer than the {MOST_NAME_BYTES} bytes that PostgreSQL allows; shorten it")
+        self.shared = shared
+        self.schema = schema
+        self._temporary = temporary
+        self._lock_timeout = lock_timeout
+
+    @property
+    def place(self) -> str:
+        return f"{self.shared.shown_catalog} schema {self.schema}"
+
+    @property
+    def files(self) -> str:
+        """The folder of the Parquet files."""
+        root = self.shared.storage
+        parts = urlsplit(root)
+        return f"{unquote(parts.path) if parts.scheme == 'file' else root}/tables/{self.schema}/"
+
+    def exists(self) -> bool:
+        with self._speaking():
+            row = session(self.shared).execute("SELECT to_regclass(%s)", [self._snapshots]).fetchone()
+        return row is not None and row[0] is not None
+
+    @property
+    def _snapshots(self) -> str:
+        quoted = self.schema.replace('"', '""')
+        return f'"{quoted}".ducklake_snapshot'
+
+    @property
+    def _catalog(self) -> str:
+        # DuckDB tells no small letters from capitals, PostgreSQL does.
+        return f"lake_{sha256(self.schema.encode()).hexdigest()[:12]}"
+
+    def _identity(self) -> object:
+        return _engine(self.shared, self._temporary, os.getpid())
+
+    def _stored_state(self) -> bytes | None:
+        import psycopg
+
+        try:
+            row = session(self.shared).execute(f"SELECT max(snapshot_id) FROM {self._snapshots}").fetchone()
+        except (psycopg.Error, PostgresError):  # whoever reads or writes next is told
+            return None
+        return None if row is None else str(row[0]).encode()
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        with ExitStack() as held:
+            try:
+                held.enter_context(advisory_lock(self.shared, f"tables {self.schema}", self._lock_timeout))
+            except LockTimeoutError as error:
+                raise DatabaseError(f"{self.place}: another process goes on writing: {error}") from None
+            except PostgresError as error:
+                raise DatabaseError(str(error)) from error
+            yield
+
+    def _attach(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        engine = _engine(self.shared, self._temporary, os.getpid())
+        with _ATTACHING:
+            names = engine.cursor().execute("SELECT database_name FROM duckdb_databases()").fetchall()
+            if (self._catalog,) in names:
+                return engine
+            options = " ".join(f"{name}={value}" for name, value in parse_qsl(urlsplit(self.shared.catalog).query))
+            options, files, schema = (text.replace("'", "''") for text in (options, self.files, self.schema))
+            try:
+                if "://" not in self.files:
+                    Path(self.files).mkdir(parents=True, exist_ok=True)
+                engine.cursor().execute(
+                    f"ATTACH 'ducklake:postgres:{options}' AS {self._catalog} (DATA_PATH '{files}', "
+                    f"METADATA_SCHEMA '{schema}', META_SECRET 'catalog', DATA_INLINING_ROW_LIMIT {INLINED_ROWS})"
+                )
+            except (duckdb.Error, OSError) as error:
+                raise DatabaseError(self._told(error)) from error
+        return engine
+
+    def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:
+        pass
+
+    @contextmanager
+    def _reading(self) -> Generator[tuple[duckdb.DuckDBPyConnection, bytes | None]]:
+        import duckdb
+
+        if self._is_held():
+            with super()._reading() as reading:
+                yield reading
+            return
+        engine = _engine(self.shared, self._temporary, os.getpid())
+        if self._checked is not engine:
+            with self.connect():  # attached, and its version looked at, by one at a time
+                pass
+        connection = engine.cursor()
+        try:
+            connection.execute(f'USE "{self._catalog}"')
+            connection.begin()
+            found = connection.execute(f"SELECT id FROM {self._catalog}.current_snapshot()").fetchone()
+            yield connection, None if found is None else str(found[0]).encode()
+        except duckdb.IOException as error:
+            raise DatabaseError(self._told(error)) from error
+        finally:
+            with suppress(duckdb.Error):
+                connection.rollback()
+            connection.close()
+
+    def _failure(self, error: duckdb.Error) -> DatabaseError | None:
+        import duckdb
+
+        if not isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.HTTPException):
+            return None
+        return DatabaseError(f"nothing of it was stored, what was there stays: {self._told(error)}")
+
+    def _told(self, error: BaseException) -> str:
+        why = " ".join(str(error).split())
+        return (
+            f"{self.place}: the catalog or the files in {self.files} cannot be used: {why}; see that PostgreSQL and "
+            f"the storage answer and that {STORAGE_VARIABLE} is the one that the tables were made with, and run again"
+        )
+
+    @contextmanager
+    def _speaking(self) -> Generator[None]:
+        import psycopg
+
+        try:
+            yield
+        except PostgresError as error:
+            raise DatabaseError(str(error)) from error
+        except psycopg.Error as error:
+            raise DatabaseError(self._told(error)) from error
+
+
+_ATTACHING = threading.Lock()
+
+
+@lru_cache(maxsize=2)
+def _engine(shared: SharedStorage, temporary: Path, process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - threads do not survive a fork
+    """DuckDB with what it needs to reach the catalog and the storage, for this process."""
+    import duckdb
+
+    engine = duckdb.connect(
+        ":memory:",
+        config={
+            "temp_directory": str(temporary),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_persistent_secrets": False,
+        },
+    )
+    is_s3 = urlsplit(shared.storage).scheme == "s3"
+    try:
+        for name in ("ducklake", "postgres_scanner", *(("httpfs",) if is_s3 else ())):
+            path = str(extension_path(name)).replace("'", "''")
+            engine.execute(f"LOAD '{path}'")
+        engine.execute(_secret("catalog", "postgres", _catalog_settings(shared)))
+        if is_s3:
+            engine.execute(_secret("storage", "s3", _storage_settings(os.environ)))
+    except ExtensionError as error:
+        raise DatabaseError(str(error)) from error
+    except duckdb.Error as error:  # its text repeats the statement, secrets and all
+        raise DatabaseError(
+            f"DuckDB {duckdb.__version__} took an extension or a secret not: {type(error).__name__}"
+        ) from None
+    engine.execute(f"SET ducklake_max_retry_count = {MOST_RETRIES}")
+    return engine
+
+
+def _secret(name: str, kind: str, settings: Mapping[str, str | int | bool]) -> str:
+    listed = [f"{key} {_literal(value)}" for key, value in settings.items()]
+    return f"CREATE SECRET {name} ({', '.join([f'TYPE {kind}', *listed])})"
+
+
+def _literal(value: str | int | bool) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value).lower()
+
+
+def _catalog_settings(shared: SharedStorage) -> dict[str, str | int | bool]:
+    parts = urlsplit(shared.catalog)
+    settings: dict[str, str | int | bool] = {"DATABASE": parts.path.strip("/")}
+    if parts.hostname:
+        settings["HOST"] = parts.hostname
+    if parts.port:
+        settings["PORT"] = parts.port
+    if parts.username:
+        settings["USER"] = unquote(parts.username)
+    if parts.password:
+        settings["PASSWORD"] = unquote(parts.password)
+    return settings
+
+
+def _storage_settings(environment: Mapping[str, str]) -> dict[str, str | int | bool]:
+    """As the AWS tools name them; a server of one's own is addressed by paths, not by hosts named after buckets."""
+    settings: dict[str, str | int | bool] = {}
+    for key, variable in (
+        ("KEY_ID", "AWS_ACCESS_KEY_ID"),
+        ("SECRET", "AWS_SECRET_ACCESS_KEY"),
+        ("SESSION_TOKEN", "AWS_SESSION_TOKEN"),
+        ("REGION", "AWS_REGION"),
+    ):
+        if environment.get(variable):
+            settings[key] = environment[variable]
+    if endpoint := environment.get("AWS_ENDPOINT_URL"):
+        parts = urlsplit(endpoint)
+        settings |= {"ENDPOINT": parts.netloc, "USE_SSL": parts.scheme == "https", "URL_STYLE": "path"}
+    return settings
+
+
+atexit.register(_engine.cache_clear)  # DuckDB's binding complains of what outlives the interpreter's modules

@@ -10,8 +10,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -84,7 +85,11 @@ class Lake(Database):
         return f"lake_{sha256(self.schema.encode()).hexdigest()[:12]}"
 
     def _identity(self) -> object:
-        return _engine(self.shared, self._temporary, os.getpid())
+        return os.getpid()
+
+    def _engine(self) -> _Engine:
+        with _STARTING:
+            return _engine(self.shared, self._temporary, os.getpid())
 
     def _stored_state(self) -> bytes | None:
         import psycopg
@@ -94,6 +99,18 @@ class Lake(Database):
         except (psycopg.Error, PostgresError):  # whoever reads or writes next is told
             return None
         return None if row is None else str(row[0]).encode()
+
+    @contextmanager
+    def connect(self, writes: Sequence[str] | None = ()) -> Generator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        try:
+            with super().connect(writes) as connection:
+                yield connection
+        except duckdb.Error as error:
+            if _is_outage(error):
+                raise DatabaseError(self._told(error)) from error
+            raise
 
     @contextmanager
     def _locked(self) -> Generator[None]:
@@ -109,23 +126,23 @@ class Lake(Database):
     def _attach(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        engine = _engine(self.shared, self._temporary, os.getpid())
-        with _ATTACHING:
-            names = engine.cursor().execute("SELECT database_name FROM duckdb_databases()").fetchall()
-            if (self._catalog,) in names:
-                return engine
+        engine = self._engine()
+        with engine.attaching:
+            if self._catalog in engine.attached:
+                return engine.connection
             options = " ".join(f"{name}={value}" for name, value in parse_qsl(urlsplit(self.shared.catalog).query))
             options, files, schema = (text.replace("'", "''") for text in (options, self.files, self.schema))
             try:
                 if "://" not in self.files:
                     Path(self.files).mkdir(parents=True, exist_ok=True)
-                engine.cursor().execute(
+                engine.connection.cursor().execute(
                     f"ATTACH 'ducklake:postgres:{options}' AS {self._catalog} (DATA_PATH '{files}', "
                     f"METADATA_SCHEMA '{schema}', META_SECRET 'catalog', DATA_INLINING_ROW_LIMIT {INLINED_ROWS})"
                 )
             except (duckdb.Error, OSError) as error:
                 raise DatabaseError(self._told(error)) from error
-        return engine
+            engine.attached.add(self._catalog)
+        return engine.connection
 
     def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:
         pass
@@ -138,32 +155,32 @@ class Lake(Database):
             with super()._reading() as reading:
                 yield reading
             return
-        engine = _engine(self.shared, self._temporary, os.getpid())
-        if self._checked is not engine:
+        engine = self._engine()
+        if self._checked != self._identity() or self._catalog not in engine.attached:
             with self.connect():  # attached, and its version looked at, by one at a time
                 pass
-        connection = engine.cursor()
+        connection = engine.connection.cursor()
         try:
             connection.execute(f'USE "{self._catalog}"')
             connection.begin()
             found = connection.execute(f"SELECT id FROM {self._catalog}.current_snapshot()").fetchone()
             yield connection, None if found is None else str(found[0]).encode()
-        except duckdb.IOException as error:
-            raise DatabaseError(self._told(error)) from error
+        except duckdb.Error as error:
+            if _is_outage(error):
+                raise DatabaseError(self._told(error)) from error
+            raise
         finally:
             with suppress(duckdb.Error):
                 connection.rollback()
             connection.close()
 
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
-        import duckdb
-
-        if not isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.HTTPException):
+        if not _is_outage(error):
             return None
-        return DatabaseError(f"nothing of it was stored, what was there stays: {self._told(error)}")
+        return DatabaseError(f"what was there stays, or the new rows are there, whole: {self._told(error)}")
 
     def _told(self, error: BaseException) -> str:
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).partition("LINE ")[0].split())
         return (
             f"{self.place}: the catalog or the files in {self.files} cannot be used: {why}; see that PostgreSQL and "
             f"the storage answer and that {STORAGE_VARIABLE} is the one that the tables were made with, and run again"
@@ -181,11 +198,29 @@ class Lake(Database):
             raise DatabaseError(self._told(error)) from error
 
 
-_ATTACHING = threading.Lock()
+def _is_outage(error: duckdb.Error) -> bool:
+    """Whether the server, the storage or another writer is the cause, and not the statement."""
+    import duckdb
+
+    # What DuckLake cannot ask its catalog has no class of its own.
+    causes = (duckdb.IOException, duckdb.HTTPException, duckdb.TransactionException)
+    return type(error) is duckdb.Error or isinstance(error, causes)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """DuckDB in memory, and the catalogs that are attached to it."""
+
+    connection: duckdb.DuckDBPyConnection
+    attached: set[str] = field(default_factory=set[str])
+    attaching: threading.Lock = field(default_factory=threading.Lock)
+
+
+_STARTING = threading.Lock()
 
 
 @lru_cache(maxsize=2)
-def _engine(shared: SharedStorage, temporary: Path, process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - threads do not survive a fork
+def _engine(shared: SharedStorage, temporary: Path, process: int) -> _Engine:  # noqa: ARG001 - threads do not survive a fork
     """DuckDB with what it needs to reach the catalog and the storage, for this process."""
     import duckdb
 
@@ -213,7 +248,7 @@ def _engine(shared: SharedStorage, temporary: Path, process: int) -> duckdb.Duck
             f"DuckDB {duckdb.__version__} took an extension or a secret not: {type(error).__name__}"
         ) from None
     engine.execute(f"SET ducklake_max_retry_count = {MOST_RETRIES}")
-    return engine
+    return _Engine(engine)
 
 
 def _secret(name: str, kind: str, settings: Mapping[str, str | int | bool]) -> str:

@@ -3,19 +3,23 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import pytest
 
 from regime_assets.library.database import Database
-from regime_assets.library.database_file import DatabaseFile
+from regime_assets.library.home import Home
 from regime_assets.library.keyed_rows import insert_new, move_key, put
+from regime_assets.library.open_database import universe_database
 from regime_assets.library.tables import FACTS_ANSWERED, LOOKS, TABLES, TRIED_DESIGNS
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return DatabaseFile(tmp_path / "keyed.duckdb")
+@pytest.fixture(params=["file", "lake"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "lake":
+        request.getfixturevalue("on_shared_storage")
+    return universe_database(Home(tmp_path), uuid4().hex)
 
 
 @pytest.fixture

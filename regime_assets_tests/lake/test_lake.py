@@ -1,0 +1,187 @@
+"""Machines that share tables: each commit counts, one writes a universe at a time, a dead one holds nobody."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+import pytest
+
+from regime_assets.library.database import DatabaseError
+from regime_assets.library.home import Home
+from regime_assets.library.lake import Lake
+from regime_assets.library.open_database import universe_database
+from regime_assets.library.shared_storage import SharedStorage
+from regime_assets_tests.postgres_server import PostgresServer
+
+KEY = {"universe": "u", "as_of": pd.Timestamp("2020-01-02").date()}
+OPENED = """
+import sys, pandas as pd
+from pathlib import Path
+from regime_assets.library.home import Home
+from regime_assets.library.open_database import universe_database
+database = universe_database(Home(Path(sys.argv[1])), sys.argv[2])
+"""
+
+
+def rows(*values: float) -> pd.DataFrame:
+    return pd.DataFrame({"value": values})
+
+
+@pytest.fixture
+def lake(on_shared_storage: SharedStorage, tmp_path: Path) -> Lake:
+    return Lake(on_shared_storage, f"universe_{uuid4().hex}", tmp_path / "spill")
+
+
+@pytest.fixture
+def server(shared_storage: SharedStorage) -> Iterator[PostgresServer]:
+    """One that a test may kill, where there are such servers."""
+    assert shared_storage
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.mark.usefixtures("on_shared_storage")
+def test_four_processes_on_four_universes_lose_no_commit(tmp_path: Path) -> None:
+    names = [uuid4().hex for _ in range(4)]
+    script = f"""{OPENED}
+for number in range(8):
+    database.replace_partition("t", {{"number": number}}, pd.DataFrame({{"value": range(100)}}))
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), name]) for name in names]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    for name in names:
+        counts = universe_database(Home(tmp_path), name).rows("SELECT number, count(*) FROM t GROUP BY 1 ORDER BY 1")
+        assert counts == [(number, 100) for number in range(8)]
+
+
+def test_a_second_writer_of_a_universe_waits_and_is_told_who_writes(lake: Lake, tmp_path: Path) -> None:
+    impatient = Lake(lake.shared, lake.schema, tmp_path / "spill", lock_timeout=0.2)
+    lake.replace_partition("t", KEY, rows(1.0))
+    with ThreadPoolExecutor(1) as pool, lake.transaction():
+        refused = pool.submit(impatient.replace_partition, "t", KEY, rows(2.0))
+        with pytest.raises(DatabaseError, match=r"another process goes on writing: .* held by \S+:\d+ at 127\.0\.0\.1"):
+            refused.result()
+        waiting = pool.submit(Lake(lake.shared, lake.schema, tmp_path / "spill").replace_partition, "t", KEY, rows(3.0))
+        time.sleep(0.1)
+        assert not waiting.done()
+    assert waiting.result() == 1
+    assert list(lake.read_partition("t", KEY)["value"]) == [3.0]
+
+
+def test_a_reader_waits_for_no_writer_and_sees_what_was_committed(lake: Lake, tmp_path: Path) -> None:
+    lake.replace_partition("t", KEY, rows(1.0))
+    reader = Lake(lake.shared, lake.schema, tmp_path / "spill", lock_timeout=0.2)
+    reader.has_table("t")
+    with ThreadPoolExecutor(1) as pool, lake.transaction(["t"]) as connection:
+        connection.execute("UPDATE t SET value = 2.0")
+        assert list(pool.submit(reader.read_partition, "t", KEY).result()["value"]) == [1.0]
+    assert list(reader.read_partition("t", KEY)["value"]) == [2.0]
+
+
+def test_a_writer_killed_in_its_transaction_leaves_the_old_partition_and_frees_the_lock(
+    lake: Lake, tmp_path: Path
+) -> None:
+    lake.replace_partition("t", KEY, rows(*[1.0] * 100))
+    script = f"""{OPENED}
+with database.transaction() as connection:
+    connection.execute("DELETE FROM t")
+    connection.execute("INSERT INTO t SELECT 'u', '2020-01-02', unnest(range(70))")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+    arguments = [sys.executable, "-c", script, str(tmp_path), lake.schema.removeprefix("universe_")]
+    writer = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"written\n"
+    writer.kill()
+    writer.wait()
+    killed = time.monotonic()
+    assert len(lake.read_partition("t", KEY)) == 100
+    lake.replace_partition("t", KEY, rows(1.0))
+    assert time.monotonic() - killed < 5.0
+    assert len(lake.read_partition("t", KEY)) == 1
+
+
+def test_a_server_killed_around_the_commit_leaves_the_old_partition_or_the_new_one(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    lake = Lake(SharedStorage(server.url(), f"file://{tmp_path}"), "universe_u", tmp_path / "spill")
+    lake.replace_partition("t", KEY, rows(*[1.0] * 100))
+
+    def write() -> None:
+        with lake.transaction() as connection:
+            connection.execute("UPDATE t SET value = 2.0")
+            server.kill()
+
+    with pytest.raises(DatabaseError, match=r"what was there stays, or the new rows are there, whole: .*PostgreSQL"):
+        write()
+    with pytest.raises(DatabaseError, match=r"cannot be used: .*Connection refused.*see that PostgreSQL"):
+        lake.read_partition("t", KEY)
+    server.start()
+    assert list(lake.read_partition("t", KEY)["value"]) == [1.0] * 100
+    lake.replace_partition("t", KEY, rows(2.0))
+    assert list(lake.read_partition("t", KEY)["value"]) == [2.0]
+    for pause in (0.005, 0.02, 0.05):
+        before = list(lake.read_partition("t", KEY)["value"])
+        killer = threading.Timer(pause, server.kill)
+        killer.start()
+        with suppress(DatabaseError):
+            lake.replace_partition("t", KEY, rows(*[pause] * 60))
+        killer.join()
+        server.start()
+        assert list(lake.read_partition("t", KEY)["value"]) in (before, [pause] * 60)
+
+
+def test_no_message_holds_the_password(on_shared_storage: SharedStorage, tmp_path: Path) -> None:
+    unreachable = on_shared_storage.catalog.rpartition(":")[0] + ":1/postgres"
+    with pytest.raises(DatabaseError, match="the PostgreSQL server cannot be used") as refused:
+        Lake(SharedStorage(unreachable, on_shared_storage.storage), "universe_u", tmp_path).query("SELECT 1")
+    chain: list[BaseException] = [refused.value]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    assert not any("s3cret" in str(error) for error in chain)
+
+
+def test_a_folder_that_is_not_that_of_the_tables_is_refused(lake: Lake, tmp_path: Path) -> None:
+    lake.replace_partition("t", KEY, rows(1.0))
+    moved = SharedStorage(lake.shared.catalog, f"file://{tmp_path / 'elsewhere'}")
+    with pytest.raises(DatabaseError, match="REGIME_ASSETS_STORAGE is the one that the tables were made with"):
+        Lake(moved, lake.schema, tmp_path / "spill").query("FROM t")
+
+
+@pytest.mark.usefixtures("on_shared_storage")
+def test_a_name_that_postgresql_would_cut_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="longer than the 63 bytes"):
+        universe_database(Home(tmp_path), "u" * 64)
+
+
+def test_what_was_read_is_not_read_again_until_somebody_writes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.replace_partition("t", KEY, rows(1.0))
+    lake.replace_partition("elsewhere", KEY, rows(1.0))
+    seen = threading.Event()
+    reading = Lake._reading
+
+    def watched(self: Lake) -> object:
+        seen.set()
+        return reading(self)
+
+    monkeypatch.setattr(Lake, "_reading", watched)
+    for _ in range(2):
+        seen.clear()
+        lake.read_partition("t", KEY)
+    assert not seen.is_set()
+    lake.replace_partition("elsewhere", KEY, rows(2.0))
+    lake.read_partition("t", KEY)
+    assert not seen.is_set(), "another table was written"
+    lake.replace_partition("t", KEY, rows(2.0))
+    assert list(lake.read_partition("t", KEY)["value"]) == [2.0]
+    assert seen.is_set()

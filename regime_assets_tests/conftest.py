@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,14 @@ def postgres() -> Iterator[PostgresServer]:
     server.start()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def on_shared_server(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PostgresServer:
+    """This process and those that it starts share locks and leases; their tables need DuckDB's extensions as well."""
+    monkeypatch.setenv(CATALOG_VARIABLE, postgres.url())
+    monkeypatch.setenv(STORAGE_VARIABLE, f"file://{tmp_path / 'shared'}")
+    return postgres
 
 
 @pytest.fixture(scope="session")

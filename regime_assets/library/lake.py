@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -198,13 +199,16 @@ class Lake(Database):
             raise DatabaseError(self._told(error)) from error
 
 
+_UNANSWERED = re.compile(r"Failed to .*(DuckLake|Postgres|COPY|query)|server closed the connection|Unable to connect")
+"""What DuckLake cannot ask its catalog has no class of its own: it fails where the statement was."""
+
+
 def _is_outage(error: duckdb.Error) -> bool:
     """Whether the server, the storage or another writer is the cause, and not the statement."""
     import duckdb
 
-    # What DuckLake cannot ask its catalog has no class of its own.
     causes = (duckdb.IOException, duckdb.HTTPException, duckdb.TransactionException)
-    return type(error) is duckdb.Error or isinstance(error, causes)
+    return isinstance(error, causes) or _UNANSWERED.search(str(error)) is not None
 
 
 @dataclass(frozen=True)

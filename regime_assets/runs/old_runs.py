@@ -15,6 +15,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from regime_assets.library.clock import clock
 from regime_assets.library.home import HOME_VARIABLE, Home
+from regime_assets.library.lease import forget_lease
 from regime_assets.library.upkeep.retention import Removed
 
 AT_ONCE = 500
@@ -31,7 +32,7 @@ def remove_old_runs(instance: dg.DagsterInstance, home: Home, run_days: int, dry
     if not dry_run:
         for run in runs:
             instance.delete_run(run.run_id)
-            home.run_lease(run.run_id).unlink(missing_ok=True)
+            forget_lease(home.run_lease(run.run_id))
     return [Removed("Dagster runs", len(runs)), Removed("MLflow runs", _mlflow(home, before.timestamp(), dry_run))]
 
 

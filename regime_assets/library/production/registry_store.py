@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regime_assets.library.file_lock import LockTimeoutError, file_lock
+from regime_assets.library.deployment_lock import deployment_lock
+from regime_assets.library.file_lock import LockTimeoutError
 from regime_assets.library.production.mlflow_client import ARTIFACTS, RegistryError, open_client, registry_errors
 from regime_assets.library.production.names import checked_name
 from regime_assets.library.production.promotion_journal import JournalledVersion
@@ -66,7 +67,7 @@ class RegistryStore:
         """Hold the model's lock against every other process and thread."""
         path = self._lock_folder / f"{checked_name(model_name, 'model name')}.lock"
         try:
-            with file_lock(path, LOCK_TIMEOUT_SECONDS):
+            with deployment_lock(path, LOCK_TIMEOUT_SECONDS):
                 yield
         except LockTimeoutError as error:
             raise RegistryError(f"{model_name}: {error}") from error
@@ -144,7 +145,7 @@ class RegistryStore:
         if self._client is None:
             # A new SQLite store is migrated by its first client; two at once would migrate one file twice.
             try:
-                with file_lock(self._lock_folder / "store.lock", LOCK_TIMEOUT_SECONDS):
+                with deployment_lock(self._lock_folder / "store.lock", LOCK_TIMEOUT_SECONDS):
                     self._client = open_client(self._tracking_uri)
             except LockTimeoutError as error:
                 raise RegistryError(f"{subject}: {error}") from error

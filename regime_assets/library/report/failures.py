@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from regime_assets.library.clock import clock
-from regime_assets.library.file_lock import file_lock
+from regime_assets.library.deployment_lock import deployment_lock
 from regime_assets.library.home import Home
 from regime_assets.library.report.morning import Failure
 from regime_assets.library.shared_files import file_exists, read_file, write_file
@@ -36,7 +36,7 @@ OTHERWISE = "The champion goes on. Read the step's log in Dagster, then material
 
 def record_failure(home: Home, universe: str, step: str, session: date, why: str) -> None:
     """Keep a step's failure, instead of an earlier one of the same step."""
-    with file_lock(_lock(home, universe), LOCK_SECONDS):
+    with deployment_lock(_lock(home, universe), LOCK_SECONDS):
         rows = [row for row in _read(_path(home, universe)) if row["step"] != step]
         rows.append({"step": step, "session": session.isoformat(), "why": why})
         _write(home, universe, rows[-MOST_FAILURES:])
@@ -46,7 +46,7 @@ def forget_failure(home: Home, universe: str, step: str, session: date) -> None:
     """Drop a step's failure when the step succeeded for that session or a later one."""
     if not file_exists(_path(home, universe)):
         return
-    with file_lock(_lock(home, universe), LOCK_SECONDS):
+    with deployment_lock(_lock(home, universe), LOCK_SECONDS):
         rows = _read(_path(home, universe))
         newest = session.isoformat()
         kept = [row for row in rows if row["step"] != step or row["session"] > newest]

@@ -35,7 +35,7 @@ STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
             ("get_records_for_run", "get_event_records", "fetch_materializations", "get_asset_records"),
         ),
     ),
-    "DuckDB, attached": (("regime_assets.library.database:Database", ("_attach",)),),
+    "DuckDB, attached": (("regime_assets.library.database_file:DatabaseFile", ("_attach",)),),
     "DuckDB": (
         (
             "regime_assets.library.database:Database",

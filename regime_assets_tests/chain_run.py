@@ -11,7 +11,7 @@ import dagster as dg
 
 from regime_assets.definitions import build_definitions
 from regime_assets.instance import prepare_dagster_home
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,13 +58,13 @@ def main() -> None:
 def _count_attached() -> list[Path]:
     """Grows by one with every time that a database file is attached."""
     seen: list[Path] = []
-    attach = Database._attach
+    attach = DatabaseFile._attach
 
-    def counted(self: Database, engine: object) -> None:
+    def counted(self: DatabaseFile) -> object:
         seen.append(self.path)
-        attach(self, engine)  # pyright: ignore
+        return attach(self)  # pyright: ignore
 
-    Database._attach = counted  # pyright: ignore
+    DatabaseFile._attach = counted  # pyright: ignore
     return seen
 
 

@@ -28,6 +28,7 @@ class PlantedResult:
 
     Attributes:
         rule, policy, oracle: Sharpe ratios; None of what never moved.
+        knowable: of who knows the law and sees what is published.
         turnover: of the policy, a year.
         evidence: held-out z at the last refit; 0 below what keeps any of the tilt.
         serves_first, serves: after 504 and after 1,008 sessions.
@@ -38,6 +39,7 @@ class PlantedResult:
     rule: float | None
     policy: float | None
     oracle: float | None
+    knowable: float | None
     turnover: float
     evidence: float
     serves_first: str
@@ -48,15 +50,19 @@ class PlantedResult:
         """Sharpe ratio of what serves at the end."""
         return self.policy if self.serves == "policy" else self.rule
 
+    def share(self, best: float | None) -> str:
+        """What serves at the end as a share of a Sharpe ratio."""
+        return "" if not best or self.served is None else f"{self.served / best:.0%}"
+
     @property
     def row(self) -> dict[str, object]:
         """One row of the table."""
-        share = "" if not self.oracle or self.served is None else f"{self.served / self.oracle:.0%}"
         return {
             "market": self.market,
             "seed": self.seed,
-            **{name: _shown(getattr(self, name)) for name in ("rule", "policy", "oracle", "served")},
-            "of the oracle": share,
+            **{name: _shown(getattr(self, name)) for name in ("rule", "policy", "oracle", "knowable", "served")},
+            "of the oracle": self.share(self.oracle),
+            "of what can be known": self.share(self.knowable),
             "turnover": f"{self.turnover:.1f}",
             "z": f"{self.evidence:.1f}",
             "serves after 504": self.serves_first,
@@ -74,7 +80,8 @@ def walk_planted(name: str, seed: int, refit_every: int, design: Design | None =
     returns = market.history.traded_returns.loc[track.index]
     symbols, earned = [str(symbol) for symbol in returns.columns], returns.to_numpy()
     rule, policy = (weights_of(track, who, symbols).to_numpy() for who in ("rule", "policy"))
-    nets = [realised_returns(held, earned, COST) for held in (rule, policy, market.oracle[-len(track) :])]
+    best = [weights[-len(track) :] for weights in (market.oracle, market.knowable)]
+    nets = [realised_returns(held, earned, COST) for held in (rule, policy, *best)]
     evidence = {segment.session: _z(segment.models.policy.tilt_kept) for segment in segments}
 
     def serves(count: int) -> str:

@@ -1,6 +1,8 @@
 # The environment of bin/environment in a container: the same interpreter, the same pinned packages.
 #   docker build --tag regime-assets .
 #   docker run --publish 127.0.0.1:3000:3000 --volume regime-assets-data:/data regime-assets
+# For many machines, whose roles (code server, web server, daemon, worker) are commands of one image (docs/scaling.md):
+#   docker build --tag regime-assets-cluster --build-arg EXTRAS=serve,cluster .
 FROM python:3.11-slim
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -11,10 +13,13 @@ ENV PIP_NO_CACHE_DIR=1 \
 WORKDIR /app
 
 # Packages first: a change of the code does not install them again.
+ARG EXTRAS=serve
 COPY pyproject.toml setup.py README.md requirements.lock ./
-RUN mkdir regime_assets \
+# DuckDB's extensions for shared tables are built for 1.5.5.
+RUN case "$EXTRAS" in *cluster*) sed -i 's/^duckdb==.*/duckdb==1.5.5/' requirements.lock ;; esac \
+    && mkdir regime_assets \
     && touch regime_assets/__init__.py \
-    && python -m pip install --constraint requirements.lock --editable ".[serve]"
+    && python -m pip install --constraint requirements.lock --editable ".[$EXTRAS]"
 
 COPY regime_assets ./regime_assets
 RUN python -m compileall -q regime_assets
@@ -23,6 +28,7 @@ RUN python -m compileall -q regime_assets
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin regime \
     && mkdir /data \
     && chown regime:regime /data
+COPY --chown=10001 deploy ./deploy
 USER 10001
 VOLUME /data
 EXPOSE 3000

@@ -97,6 +97,7 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
 
         from regime_assets.library.report.figures import equity_and_drawdown
         from regime_assets.library.research.long_walk import HistorySettings, walk_history
+        from regime_assets.library.shared_files import local_file
 
         def progress(number: int, total: int, session: date) -> None:
             if number in (1, total) or number % REFITS_BETWEEN_LOGS == 0:
@@ -126,7 +127,8 @@ def walk_forward(lane: Lane, prices: dg.AssetKey) -> dg.AssetsDefinition:
         done = walk_history(data.workspace(lane.universe), lane.horizon, settings, progress)
         tracked = {f"{lane.horizon}.walk_forward.{name}": float(v) for name, v in done.figures.items() if v is not None}
         mlflow.log_metrics(tracked, step=last.toordinal())
-        mlflow.log_artifact(str(done.report), f"{lane.horizon}.walk_forward")
+        with local_file(done.report) as report:
+            mlflow.log_artifact(str(report), f"{lane.horizon}.walk_forward")
         metadata = figures(done.figures) | {
             "sessions_decided": dg.MetadataValue.text(f"{keys[0]} to {keys[-1]}"),
             "equity": picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown"),

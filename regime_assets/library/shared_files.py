@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -72,6 +73,18 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     with _speaking(place, "read") as files:
         return bytes(files.cat_file(place))
+
+
+@contextmanager
+def local_file(path: Path) -> Generator[Path]:
+    """A file on this machine with a file's content and name, for whoever takes paths only; it ends with the block."""
+    if not is_shared(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(read_file(path))
+        yield copy
 
 
 def file_exists(path: Path) -> bool:
@@ -281,6 +294,8 @@ def _storage(url: str, process: int) -> tuple[AbstractFileSystem, str]:  # noqa:
                 "retries": {"total_max_attempts": 1},
             },
         }
+        if region := os.environ.get("AWS_REGION"):  # botocore itself reads AWS_DEFAULT_REGION alone
+            options["client_kwargs"] = {"region_name": region}
     files, root = url_to_fs(url, **options)
     if "config_kwargs" in options:
         files.retries = ATTEMPTS  # s3fs asks again itself, with growing pauses

@@ -9,7 +9,7 @@ refit: the champion answers, later sessions start from the last accepted models.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -119,8 +119,11 @@ def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequen
     """The newest sessions whose turn has come, ascending, at most `schedule.catch_up_sessions`."""
     local = now.astimezone(ZoneInfo(calendar.timezone))
     hour, minute = lane.universe.schedule.at.split(":")
-    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
-    newest = local.date() - timedelta(days=1 if local >= turn else 2)
+    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0, fold=0)
+    # Where an autumn night has the hour twice the moment decides, so that what was due stays due; a turn that a spring
+    # night leaves out comes with the hour after it.
+    has_come = local >= turn or now >= turn.astimezone(UTC)
+    newest = local.date() - timedelta(days=1 if has_come else 2)
     last = lane.universe.last_partition
     ended = calendar.sessions(lane.universe.first_partition, min(newest, last) if last is not None else newest)
     return ended[-lane.universe.schedule.catch_up_sessions :]

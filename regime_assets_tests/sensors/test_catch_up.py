@@ -1,7 +1,8 @@
 """After days without power: missed sessions run one by one, oldest first, and data that fails pauses them."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -128,6 +129,36 @@ def test_a_session_is_due_after_the_exchanges_midnight(machine: Machine, now: da
 def test_the_hour_of_summer_time_moves_no_session(machine: Machine, due_at: datetime, session: date) -> None:
     assert due_sessions(machine.lane, machine.calendar, due_at)[-1] == session
     assert due_sessions(machine.lane, machine.calendar, due_at - timedelta(minutes=1))[-1] < session
+
+
+@pytest.mark.parametrize("night", [date(2022, 3, 13), date(2022, 11, 6)])
+@pytest.mark.parametrize("at", ["00:30", "01:30", "02:30"])
+def test_what_was_due_stays_due_through_the_night_in_which_the_hour_changes(
+    tmp_path: Path, night: date, at: str
+) -> None:
+    """A market that never closes, asked every ten minutes; 02:30 is left out in spring, 01:30 comes twice in autumn."""
+    text = UNIVERSE.replace("{catch_up_sessions: 5}", f'{{catch_up_sessions: 5, at: "{at}"}}')
+    (tmp_path / "tiny.yaml").write_text(text)
+    universe = load_universe(tmp_path / "tiny.yaml")
+    calendar = load_calendar("24/7", universe.history_start, tmp_path)
+    new_yorks = replace(calendar, timezone="America/New_York")
+    lane = Lane(universe, session_partitions(universe, calendar))
+    begin = datetime.combine(night, time(), tzinfo=NEW_YORK).astimezone(UTC)
+    newest = [due_sessions(lane, new_yorks, begin + timedelta(minutes=10 * step))[-1] for step in range(6 * 6)]
+    assert newest == sorted(newest)
+    assert (newest[0], newest[-1]) == (night - timedelta(days=2), night - timedelta(days=1))
+
+
+def test_a_clock_that_was_ahead_costs_no_session_when_it_is_right_again(machine: Machine) -> None:
+    machine.now = datetime(2022, 12, 22, 9, 0, tzinfo=NEW_YORK)
+    assert machine.run() == "2022-12-21"
+    machine.now = datetime(2022, 12, 24, 9, 0, tzinfo=NEW_YORK)  # two days ahead: no source has these bars yet
+    assert machine.run(failing="raw_prices") == "2022-12-22"
+    assert str(machine.tick()).startswith("paused at 2022-12-22")
+    machine.now = datetime(2022, 12, 22, 12, 0, tzinfo=NEW_YORK)
+    assert machine.tick() == "every session up to 2022-12-21 is done"
+    machine.now = datetime(2022, 12, 28, 9, 0, tzinfo=NEW_YORK)
+    assert [machine.run() for _ in range(3)] == ["2022-12-22", "2022-12-23", "2022-12-27"]
 
 
 def test_a_machine_that_slept_over_its_schedule_makes_up_for_it_and_a_clock_set_back_asks_for_nothing_twice(

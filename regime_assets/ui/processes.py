@@ -1,7 +1,12 @@
-"""Dagster's three processes on the data folder, started and ended together: code server, daemon and web server."""
+"""Dagster's three processes on the data folder: code server, daemon and web server.
+
+They are started and ended together. One that dies in between is started again, so that a night's schedule does not
+stand still because a process was killed for its memory.
+"""
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regime_assets.instance import prepare_dagster_home
@@ -21,6 +27,8 @@ DEFINITIONS, LOCATION = "regime_assets.definitions", "regime_assets"
 LONGEST_START_SECONDS = 180.0
 LONGEST_END_SECONDS = 20.0
 LOCK_SECONDS = 1.0
+SHORTEST_LIFE_SECONDS = 60.0
+"""A process that ends sooner after its start is not started again: what ended it is still there."""
 
 
 class DagsterProcessError(Exception):
@@ -37,7 +45,7 @@ def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[
         say: prints a line.
 
     Raises:
-        DagsterProcessError: the port is taken, or one of the processes ended.
+        DagsterProcessError: the port is taken, or one of the processes ended soon after its start.
     """
     if _is_taken(host, port):
         raise DagsterProcessError(
@@ -56,32 +64,59 @@ def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[
             ) from None
         code, workspace = Path(folder, "code.sock"), Path(folder, "workspace.yaml")
         workspace.write_text(f"load_from: [{{grpc_server: {{socket: {code}, location_name: {LOCATION}}}}}]\n")
-        processes: dict[str, subprocess.Popen[bytes]] = {}
-        stack.callback(_end, processes)
+        own = ("--use-python-environment-entry-point", "--location-name", LOCATION, "--log-level", log_level)
+        where = ("--host", host, "--port", str(port), "--dagster-log-level", log_level)
+        commands: dict[str, tuple[str, ...]] = {
+            "code server": ("dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code), *own),
+            "daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", log_level),
+            "web server": ("regime_assets.ui.web_server", "-w", str(workspace), *where),
+        }
+        running: dict[str, _Process] = {}
+        stack.callback(_end, running)
 
-        def start(name: str, module: str, *arguments: str) -> None:
-            processes[name] = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment)
+        def start(name: str) -> None:
+            running[name] = _Process(subprocess.Popen([sys.executable, "-m", *commands[name]], env=environment))
 
         say("Starting Dagster, which takes about ten seconds ...")
-        own = ("--use-python-environment-entry-point", "--location-name", LOCATION, "--log-level", log_level)
-        start("code server", "dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code), *own)
-        _wait(processes, "code server", lambda: _listens(code))
-        start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", log_level)
-        where = ("--host", host, "--port", str(port))
-        start(
-            "web server", "regime_assets.ui.web_server", "-w", str(workspace), *where, "--dagster-log-level", log_level
-        )
-        _wait(processes, "web server", lambda: _serves(f"{address}/server_info"))
+        start("code server")
+        _wait(running, "code server", lambda: _listens(code))
+        start("daemon")
+        start("web server")
+        _wait(running, "web server", lambda: _serves(f"{address}/server_info"))
         say(f"The graph:   {address}\nThe reports: {address}{PAGES}/reports/\nCtrl-C ends both.")
         while True:
-            _demand_running(processes)
+            for name in _ended(running):
+                if time.monotonic() - running[name].since < SHORTEST_LIFE_SECONDS:
+                    raise DagsterProcessError(_how(name, running[name].process))
+                say(f"{_how(name, running[name].process)}; it is started again")
+                start(name)
             time.sleep(1.0)
 
 
-def _wait(processes: dict[str, subprocess.Popen[bytes]], name: str, answers: Callable[[], bool]) -> None:
+@dataclass(frozen=True)
+class _Process:
+    """A process and when it was started, on the monotonic clock."""
+
+    process: subprocess.Popen[bytes]
+    since: float = field(default_factory=time.monotonic)
+
+
+def _ended(running: dict[str, _Process]) -> list[str]:
+    return [name for name, started in running.items() if started.process.poll() is not None]
+
+
+def _how(name: str, process: subprocess.Popen[bytes]) -> str:
+    code = process.returncode
+    if code < 0:
+        return f"the {name} was ended by signal {-code} ({signal.strsignal(-code)})"
+    return f"the {name} ended with code {code}; its own lines above say why"
+
+
+def _wait(running: dict[str, _Process], name: str, answers: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LONGEST_START_SECONDS
     while not answers():
-        _demand_running(processes)
+        for gone in _ended(running):
+            raise DagsterProcessError(_how(gone, running[gone].process))
         if time.monotonic() > deadline:
             raise DagsterProcessError(
                 f"the {name} did not answer within {LONGEST_START_SECONDS:.0f} s. Start again with --log-level info to "
@@ -90,17 +125,12 @@ def _wait(processes: dict[str, subprocess.Popen[bytes]], name: str, answers: Cal
         time.sleep(0.2)
 
 
-def _demand_running(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name, process in processes.items():
-        if process.poll() is not None:
-            raise DagsterProcessError(f"the {name} ended with code {process.returncode}; its own lines above say why")
-
-
-def _end(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+def _end(running: dict[str, _Process]) -> None:
     """The web server and the daemon first: they ask the code server to the last."""
-    for process in reversed(processes.values()):
+    processes = [running[name].process for name in ("web server", "daemon", "code server") if name in running]
+    for process in processes:
         process.terminate()
-    for process in reversed(processes.values()):
+    for process in processes:
         try:
             process.wait(LONGEST_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -7,13 +7,17 @@ knows a run's status only, which a killed process cannot change any more.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
+from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.lease import hold_lease, holder, is_held
 from regime_assets.runs.failure_record import record_dead_run
 
+NEVER_STARTED = timedelta(minutes=10)
+"""After which a run that was made counts as one that nobody starts; what is queued or launched has another status."""
 ALIVE_STATUSES = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -39,6 +43,16 @@ def end_dead_runs(instance: dg.DagsterInstance, home: Home) -> Iterator[str]:
             record_dead_run(home, run, reason)
             free_slots(instance, run.run_id)
             yield f"run {run.run_id} of {run.job_name}: {reason}"
+    yield from end_never_started(instance)
+
+
+def end_never_started(instance: dg.DagsterInstance) -> Iterator[str]:
+    """End every run that was made and that nobody will start: who made it ended in between. Give a sentence each."""
+    before = clock.system_now() - NEVER_STARTED
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=before)):
+        reason = "it was made and never started: what made it was killed, or its disk was full. Start the run again"
+        instance.report_run_failed(run, reason)
+        yield f"run {run.run_id} of {run.job_name}: {reason}"
 
 
 def free_slots(instance: dg.DagsterInstance, run_id: str) -> None:

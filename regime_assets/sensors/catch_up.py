@@ -19,6 +19,7 @@ from regime_assets.assets.lane import Lane
 from regime_assets.library.clock import clock
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
+from regime_assets.runs.dead_runs import end_never_started
 from regime_assets.runs.failure_record import recorded_tick
 from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
 from regime_assets.session_run import refitted, session_assets
@@ -92,6 +93,7 @@ def next_request(
 ) -> dg.RunRequest | dg.SkipReason:
     """The run that the oldest session needs that is due at `now` and not done, or why none is asked for."""
     name = lane.universe.name
+    list(end_never_started(instance))  # nothing would ever follow on one
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         if is_of(run, lane, (f"{name}_daily", f"{name}_signal")) and not _is_replay(run):
             what = run.tags.get(PARTITION_TAG, run.job_name)

@@ -16,6 +16,7 @@ from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import load_universe
 from regime_assets.partitions import session_partitions
+from regime_assets.runs.dead_runs import NEVER_STARTED
 from regime_assets.sensors.catch_up import SENSOR_GRACE, daily_schedule, daily_sensor, due_sessions
 
 UNIVERSE = """\
@@ -220,6 +221,22 @@ def test_nothing_is_asked_for_while_a_run_of_the_universe_goes_on(machine: Machi
         job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "2022-12-23"}
     )
     assert machine.tick() == f"2022-12-23 is under way (run {run.run_id})"
+
+
+def test_a_run_that_was_made_and_never_started_is_ended_and_holds_nothing_up(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.materialize("2022-12-22", "daily_signal")
+
+    @dg.job(name="tiny_daily")
+    def job() -> None: ...
+
+    run = machine.instance.create_run_for_job(job, tags={"dagster/partition": "2022-12-23"})
+    assert machine.tick() == f"2022-12-23 is under way (run {run.run_id})", "it may be started yet"
+    later = datetime.now(UTC) + NEVER_STARTED + timedelta(seconds=5)
+    monkeypatch.setattr(type(clock), "system_now", lambda _: later)
+    assert machine.request() == ("tiny_daily", "2022-12-23")
+    assert [ended.status for ended in machine.instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
 def test_a_walk_forward_holds_up_no_session(machine: Machine) -> None:

@@ -232,7 +232,7 @@ def _measured(folder: Path, width: int, years: int) -> tuple[list[tuple[str, Cos
         ("the same day again, nothing written", again, plain_upserts, "<= 100 ms"),
         ("one day revised", revised, plain_upserts, "<= 100 ms"),
     ]
-    return rows, workspace.database.path.stat().st_size / 1e6, len(loaded.bars)
+    return rows, workspace.home.database(workspace.universe.name).stat().st_size / 1e6, len(loaded.bars)
 
 
 if __name__ == "__main__":

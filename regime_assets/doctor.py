@@ -10,10 +10,17 @@ import dagster as dg
 from regime_assets.dagster_health import dagster_findings
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.home import Home
+from regime_assets.library.open_database import universe_database
 from regime_assets.library.universe import Universe
 from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.upkeep.machine_health import clock_finding, machine_findings
-from regime_assets.library.upkeep.store_health import serving_findings, sqlite_findings, table_findings
+from regime_assets.library.upkeep.store_health import (
+    SHARED_TABLES,
+    serving_findings,
+    sqlite_findings,
+    table_findings,
+    table_subject,
+)
 from regime_assets.library.workspace import Workspace
 
 
@@ -25,8 +32,8 @@ def examine(home: Home, universes: Sequence[Universe], repair: bool) -> Iterator
     """
     os.environ.update(prepare_dagster_home(home))
     tables = list(table_findings(home))
-    broken = {home.root / finding.subject for finding in tables if finding.level == "fault"}
-    readable = [universe for universe in universes if home.database(universe.name) not in broken]
+    broken = {finding.subject for finding in tables if finding.level == "fault"}
+    readable = [universe for universe in universes if not broken & {SHARED_TABLES, _tables(home, universe)}]
     yield from machine_findings(home, universes)
     yield clock_finding(home, readable)
     yield from tables
@@ -37,3 +44,7 @@ def examine(home: Home, universes: Sequence[Universe], repair: bool) -> Iterator
             yield from serving_findings(workspace, repair)
     with dg.DagsterInstance.get() as instance:
         yield from dagster_findings(instance, home, repair)
+
+
+def _tables(home: Home, universe: Universe) -> str:
+    return table_subject(home, universe_database(home, universe.name))

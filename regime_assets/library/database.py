@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,23 @@ class Database(ABC):
         """Keep the tables for the operations of this block, for which all other writers wait: a second at most."""
         with self.connect():
             yield
+
+    def compact(self, kept: timedelta, dry_run: bool = False) -> dict[str, int]:  # noqa: ARG002 - a file needs none
+        """Give up what only earlier states of the tables need, and gather what lies scattered.
+
+        Args:
+            kept: for how long an earlier state stays readable.
+            dry_run: only count.
+
+        Returns:
+            How many of what kind were given up.
+        """
+        return {}
+
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        sql = "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() ORDER BY 1"
+        return [str(row[0]) for row in self.rows(sql)]
 
     @contextmanager
     def transaction(self, writes: Sequence[str] | None = None) -> Generator[duckdb.DuckDBPyConnection]:

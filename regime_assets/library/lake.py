@@ -14,6 +14,7 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from regime_assets.library.advisory_lock import advisory_lock
+from regime_assets.library.clock import clock
 from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
 from regime_assets.library.duckdb_extensions import ExtensionError, extension_path
 from regime_assets.library.file_lock import LockTimeoutError
-from regime_assets.library.postgres import PostgresError, session
+from regime_assets.library.postgres import PostgresError, session, unreachable
 from regime_assets.library.shared_storage import STORAGE_VARIABLE, SharedStorage
 
 if TYPE_CHECKING:
@@ -71,9 +73,7 @@ class Lake(Database):
         return f"{unquote(parts.path) if parts.scheme == 'file' else root}/tables/{self.schema}/"
 
     def exists(self) -> bool:
-        with self._speaking():
-            row = session(self.shared).execute("SELECT to_regclass(%s)", [self._snapshots]).fetchone()
-        return row is not None and row[0] is not None
+        return self.schema in stored_schemas(self.shared)
 
     @property
     def _snapshots(self) -> str:
@@ -175,6 +175,26 @@ class Lake(Database):
                 connection.rollback()
             connection.close()
 
+    def compact(self, kept: timedelta, dry_run: bool = False) -> dict[str, int]:
+        """Write rows that lie in the catalog, and many small files, as few larger ones; forget old snapshots.
+
+        The files that only those needed are deleted with them.
+        """
+        if not self.exists():
+            return {}
+        lake, since = self._catalog, f"older_than => CAST(? AS TIMESTAMPTZ), dry_run => {str(dry_run).lower()}"
+        before = clock.system_now() - kept
+        with self.connect(writes=None) as connection:
+            if not dry_run:
+                for call in ("flush_inlined_data", "rewrite_data_files", "merge_adjacent_files"):
+                    connection.execute(f"CALL ducklake_{call}('{lake}')")
+            expired = connection.execute(f"CALL ducklake_expire_snapshots('{lake}', {since})", [before]).fetchall()
+            found = {"snapshots of its tables": len(expired)}
+            if not dry_run:
+                removed = f"CALL ducklake_cleanup_old_files('{lake}', cleanup_all => true)"
+                found["Parquet files"] = len(connection.execute(removed).fetchall())
+        return found
+
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         if not _is_outage(error):
             return None
@@ -187,16 +207,22 @@ class Lake(Database):
             f"the storage answer and that {STORAGE_VARIABLE} is the one that the tables were made with, and run again"
         )
 
-    @contextmanager
-    def _speaking(self) -> Generator[None]:
-        import psycopg
 
-        try:
-            yield
-        except PostgresError as error:
-            raise DatabaseError(str(error)) from error
-        except psycopg.Error as error:
-            raise DatabaseError(self._told(error)) from error
+def stored_schemas(shared: SharedStorage) -> list[str]:
+    """The schemas of the server's database that hold a catalog of tables.
+
+    Raises:
+        DatabaseError: the server cannot be reached.
+    """
+    import psycopg
+
+    sql = "SELECT schemaname FROM pg_tables WHERE tablename = 'ducklake_snapshot' ORDER BY schemaname"
+    try:
+        return [str(row[0]) for row in session(shared).execute(sql).fetchall()]
+    except PostgresError as error:
+        raise DatabaseError(str(error)) from error
+    except psycopg.Error as error:
+        raise DatabaseError(str(unreachable(shared, error))) from error
 
 
 _UNANSWERED = re.compile(r"Failed to .*(DuckLake|Postgres|COPY|query)|server closed the connection|Unable to connect")

@@ -7,17 +7,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
+import psycopg
 import pytest
 
 from regime_assets.library.database import DatabaseError
 from regime_assets.library.home import Home
 from regime_assets.library.lake import Lake
 from regime_assets.library.open_database import universe_database
-from regime_assets.library.shared_storage import SharedStorage
+from regime_assets.library.shared_storage import CATALOG_VARIABLE, SharedStorage
+from regime_assets.library.upkeep.store_health import table_findings
 from regime_assets_tests.postgres_server import PostgresServer
 
 KEY = {"universe": "u", "as_of": pd.Timestamp("2020-01-02").date()}
@@ -185,3 +188,43 @@ def test_what_was_read_is_not_read_again_until_somebody_writes(lake: Lake, monke
     lake.replace_partition("t", KEY, rows(2.0))
     assert list(lake.read_partition("t", KEY)["value"]) == [2.0]
     assert seen.is_set()
+
+
+def test_the_doctor_reads_every_block_of_shared_tables(
+    postgres: PostgresServer, on_shared_storage: SharedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert on_shared_storage
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE examined")
+    monkeypatch.setenv(CATALOG_VARIABLE, postgres.url("examined"))
+    home = Home(tmp_path)
+    sound, damaged = (universe_database(home, name) for name in ("sound", "damaged"))
+    for database in (sound, damaged):
+        database.replace_partition("t", KEY, rows(*[1.0] * 2000))
+    assert isinstance(damaged, Lake)
+    for file in Path(damaged.files).rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:-100] + bytes(100))
+    found = {finding.subject: finding for finding in table_findings(home)}
+    assert found[sound.place].level == "ok"
+    assert found[damaged.place].level == "fault"
+    monkeypatch.setenv(CATALOG_VARIABLE, "postgresql://quant:s3cret@127.0.0.1:1/regimes")
+    (unreachable,) = table_findings(home)
+    assert unreachable.level == "fault"
+    assert "the PostgreSQL server cannot be used" in unreachable.what
+
+
+def test_compacting_keeps_the_rows_and_forgets_how_they_came_to_be(lake: Lake) -> None:
+    for number in range(3):
+        lake.replace_partition("t", KEY, rows(*[float(number)] * 2000))
+        lake.replace_partition("few", {"number": number}, rows(*range(5)))
+    files = Path(lake.files)
+    before = len(list(files.rglob("*.parquet")))
+    assert lake.compact(timedelta(days=7)) == {"snapshots of its tables": 0, "Parquet files": 0}
+    counted = lake.compact(timedelta(0), dry_run=True)
+    assert counted["snapshots of its tables"] > 6
+    assert len(list(files.rglob("*.parquet"))) >= before
+    lake.compact(timedelta(0))
+    left = len(list(files.rglob("*.parquet")))
+    assert left == 3, "one of t, one of few, one of the tables' version"
+    assert list(lake.read_partition("few", {"number": 1})["value"]) == list(range(5))
+    assert list(lake.read_partition("t", KEY)["value"]) == [2.0] * 2000

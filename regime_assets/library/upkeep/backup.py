@@ -24,6 +24,7 @@ from regime_assets.library.atomic_files import staging_folder, write_file_atomic
 from regime_assets.library.clock import clock
 from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
+from regime_assets.library.shared_storage import SharedStorage
 
 SQLITE_HEADER = b"SQLite format 3\0"
 LEFT_OUT = frozenset({"locks", "calendars", "backups"})
@@ -61,6 +62,7 @@ def take_backup(home: Home, target: Path) -> Backup:
         BackupError: there is no data folder, the target lies in it or cannot be written, or the universes' tables did
             not hold still for as long as a copy of their files takes.
     """
+    _refuse_shared("backup")
     target = target.resolve()
     if not home.root.is_dir():
         raise BackupError(f"{home.root}: no data folder to copy")
@@ -95,6 +97,7 @@ def restore(target: Path, home: Home, name: str | None = None) -> Backup:
     Raises:
         BackupError: the folder holds something, there is no such backup, or it is damaged: then no folder was made.
     """
+    _refuse_shared("restore")
     if home.root.exists() and any(home.root.iterdir()):
         raise BackupError(
             f"{home.root}: holds something already, and is left as it is; move it away, or restore to a new folder "
@@ -120,6 +123,17 @@ def restore(target: Path, home: Home, name: str | None = None) -> Backup:
 def verify(target: Path, name: str) -> list[str]:
     """The objects of a backup that are missing or damaged."""
     return sorted({sha256 for sha256 in _files(target, name).values() if _hash(_object(target, sha256)) != sha256})
+
+
+def _refuse_shared(command: str) -> None:
+    """What machines share is copied by the tools of its servers, which one machine's copy could not replace."""
+    shared = SharedStorage.from_environment()
+    if shared is not None:
+        raise BackupError(
+            f"{command} copies the data folder of one machine, and this deployment keeps its tables and files in "
+            f"{shared.shown_catalog} and {shared.storage}: dump the database first (pg_dump), then copy the storage; "
+            "docs/scaling.md says how to restore both"
+        )
 
 
 class _Taken:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+from regime_assets.library.open_database import ledger_database
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.retention import StoredVersion, kept_versions
 from regime_assets.library.research.walk_store import forget_runs
@@ -15,6 +16,8 @@ from regime_assets.library.shared_files import listed, remove, size_of
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
 
+EARLIER_STATES = timedelta(days=7)
+"""For which a state of shared tables stays readable after another one took its place; a backup has as long."""
 SESSION_NAMED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -64,7 +67,15 @@ def retain(workspace: Workspace, keep: Keep, dry_run: bool = False) -> list[Remo
             *_sessions(workspace, horizon, keep.sessions, dry_run),
             _windows(workspace, horizon, keep.sessions, dry_run),
         ]
+    removed += _earlier_states(workspace, dry_run)
     return [*removed, _old_files(workspace.home.pages, "morning pages of all universes", keep.sessions, dry_run)]
+
+
+def _earlier_states(workspace: Workspace, dry_run: bool) -> Iterable[Removed]:
+    """Of shared tables, the universe's and the ledger: what was replaced longer ago than anybody reads it."""
+    for name, database in ((workspace.universe.name, workspace.database), ("ledger", ledger_database(workspace.home))):
+        for what, count in database.compact(EARLIER_STATES, dry_run).items():
+            yield Removed(f"{name}: {what}", count)
 
 
 def _versions(workspace: Workspace, name: str, keep_last: int, dry_run: bool) -> Removed:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from regime_assets.library.artifact import ArtifactError, Parts, read_artifact, write_artifact
 from regime_assets.library.clock import clock
-from regime_assets.library.database import DatabaseError
-from regime_assets.library.database_file import CATALOG, DatabaseFile
+from regime_assets.library.database import Database, DatabaseError
 from regime_assets.library.home import Home
 from regime_assets.library.model_kinds import KINDS
+from regime_assets.library.open_database import stored_databases
 from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
 from regime_assets.library.production.lineage import Lineage, ModelRecord, stored_designs
 from regime_assets.library.production.mlflow_client import RegistryError
@@ -25,6 +25,7 @@ from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.workspace import Workspace
 
 READ_TIMEOUT_SECONDS = 10.0
+SHARED_TABLES = "shared tables"
 RESTORE = "restore the data folder from a backup (`regime-assets restore`)"
 
 
@@ -60,14 +61,16 @@ def _sqlite_trouble(path: Path) -> str:
 
 def table_findings(home: Home) -> Iterator[Finding]:
     """Read every block of every table, whose checksums DuckDB verifies."""
-    for path in [*sorted(home.databases.glob("*.duckdb")), home.ledger]:
-        if not path.exists():
-            continue
-        subject = str(path.relative_to(home.root))
+    try:
+        databases = stored_databases(home, READ_TIMEOUT_SECONDS)
+    except DatabaseError as error:
+        yield Finding("fault", SHARED_TABLES, str(error), "see to the PostgreSQL server; nothing runs without it")
+        return
+    for database in databases:
+        subject = table_subject(home, database)
         try:
-            with DatabaseFile(path, READ_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS).connect() as connection:
-                sql = f"SELECT table_name FROM information_schema.tables WHERE table_catalog = '{CATALOG}'"
-                names = [row[0] for row in connection.execute(sql).fetchall()]
+            names = database.tables()
+            with database.connect() as connection:
                 for name in names:
                     connection.execute(f'SELECT bit_xor(hash(t)) FROM "{name}" t').fetchall()
         except DatabaseError as error:
@@ -76,6 +79,11 @@ def table_findings(home: Home) -> Iterator[Finding]:
             yield Finding("fault", subject, f"damaged: {str(error).splitlines()[0]}", RESTORE)
         else:
             yield Finding("ok", subject, f"{len(names)} tables, every block sound")
+
+
+def table_subject(home: Home, database: Database) -> str:
+    """How a finding calls a database."""
+    return database.place.removeprefix(f"{home.root}{os.sep}")
 
 
 def serving_findings(workspace: Workspace, repair: bool) -> Iterator[Finding]:

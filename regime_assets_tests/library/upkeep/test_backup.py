@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from regime_assets.library.artifact import Parts, read_artifact, write_artifact
 from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
-from regime_assets.library.upkeep.backup import BackupError, backups, restore, take_backup, verify
+from regime_assets.library.shared_storage import CATALOG_VARIABLE, STORAGE_VARIABLE
+from regime_assets.library.upkeep.backup import Backup, BackupError, backups, restore, take_backup, verify
 
 
 @pytest.fixture
@@ -113,3 +115,15 @@ def test_an_impossible_target_is_one_sentence(home: Home, tmp_path: Path, target
 def test_a_target_without_backups_says_so(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="no backup in it"):
         restore(tmp_path / "empty", Home(tmp_path / "again"))
+
+
+@pytest.mark.parametrize("command", [take_backup, lambda home, target: restore(target, home)])
+def test_of_what_machines_share_it_is_said_what_to_copy(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Home, Path], Backup]
+) -> None:
+    monkeypatch.setenv(CATALOG_VARIABLE, "postgresql://quant:s3cret@db:5432/regimes")
+    monkeypatch.setenv(STORAGE_VARIABLE, "s3://bucket/prefix")
+    told = r"postgresql://quant@db:5432/regimes and s3://bucket/prefix: dump the database first \(pg_dump\)"
+    with pytest.raises(BackupError, match=told):
+        command(home, tmp_path / "target")
+    assert not (tmp_path / "target").exists()

@@ -1,5 +1,6 @@
 """Workflows, compose files, hooks and scripts are what their readers accept; the runners themselves are not here."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,16 @@ def test_workflows_and_compose_files_follow_their_schemas(tmp_path: Path, capsys
         "github-workflows", *(ROOT / ".github" / "workflows").iterdir(), *tmp_path.glob("desk/.github/workflows/*")
     )
     accepted("compose-spec", tmp_path / "desk" / "compose.yaml")
+
+
+def test_every_locked_package_has_its_hashes_pinned() -> None:
+    """Made with the command in CONTRIBUTING.md whenever requirements.lock changes."""
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\n]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    hashed = (ROOT / "requirements.hashes").read_text()
+    pinned = re.findall(r"^([a-z0-9-]+)==([^ ;\n]+).*((?:\n +--hash=sha256:[0-9a-f]{64}.*)+)", hashed, re.MULTILINE)
+    assert {(name, version) for name, version, _ in pinned} == {
+        (re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in locked
+    }
 
 
 def test_the_hooks_are_read_by_pre_commit_and_need_no_download() -> None:

@@ -13,7 +13,6 @@ import re
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -26,7 +25,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
 from regime_assets.library.duckdb_extensions import ExtensionError, extension_path
 from regime_assets.library.file_lock import LockTimeoutError
-from regime_assets.library.postgres import PostgresError, session, unreachable
+from regime_assets.library.postgres import PostgresError, session, this_process, unreachable
 from regime_assets.library.shared_storage import STORAGE_VARIABLE, SharedStorage
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ MOST_RETRIES = 20
 """Of a commit that met another one; under the writers' lock, only upkeep's can."""
 INLINED_ROWS = 50
 """Writes of so few rows lie in the catalog until upkeep gathers them: a file for each would cost more than its rows."""
+MOST_ATTACHED = 8
+"""Catalogs of a process, of which each keeps a connection to the server open."""
 MOST_NAME_BYTES = 63
 """Of a schema, in PostgreSQL."""
 
@@ -125,28 +126,31 @@ class Lake(Database):
             yield
 
     def _attach(self) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
         engine = self._engine()
-        with engine.attaching:
-            if self._catalog in engine.attached:
-                return engine.connection
-            options = " ".join(f"{name}={value}" for name, value in parse_qsl(urlsplit(self.shared.catalog).query))
-            options, files, schema = (text.replace("'", "''") for text in (options, self.files, self.schema))
-            try:
-                if "://" not in self.files:
-                    Path(self.files).mkdir(parents=True, exist_ok=True)
-                engine.connection.cursor().execute(
-                    f"ATTACH 'ducklake:postgres:{options}' AS {self._catalog} (DATA_PATH '{files}', "
-                    f"METADATA_SCHEMA '{schema}', META_SECRET 'catalog', DATA_INLINING_ROW_LIMIT {INLINED_ROWS})"
-                )
-            except (duckdb.Error, OSError) as error:
-                raise DatabaseError(self._told(error)) from error
-            engine.attached.add(self._catalog)
+        if not engine.take(self._catalog):
+            self._attach_to(engine)
         return engine.connection
 
-    def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:
-        pass
+    def _attach_to(self, engine: _Engine) -> None:
+        import duckdb
+
+        options = parse_qsl(urlsplit(self.shared.catalog).query)
+        options += [("application_name", f"regime_assets/{this_process()}"[:63])]
+        listed = " ".join(f"{name}={value}" for name, value in options)
+        listed, files, schema = (text.replace("'", "''") for text in (listed, self.files, self.schema))
+        try:
+            if "://" not in self.files:
+                Path(self.files).mkdir(parents=True, exist_ok=True)
+            engine.attach(
+                self._catalog,
+                f"ATTACH 'ducklake:postgres:{listed}' AS {self._catalog} (DATA_PATH '{files}', "
+                f"METADATA_SCHEMA '{schema}', META_SECRET 'catalog', DATA_INLINING_ROW_LIMIT {INLINED_ROWS})",
+            )
+        except (duckdb.Error, OSError) as error:
+            raise DatabaseError(self._told(error)) from error
+
+    def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:  # noqa: ARG002 - it stays
+        self._engine().let_go(self._catalog)
 
     @contextmanager
     def _reading(self) -> Generator[tuple[duckdb.DuckDBPyConnection, bytes | None]]:
@@ -157,7 +161,7 @@ class Lake(Database):
                 yield reading
             return
         engine = self._engine()
-        if self._checked != self._identity() or self._catalog not in engine.attached:
+        while self._checked != self._identity() or not engine.take(self._catalog):
             with self.connect():  # attached, and its version looked at, by one at a time
                 pass
         connection = engine.connection.cursor()
@@ -174,6 +178,7 @@ class Lake(Database):
             with suppress(duckdb.Error):
                 connection.rollback()
             connection.close()
+            engine.let_go(self._catalog)
 
     def compact(self, kept: timedelta, dry_run: bool = False) -> dict[str, int]:
         """Write rows that lie in the catalog, and many small files, as few larger ones; forget old snapshots.
@@ -237,13 +242,39 @@ def _is_outage(error: duckdb.Error) -> bool:
     return isinstance(error, causes) or _UNANSWERED.search(str(error)) is not None
 
 
-@dataclass(frozen=True)
 class _Engine:
-    """DuckDB in memory, and the catalogs that are attached to it."""
+    """DuckDB in memory, and the catalogs that are attached to it, each with its connections to the server.
 
-    connection: duckdb.DuckDBPyConnection
-    attached: set[str] = field(default_factory=set[str])
-    attaching: threading.Lock = field(default_factory=threading.Lock)
+    Those that nobody uses at the moment stay for the next one, as long as they are few.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self._users: dict[str, int] = {}  # of each attached catalog, the one used last at the end
+        self._guard = threading.Lock()
+
+    def take(self, catalog: str) -> bool:
+        """Use a catalog until `let_go`; False where it is not attached."""
+        with self._guard:
+            if catalog not in self._users:
+                return False
+            self._users[catalog] = self._users.pop(catalog) + 1
+            return True
+
+    def attach(self, catalog: str, statement: str) -> None:
+        """Attach a catalog, and use it until `let_go`; called with its writers' lock held."""
+        with self._guard:
+            self.connection.cursor().execute(statement)
+            self._users[catalog] = 1
+
+    def let_go(self, catalog: str) -> None:
+        """End a use; with too many catalogs attached, detach those that were used longest ago."""
+        with self._guard:
+            self._users[catalog] -= 1
+            idle = [name for name, users in self._users.items() if not users]
+            for name in idle[: max(0, len(self._users) - MOST_ATTACHED)]:
+                self.connection.cursor().execute(f"DETACH {name}")
+                del self._users[name]
 
 
 _STARTING = threading.Lock()

@@ -190,6 +190,25 @@ def test_what_was_read_is_not_read_again_until_somebody_writes(lake: Lake, monke
     assert seen.is_set()
 
 
+def test_a_process_that_looks_at_many_universes_keeps_few_connections(
+    postgres: PostgresServer, on_shared_storage: SharedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert on_shared_storage
+    monkeypatch.setattr("regime_assets.library.lake.MOST_ATTACHED", 2)
+    lakes = [Lake(on_shared_storage, f"universe_{uuid4().hex}", tmp_path / "spill") for _ in range(5)]
+    for _ in range(2):
+        for number, lake in enumerate(lakes):
+            lake.replace_partition("t", KEY, rows(float(number)))
+    with ThreadPoolExecutor(5) as pool:
+        read = [pool.submit(lake.query, "SELECT value FROM t") for lake in lakes]
+    assert [float(one.result()["value"].item()) for one in read] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    with psycopg.connect(postgres.url()) as connection:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'regime_assets/%'"
+        counted = connection.execute(sql).fetchone()
+    assert counted is not None
+    assert counted[0] <= 2 * 4, "each of those that stay attached has up to four"
+
+
 def test_the_doctor_reads_every_block_of_shared_tables(
     postgres: PostgresServer, on_shared_storage: SharedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from regime_assets_tests.postgres_server import programs
 RELEASE = "1.5.5"
 PACKAGES = ("duckdb", "duckdb-extension-ducklake", "duckdb-extension-postgres-scanner", "duckdb-extension-httpfs")
 ROOT = Path(__file__).parents[2]
-TESTS = ("lake/test_lake.py", "library/test_database.py", "library/test_keyed_rows.py")
+TESTS = ("lake/test_lake.py", "lake/test_promotions.py", "library/test_database.py", "library/test_keyed_rows.py")
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,13 @@ def hold_lease(path: Path) -> None:
     _held[path] = descriptor
 
 
+def release_leases() -> None:
+    """Give back every lease of this process."""
+    while _held:
+        _, descriptor = _held.popitem()
+        os.close(descriptor)
+
+
 def is_held(path: Path) -> bool | None:
     """Whether a living process holds the lease; None when there never was one."""
     if path.absolute() in _held:

@@ -25,6 +25,17 @@ def hold_lease(path: Path) -> None:
     shared_lease.hold_lease(shared, path.name)
 
 
+def release_leases() -> None:
+    """Give back every lease of this process, which lives on and turns to something else."""
+    shared = SharedStorage.from_environment()
+    if shared is None:
+        file_lease.release_leases()
+        return
+    from regime_assets.library import shared_lease
+
+    shared_lease.release_leases(shared)
+
+
 def is_held(path: Path) -> bool | None:
     """Whether a living process holds the lease; None when there never was one, or while that cannot be told."""
     shared = SharedStorage.from_environment()

@@ -42,6 +42,11 @@ def hold_lease(shared: SharedStorage, name: str) -> None:
     _keeper(shared).add(name)
 
 
+def release_leases(shared: SharedStorage) -> None:
+    """Give back every lease of this process."""
+    _keeper(shared).clear()
+
+
 def is_held(shared: SharedStorage, name: str) -> bool | None:
     """Whether a living process holds the lease; None when there never was one, or when the server cannot tell yet.
 
@@ -90,15 +95,24 @@ class _Keeper:
     names: set[str] = field(default_factory=set[str])
     connection: Connection[tuple[object, ...]] | None = None
     guard: threading.Lock = field(default_factory=threading.Lock)
+    is_looked_after: bool = False
 
     def add(self, name: str) -> None:
         with self.guard:
             if name in self.names:
                 return
             self._take([name])
-            if not self.names:
+            if not self.is_looked_after:
+                self.is_looked_after = True
                 threading.Thread(target=self._look, name="leases", daemon=True).start()
             self.names.add(name)
+
+    def clear(self) -> None:
+        with self.guard:
+            self.names.clear()
+            if self.connection is not None:
+                self.connection.close()  # and the server frees its locks
+                self.connection = None
 
     def _take(self, names: list[str]) -> None:
         import psycopg
@@ -126,6 +140,8 @@ class _Keeper:
         pause = threading.Event()
         while not pause.wait(LOOK_SECONDS):
             with self.guard:
+                if not self.names:
+                    continue
                 try:
                     if self.connection is not None:
                         self.connection.execute("SELECT 1")

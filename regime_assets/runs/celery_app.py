@@ -13,6 +13,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.signals import task_postrun
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
 
@@ -41,6 +42,14 @@ SETTINGS: dict[str, Any] = {
 def celery_app(broker: str) -> Celery:
     """The application that launcher and workers share; what tasks returned is kept where the broker is."""
     return make_app({"broker": broker, "backend": broker, "config_source": SETTINGS})
+
+
+@task_postrun.connect
+def forget_run(**_: object) -> None:
+    """Hold a run's lease no longer than its task: a run that could not even store its failure is then found dead."""
+    from regime_assets.library.lease import release_leases
+
+    release_leases()
 
 
 app = celery_app(os.environ.get(BROKER_VARIABLE, "redis://127.0.0.1:6379/0"))

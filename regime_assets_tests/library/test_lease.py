@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from regime_assets.library import shared_lease
-from regime_assets.library.lease import hold_lease, holder, is_held
+from regime_assets.library.lease import hold_lease, holder, is_held, release_leases
 
 HOLD = "import sys, time; from pathlib import Path; from regime_assets.library.lease import hold_lease\n"
 HOLD += "hold_lease(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
@@ -54,3 +54,17 @@ def test_a_process_that_holds_a_lease_sees_it_held(path: Path) -> None:
     hold_lease(path)
     hold_lease(path)
     assert is_held(path) is True
+
+
+def test_a_process_that_turns_to_something_else_gives_its_leases_back(path: Path) -> None:
+    hold_lease(path)
+    release_leases()
+    assert soon(path, held=False)
+    hold_lease(path)
+    assert is_held(path) is True
+    other = held_by_another(path)
+    release_leases()
+    assert is_held(path) is True
+    other.kill()
+    other.wait()
+    assert soon(path, held=False)

@@ -33,6 +33,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # of a server, for each run
     for name, value in _BOUNDED_WAIT.items():
         os.environ.setdefault(name, value)
     for logger in ("alembic", "mlflow.store.db.utils"):

@@ -36,7 +36,7 @@ def advisory_lock(shared: SharedStorage, name: str, timeout: float) -> Generator
 
     connection, number = session(shared), lock_number(name)
     try:
-        connection.execute(f"SET lock_timeout = {max(1, round(timeout * 1000))}")
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [str(max(1, round(timeout * 1000)))])
         connection.execute("SELECT pg_advisory_lock(%s)", [number])
     except psycopg.errors.LockNotAvailable:
         raise LockTimeoutError(f"{name}: held by {holder(connection, number)} for more than {timeout:.0f} s") from None

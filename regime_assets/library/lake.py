@@ -77,11 +77,6 @@ class Lake(Database):
         return self.schema in stored_schemas(self.shared)
 
     @property
-    def _snapshots(self) -> str:
-        quoted = self.schema.replace('"', '""')
-        return f'"{quoted}".ducklake_snapshot'
-
-    @property
     def _catalog(self) -> str:
         # DuckDB tells no small letters from capitals, PostgreSQL does.
         return f"lake_{sha256(self.schema.encode()).hexdigest()[:12]}"
@@ -95,9 +90,11 @@ class Lake(Database):
 
     def _stored_state(self) -> bytes | None:
         import psycopg
+        from psycopg.sql import SQL, Identifier
 
+        sql = SQL("SELECT max(snapshot_id) FROM {}").format(Identifier(self.schema, "ducklake_snapshot"))
         try:
-            row = session(self.shared).execute(f"SELECT max(snapshot_id) FROM {self._snapshots}").fetchone()
+            row = session(self.shared).execute(sql).fetchone()
         except (psycopg.Error, PostgresError):  # whoever reads or writes next is told
             return None
         return None if row is None else str(row[0]).encode()

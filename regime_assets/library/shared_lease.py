@@ -123,8 +123,8 @@ class _Keeper:
                 # Two processes that create one table at once would stand in each other's way.
                 self.connection.execute("SELECT pg_advisory_lock(%s)", [lock_number("leases")])
                 self.connection.execute(_CREATE)
-                sql = f"DELETE FROM regime_assets_leases WHERE taken_at < now() - interval '{KEPT_DAYS} days'"
-                self.connection.execute(sql)
+                sql = "DELETE FROM regime_assets_leases WHERE taken_at < now() - make_interval(days => %s)"
+                self.connection.execute(sql, [KEPT_DAYS])
                 self.connection.execute("SELECT pg_advisory_unlock(%s)", [lock_number("leases")])
             for name in names:
                 self.connection.execute("SELECT pg_advisory_lock_shared(%s)", [lock_number(_lock(name))])

@@ -684,8 +684,9 @@ def render() -> str:
         "Written by `python -m regime_assets.library.tables > docs/tables.md`; a test holds it equal to the code.",
         "",
         "Each universe has a DuckDB file of its own, `databases/<universe>.duckdb`. The last four tables are in",
-        "`ledger.duckdb`, which all universes share. Where machines share tables, each of these files is a schema. `*` stands",
-        "for a family of columns, one a feature, say. A key is held by the tables' only writer, not by the engine.",
+        "`ledger.duckdb`, which all universes share. Where machines share tables, each of these files is a schema.",
+        "`*` stands for a family of columns, one a feature, say. A key is held by the tables' only writer, not by the",
+        "engine.",
     ]
     for table in TABLES:
         lines += ["", f"## {table.name}", "", table.holds]

@@ -79,7 +79,7 @@ class DeploymentLog:
         row = _row(deployment)
         with self._database.transaction([DEPLOYMENTS_TABLE]) as connection:
             connection.execute(tables.DEPLOYMENTS.ddl)
-            place = [deployment.universe, deployment.horizon, deployment.signal.session]
+            place = deployment.universe, deployment.horizon, deployment.signal.session
             newest = connection.execute(_NEWEST_SQL, _newest(*place, None)).fetchone()
             if newest is not None and _answer(_deployment(newest)) == _answer(deployment):
                 return False

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from regime_assets.library.file_lock import LockTimeoutError
-from regime_assets.library.postgres import session, unreachable
+from regime_assets.library.postgres import PostgresError, living_session, session, unreachable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,7 +34,7 @@ def advisory_lock(shared: SharedStorage, name: str, timeout: float) -> Generator
     """
     import psycopg
 
-    connection, number = session(shared), lock_number(name)
+    connection, number = living_session(shared), lock_number(name)
     try:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [str(max(1, round(timeout * 1000)))])
         connection.execute("SELECT pg_advisory_lock(%s)", [number])
@@ -49,18 +49,45 @@ def advisory_lock(shared: SharedStorage, name: str, timeout: float) -> Generator
             connection.execute("SELECT pg_advisory_unlock(%s)", [number])
 
 
+def is_mine(shared: SharedStorage, name: str) -> bool:
+    """Whether this thread's session still holds the lock: a connection that broke has let go of it."""
+    import psycopg
+
+    try:
+        found = (
+            session(shared)
+            .execute(
+                f"SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND {_OF_THE_NUMBER}",
+                _halves(lock_number(name)),
+            )
+            .fetchone()
+        )
+    except (psycopg.Error, PostgresError):
+        return False
+    return found is not None and found[0] != 0
+
+
 def lock_number(name: str) -> int:
     """The number by which the server knows a lock of that name."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
+_OF_THE_NUMBER: Final = (
+    "locktype = 'advisory' AND granted AND classid = %s AND objid = %s "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+"""The server shows a lock's number in two halves."""
+
+
+def _halves(number: int) -> list[int]:
+    return [(number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF]
+
+
 def holder(connection: Connection[tuple[object, ...]], number: int) -> str:
     """The machine and process that holds a lock, for a message."""
     row = connection.execute(
-        "SELECT application_name, client_addr FROM pg_locks JOIN pg_stat_activity USING (pid) "
-        "WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database "
-        "WHERE datname = current_database()) AND classid = %s AND objid = %s LIMIT 1",
-        [(number >> 32) & 0xFFFFFFFF, number & 0xFFFFFFFF],
+        f"SELECT application_name, client_addr FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE {_OF_THE_NUMBER}",
+        _halves(number),
     ).fetchone()
     if row is None:
         return "another process"

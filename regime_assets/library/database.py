@@ -74,6 +74,10 @@ class Database(ABC):
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         """What a failed transaction means to its user; None where the error speaks for itself."""
 
+    @abstractmethod
+    def _before_commit(self) -> None:
+        """Raises a DatabaseError when this is not the only writer any more."""
+
     @contextmanager
     def connect(self, writes: Sequence[str] | None = ()) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection while which no other process or thread writes; closed, and the lock freed, at the end.
@@ -168,6 +172,7 @@ class Database(ABC):
             connection.begin()
             try:
                 yield connection
+                self._before_commit()
                 connection.commit()
             except BaseException as error:
                 with suppress(duckdb.Error):  # a commit that failed has ended the transaction itself

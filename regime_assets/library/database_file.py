@@ -60,6 +60,9 @@ class DatabaseFile(Database):
     def _stored_state(self) -> bytes | None:
         return checkpoint_of(self.path)
 
+    def _before_commit(self) -> None:
+        pass  # a file's lock ends with its process, and not before
+
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         import duckdb
 

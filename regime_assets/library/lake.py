@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from regime_assets.library.advisory_lock import advisory_lock
+from regime_assets.library.advisory_lock import advisory_lock, is_mine
 from regime_assets.library.clock import clock
 from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
 from regime_assets.library.duckdb_extensions import ExtensionError, extension_path
@@ -115,12 +115,23 @@ class Lake(Database):
     def _locked(self) -> Generator[None]:
         with ExitStack() as held:
             try:
-                held.enter_context(advisory_lock(self.shared, f"tables {self.schema}", self._lock_timeout))
+                held.enter_context(advisory_lock(self.shared, self._lock, self._lock_timeout))
             except LockTimeoutError as error:
                 raise DatabaseError(f"{self.place}: another process goes on writing: {error}") from None
             except PostgresError as error:
                 raise DatabaseError(str(error)) from error
             yield
+
+    @property
+    def _lock(self) -> str:
+        return f"tables {self.schema}"
+
+    def _before_commit(self) -> None:
+        if not is_mine(self.shared, self._lock):
+            raise DatabaseError(
+                f"{self.place}: nothing was stored: the connection that held the writers' lock broke, and another "
+                "process may be writing; run again"
+            )
 
     def _attach(self) -> duckdb.DuckDBPyConnection:
         engine = self._engine()

@@ -1,7 +1,7 @@
 """Leases in PostgreSQL: a shared advisory lock on a connection of the process, which ends with it.
 
-The server may restart while the process lives on. The process then takes its leases again within seconds, and until a
-server has been up for longer than that, it tells nobody that a lease is free.
+The server may restart, or a connection break, while the process lives on. The process then takes its leases again
+within seconds. So whoever finds a lease free writes that down, and believes it when he finds it free again after that.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 5.0
 """Between two looks of a process whether its leases are still there."""
-RETURN_SECONDS = 30.0
-"""Within which every living process has its leases back after the server was away."""
+RETURN_SECONDS = 15.0
+"""Within which a living process has its leases back after its connection or the server was away."""
 KEPT_DAYS = 30
 
 _CREATE = """
     CREATE TABLE IF NOT EXISTS regime_assets_leases (
         name text NOT NULL, holder text NOT NULL, taken_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (name, holder))
+        missed_at timestamptz, PRIMARY KEY (name, holder))
 """
 
 
@@ -48,7 +48,7 @@ def release_leases(shared: SharedStorage) -> None:
 
 
 def is_held(shared: SharedStorage, name: str) -> bool | None:
-    """Whether a living process holds the lease; None when there never was one, or when the server cannot tell yet.
+    """Whether a living process holds the lease; None when there never was one, or it was found free just now.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -64,16 +64,16 @@ def is_held(shared: SharedStorage, name: str) -> bool | None:
         if row is None or not row[0]:
             return True
         connection.execute("SELECT pg_advisory_unlock(%s)", [number])
-        known = connection.execute(
-            "SELECT (SELECT count(*) FROM regime_assets_leases WHERE name = %s) > 0, "
-            "now() - pg_postmaster_start_time() > make_interval(secs => %s)",
+        missed = connection.execute(
+            "UPDATE regime_assets_leases SET missed_at = coalesce(missed_at, now()) WHERE name = %s "
+            "RETURNING now() - missed_at >= make_interval(secs => %s)",
             [name, RETURN_SECONDS],
-        ).fetchone()
+        ).fetchall()
     except psycopg.errors.UndefinedTable:
         return None
     except psycopg.Error as error:
         raise unreachable(shared, error) from error
-    return False if known == (True, True) else None
+    return False if missed and all(row[0] for row in missed) else None
 
 
 def holder(shared: SharedStorage, name: str) -> str:
@@ -128,7 +128,8 @@ class _Keeper:
                 self.connection.execute("SELECT pg_advisory_unlock(%s)", [lock_number("leases")])
             for name in names:
                 self.connection.execute("SELECT pg_advisory_lock_shared(%s)", [lock_number(_lock(name))])
-                sql = "INSERT INTO regime_assets_leases (name, holder) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+                sql = "INSERT INTO regime_assets_leases (name, holder) VALUES (%s, %s) "
+                sql += "ON CONFLICT (name, holder) DO UPDATE SET missed_at = NULL"
                 self.connection.execute(sql, [name, this_process()])
         except psycopg.Error as error:
             self.connection = None

@@ -19,6 +19,7 @@ from regime_assets.library.database import DatabaseError
 from regime_assets.library.home import Home
 from regime_assets.library.lake import Lake
 from regime_assets.library.open_database import universe_database
+from regime_assets.library.postgres import session
 from regime_assets.library.shared_storage import CATALOG_VARIABLE, SharedStorage
 from regime_assets.library.upkeep.store_health import table_findings
 from regime_assets_tests.postgres_server import PostgresServer
@@ -112,6 +113,19 @@ with database.transaction() as connection:
     lake.replace_partition("t", KEY, rows(1.0))
     assert time.monotonic() - killed < 5.0
     assert len(lake.read_partition("t", KEY)) == 1
+
+
+def test_a_writer_whose_lock_is_gone_stores_nothing(lake: Lake) -> None:
+    lake.replace_partition("t", KEY, rows(1.0))
+
+    def write() -> None:
+        with lake.transaction() as connection:
+            connection.execute("UPDATE t SET value = 2.0")
+            session(lake.shared).close()  # as a broken network does
+
+    with pytest.raises(DatabaseError, match="nothing was stored: the connection that held the writers' lock broke"):
+        write()
+    assert list(lake.read_partition("t", KEY)["value"]) == [1.0]
 
 
 def test_a_server_killed_around_the_commit_leaves_the_old_partition_or_the_new_one(

@@ -11,6 +11,7 @@ import pytest
 
 from regime_assets.library import shared_lease
 from regime_assets.library.lease import hold_lease, holder, is_held, release_leases
+from regime_assets_tests.postgres_server import PostgresServer
 
 HOLD = "import sys, time; from pathlib import Path; from regime_assets.library.lease import hold_lease\n"
 HOLD += "hold_lease(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
@@ -68,3 +69,18 @@ def test_a_process_that_turns_to_something_else_gives_its_leases_back(path: Path
     other.kill()
     other.wait()
     assert soon(path, held=False)
+
+
+def test_a_lease_is_found_free_twice_before_it_counts_as_free(
+    on_shared_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that lives on after the server restarted needs a moment to take its leases again."""
+    assert on_shared_server
+    monkeypatch.setattr(shared_lease, "RETURN_SECONDS", 0.3)
+    path = tmp_path / uuid4().hex
+    process = held_by_another(path)
+    process.kill()
+    process.wait()
+    assert soon(path, held=False)
+    monkeypatch.setattr(shared_lease, "RETURN_SECONDS", 60.0)
+    assert is_held(path) is None

@@ -338,17 +338,27 @@ def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 
 def _fit_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Add the columns that only `incoming` has, and give those that have held no value yet the type of their first.
+    """Make room in `table` for what `incoming` holds.
 
-    DuckDB types a column that was made from missing values alone as it likes, and then takes no value of another type.
+    A column that only `incoming` has is added. One that has held no value yet takes the type of its first, because
+    DuckDB types what was made from missing values alone as it likes. One of whole numbers that gets a fraction becomes
+    DOUBLE, because DuckDB would round.
     """
     existing = {row[0]: row[1] for row in connection.execute(f'DESCRIBE "{table}"').fetchall()}
     for name, kind, *_ in connection.execute("DESCRIBE incoming").fetchall():
-        if name in existing:
-            if existing[name] == kind or not _holds(connection, "incoming", name) or _holds(connection, table, name):
-                continue
+        if name not in existing:
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+        elif existing[name] == kind or not _holds(connection, "incoming", name):
+            continue
+        elif not _holds(connection, table, name):
             connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{name}"')
-        connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+        elif existing[name] in _WHOLE and kind in _FRACTIONAL:
+            connection.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{name}" TYPE DOUBLE')
+
+
+_WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
+_FRACTIONAL = frozenset({"FLOAT", "DOUBLE"})
 
 
 def _holds(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:

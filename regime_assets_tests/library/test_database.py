@@ -85,6 +85,13 @@ def test_a_column_that_held_nothing_takes_the_type_of_its_first_value(
     assert database.read_partition("t", later)["episode"].isna().all()
 
 
+def test_a_column_of_whole_numbers_rounds_no_later_fraction(database: Database) -> None:
+    database.replace_partition("t", {"universe": "u"}, pd.DataFrame({"shares": [1, 2]}))
+    database.replace_partition("t", {"universe": "v"}, pd.DataFrame({"shares": [0.5, 1.5]}))
+    assert list(database.read_partition("t", {"universe": "v"})["shares"]) == [0.5, 1.5]
+    assert list(database.read_partition("t", {"universe": "u"})["shares"]) == [1, 2]
+
+
 def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(ValueError, match="no rows"):

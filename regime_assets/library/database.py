@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from regime_assets.library.read_memory import ReadMemory, tables_read
+from regime_assets.library.table_columns import fit_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -252,7 +253,7 @@ class Database(ABC):
         with self.transaction(writes=[table]) as connection:
             connection.register("incoming", keyed)
             if _has_table(connection, table):
-                _fit_columns(connection, table)
+                fit_columns(connection, table)
                 condition = " AND ".join(f'"{name}" = ?' for name in key)
                 connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
                 connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
@@ -335,32 +336,3 @@ def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     sql = "SELECT count(*) FROM information_schema.tables WHERE table_catalog = current_database() AND table_name = ?"
     found = connection.execute(sql, [table]).fetchone()
     return found is not None and found[0] > 0
-
-
-def _fit_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Make room in `table` for what `incoming` holds.
-
-    A column that only `incoming` has is added. One that has held no value yet takes the type of its first, because
-    DuckDB types what was made from missing values alone as it likes. One of whole numbers that gets a fraction becomes
-    DOUBLE, because DuckDB would round.
-    """
-    existing = {row[0]: row[1] for row in connection.execute(f'DESCRIBE "{table}"').fetchall()}
-    for name, kind, *_ in connection.execute("DESCRIBE incoming").fetchall():
-        if name not in existing:
-            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
-        elif existing[name] == kind or not _holds(connection, "incoming", name):
-            continue
-        elif not _holds(connection, table, name):
-            connection.execute(f'ALTER TABLE "{table}" DROP COLUMN "{name}"')
-            connection.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
-        elif existing[name] in _WHOLE and kind in _FRACTIONAL:
-            connection.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{name}" TYPE DOUBLE')
-
-
-_WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
-_FRACTIONAL = frozenset({"FLOAT", "DOUBLE"})
-
-
-def _holds(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
-    sql = f'SELECT 1 FROM "{table}" WHERE "{column}" IS NOT NULL LIMIT 1'
-    return connection.execute(sql).fetchone() is not None

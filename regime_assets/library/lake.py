@@ -2,19 +2,16 @@
 
 Each universe, and the ledger, has a catalog of its own in a schema of the database, so that no commit of one meets one
 of another. Writers of one queue for its advisory lock. Readers wait for nobody: each reads the snapshot that was the
-newest when it began. The engine stays, with all that were attached to it: loading its extensions takes 200 ms.
+newest when it began.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,20 +20,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from regime_assets.library.advisory_lock import advisory_lock, is_mine
 from regime_assets.library.clock import clock
 from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
-from regime_assets.library.duckdb_extensions import ExtensionError, extension_path
 from regime_assets.library.file_lock import LockTimeoutError
+from regime_assets.library.lake_engine import Engine, engine_for
 from regime_assets.library.postgres import PostgresError, session, this_process, unreachable
 from regime_assets.library.shared_storage import STORAGE_VARIABLE, SharedStorage
 
 if TYPE_CHECKING:
     import duckdb
 
-MOST_RETRIES = 20
-"""Of a commit that met another one; under the writers' lock, only upkeep's can."""
 INLINED_ROWS = 50
 """Writes of so few rows lie in the catalog until upkeep gathers them: a file for each would cost more than its rows."""
-MOST_ATTACHED = 8
-"""Catalogs of a process, of which each keeps a connection to the server open."""
 MOST_NAME_BYTES = 63
 """Of a schema, in PostgreSQL."""
 
@@ -57,6 +50,8 @@ class Lake(Database):
         super().__init__()
         if len(schema.encode()) > MOST_NAME_BYTES:
             raise DatabaseError(f"{schema}: longer than the {MOST_NAME_BYTES} bytes that PostgreSQL allows; shorten it")
+        if urlsplit(shared.storage).scheme not in ("s3", "file"):
+            raise DatabaseError(f"{shared.storage}: tables are kept on s3:// or file:// only; set {STORAGE_VARIABLE}")
         self.shared = shared
         self.schema = schema
         self._temporary = temporary
@@ -84,9 +79,8 @@ class Lake(Database):
     def _identity(self) -> object:
         return os.getpid()
 
-    def _engine(self) -> _Engine:
-        with _STARTING:
-            return _engine(self.shared, self._temporary, os.getpid())
+    def _engine(self) -> Engine:
+        return engine_for(self.shared, self._temporary)
 
     def _stored_state(self) -> bytes | None:
         import psycopg
@@ -139,7 +133,7 @@ class Lake(Database):
             self._attach_to(engine)
         return engine.connection
 
-    def _attach_to(self, engine: _Engine) -> None:
+    def _attach_to(self, engine: Engine) -> None:
         import duckdb
 
         options = parse_qsl(urlsplit(self.shared.catalog).query)
@@ -248,118 +242,3 @@ def _is_outage(error: duckdb.Error) -> bool:
 
     causes = (duckdb.IOException, duckdb.HTTPException, duckdb.TransactionException)
     return isinstance(error, causes) or _UNANSWERED.search(str(error)) is not None
-
-
-class _Engine:
-    """DuckDB in memory, and the catalogs that are attached to it, each with its connections to the server.
-
-    Those that nobody uses at the moment stay for the next one, as long as they are few.
-    """
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-        self._users: dict[str, int] = {}  # of each attached catalog, the one used last at the end
-        self._guard = threading.Lock()
-
-    def take(self, catalog: str) -> bool:
-        """Use a catalog until `let_go`; False where it is not attached."""
-        with self._guard:
-            if catalog not in self._users:
-                return False
-            self._users[catalog] = self._users.pop(catalog) + 1
-            return True
-
-    def attach(self, catalog: str, statement: str) -> None:
-        """Attach a catalog, and use it until `let_go`; called with its writers' lock held."""
-        with self._guard:
-            self.connection.cursor().execute(statement)
-            self._users[catalog] = 1
-
-    def let_go(self, catalog: str) -> None:
-        """End a use; with too many catalogs attached, detach those that were used longest ago."""
-        with self._guard:
-            self._users[catalog] -= 1
-            idle = [name for name, users in self._users.items() if not users]
-            for name in idle[: max(0, len(self._users) - MOST_ATTACHED)]:
-                self.connection.cursor().execute(f"DETACH {name}")
-                del self._users[name]
-
-
-_STARTING = threading.Lock()
-
-
-@lru_cache(maxsize=2)
-def _engine(shared: SharedStorage, temporary: Path, process: int) -> _Engine:  # noqa: ARG001 - threads do not survive a fork
-    """DuckDB with what it needs to reach the catalog and the storage, for this process."""
-    import duckdb
-
-    engine = duckdb.connect(
-        ":memory:",
-        config={
-            "temp_directory": str(temporary),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_persistent_secrets": False,
-        },
-    )
-    is_s3 = urlsplit(shared.storage).scheme == "s3"
-    try:
-        for name in ("ducklake", "postgres_scanner", *(("httpfs",) if is_s3 else ())):
-            path = str(extension_path(name)).replace("'", "''")
-            engine.execute(f"LOAD '{path}'")
-        engine.execute(_secret("catalog", "postgres", _catalog_settings(shared)))
-        if is_s3:
-            engine.execute(_secret("storage", "s3", _storage_settings(os.environ)))
-    except ExtensionError as error:
-        raise DatabaseError(str(error)) from error
-    except duckdb.Error as error:  # its text repeats the statement, secrets and all
-        raise DatabaseError(
-            f"DuckDB {duckdb.__version__} took an extension or a secret not: {type(error).__name__}"
-        ) from None
-    engine.execute(f"SET ducklake_max_retry_count = {MOST_RETRIES}")
-    return _Engine(engine)
-
-
-def _secret(name: str, kind: str, settings: Mapping[str, str | int | bool]) -> str:
-    listed = [f"{key} {_literal(value)}" for key, value in settings.items()]
-    return f"CREATE SECRET {name} ({', '.join([f'TYPE {kind}', *listed])})"
-
-
-def _literal(value: str | int | bool) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return str(value).lower()
-
-
-def _catalog_settings(shared: SharedStorage) -> dict[str, str | int | bool]:
-    parts = urlsplit(shared.catalog)
-    settings: dict[str, str | int | bool] = {"DATABASE": parts.path.strip("/")}
-    if parts.hostname:
-        settings["HOST"] = parts.hostname
-    if parts.port:
-        settings["PORT"] = parts.port
-    if parts.username:
-        settings["USER"] = unquote(parts.username)
-    if parts.password:
-        settings["PASSWORD"] = unquote(parts.password)
-    return settings
-
-
-def _storage_settings(environment: Mapping[str, str]) -> dict[str, str | int | bool]:
-    """As the AWS tools name them; a server of one's own is addressed by paths, not by hosts named after buckets."""
-    settings: dict[str, str | int | bool] = {}
-    for key, variable in (
-        ("KEY_ID", "AWS_ACCESS_KEY_ID"),
-        ("SECRET", "AWS_SECRET_ACCESS_KEY"),
-        ("SESSION_TOKEN", "AWS_SESSION_TOKEN"),
-        ("REGION", "AWS_REGION"),
-    ):
-        if environment.get(variable):
-            settings[key] = environment[variable]
-    if endpoint := environment.get("AWS_ENDPOINT_URL"):
-        parts = urlsplit(endpoint)
-        settings |= {"ENDPOINT": parts.netloc, "USE_SSL": parts.scheme == "https", "URL_STYLE": "path"}
-    return settings
-
-
-atexit.register(_engine.cache_clear)  # DuckDB's binding complains of what outlives the interpreter's modules

@@ -208,7 +208,7 @@ def test_a_process_that_looks_at_many_universes_keeps_few_connections(
     postgres: PostgresServer, on_shared_storage: SharedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert on_shared_storage
-    monkeypatch.setattr("regime_assets.library.lake.MOST_ATTACHED", 2)
+    monkeypatch.setattr("regime_assets.library.lake_engine.MOST_ATTACHED", 2)
     lakes = [Lake(on_shared_storage, f"universe_{uuid4().hex}", tmp_path / "spill") for _ in range(5)]
     for _ in range(2):
         for number, lake in enumerate(lakes):
@@ -261,3 +261,9 @@ def test_compacting_keeps_the_rows_and_forgets_how_they_came_to_be(lake: Lake) -
     assert left == 3, "one of t, one of few, one of the tables' version"
     assert list(lake.read_partition("few", {"number": 1})["value"]) == list(range(5))
     assert list(lake.read_partition("t", KEY)["value"]) == [2.0] * 2000
+
+
+def test_a_storage_that_holds_no_tables_is_refused(tmp_path: Path) -> None:
+    shared = SharedStorage("postgresql://quant@db/regimes", "gs://bucket/prefix")
+    with pytest.raises(DatabaseError, match=r"gs://bucket/prefix: tables are kept on s3:// or file:// only"):
+        Lake(shared, "universe_u", tmp_path)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from regime_assets.library.file_lock import LockTimeoutError
-from regime_assets.library.postgres import PostgresError, living_session, session, unreachable
+from regime_assets.library.postgres import PostgresError, session, unreachable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,12 +34,12 @@ def advisory_lock(shared: SharedStorage, name: str, timeout: float) -> Generator
     """
     import psycopg
 
-    connection, number = living_session(shared), lock_number(name)
+    number = lock_number(name)
     try:
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", [str(max(1, round(timeout * 1000)))])
-        connection.execute("SELECT pg_advisory_lock(%s)", [number])
+        connection = _take(shared, number, timeout)
     except psycopg.errors.LockNotAvailable:
-        raise LockTimeoutError(f"{name}: held by {holder(connection, number)} for more than {timeout:.0f} s") from None
+        by = holder(session(shared), number)
+        raise LockTimeoutError(f"{name}: held by {by} for more than {timeout:.0f} s") from None
     except psycopg.Error as error:
         raise unreachable(shared, error) from error
     try:
@@ -47,6 +47,27 @@ def advisory_lock(shared: SharedStorage, name: str, timeout: float) -> Generator
     finally:
         with suppress(psycopg.Error):  # with its connection, the lock is gone already
             connection.execute("SELECT pg_advisory_unlock(%s)", [number])
+
+
+_TAKE: Final = (
+    "WITH bounded AS MATERIALIZED (SELECT set_config('lock_timeout', %s, false)) "
+    "SELECT pg_advisory_lock(%s) FROM bounded"
+)
+
+
+def _take(shared: SharedStorage, number: int, timeout: float) -> Connection[tuple[object, ...]]:
+    """This thread's session, which waited for the lock and has it."""
+    import psycopg
+
+    values, connection = [str(max(1, round(timeout * 1000))), number], session(shared)
+    try:
+        connection.execute(_TAKE, values)
+    except psycopg.OperationalError:
+        if not connection.closed:
+            raise
+        connection = session(shared)  # another one: the server had ended the first since it was used last
+        connection.execute(_TAKE, values)
+    return connection
 
 
 def is_mine(shared: SharedStorage, name: str) -> bool:

@@ -60,18 +60,6 @@ def session(shared: SharedStorage) -> Connection[tuple[object, ...]]:
     return known
 
 
-def living_session(shared: SharedStorage) -> Connection[tuple[object, ...]]:
-    """This thread's session, known to answer: the server may have restarted since it was used last."""
-    import psycopg
-
-    try:
-        known = session(shared)
-        known.execute("SELECT 1")
-    except psycopg.Error:
-        known = session(shared)
-    return known
-
-
 def unreachable(shared: SharedStorage, error: BaseException) -> PostgresError:
     """What the server's silence means to a user; the password is not in it."""
     why = str(error).strip().split("\n")[0]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from regime_assets.library.deployment_lock import deployment_lock
@@ -80,3 +81,13 @@ def test_a_server_that_does_not_answer_is_one_sentence(
     told = r"postgresql://quant@127\.0\.0\.1:1/regimes: the PostgreSQL server cannot be used: .*run again"
     with pytest.raises(PostgresError, match=told), deployment_lock(tmp_path / "a.lock", 0.1):
         pytest.fail("held without a server")
+
+
+def test_a_session_that_the_server_ended_is_no_failure(on_shared_server: PostgresServer, tmp_path: Path) -> None:
+    path = tmp_path / f"{uuid4().hex}.lock"
+    with deployment_lock(path, 5.0):
+        pass
+    with psycopg.connect(on_shared_server.url(), autocommit=True) as operator:
+        operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    with deployment_lock(path, 5.0):
+        pass

@@ -65,10 +65,12 @@ def sensor_ticks(scratch: Path, sessions: int, ticks: int) -> dict[str, list[flo
     with dg.instance_for_test() as instance:
         events = _write_events(definitions, instance, sessions)
         for name in SENSORS:
-            sensor = definitions.resolve_sensor_def(f"watched_{name}_sensor")
+            sensor = definitions.resolve_sensor_def("watched_alert_sensor" if name == "alert" else f"{name}_sensor")
             cursor: str | None = None
             times: list[float] = []
             for _ in range(ticks + 1):
+                if name != "alert":
+                    cursor = None  # as if there were a new event: without one a tick ends at once
                 context = dg.build_sensor_context(instance=instance, definitions=definitions, cursor=cursor)
                 began = time.process_time()
                 cursor = sensor.evaluate_tick(context).cursor

@@ -38,7 +38,7 @@ SESSIONS = (date(2020, 6, 1), date(2020, 6, 2))
 DUE, NOT_DUE = 6, 3
 """Hours, UTC, after and before half past midnight in New York, when a session's turn comes."""
 
-SETTLING_SECONDS = 40.0
+SETTLING_SECONDS = 150.0  # until every sensor has looked once
 LONGEST_SECONDS = 3600.0
 
 LOADED = """
@@ -107,7 +107,7 @@ def dagster(environment: dict[str, str], folder: Path) -> Iterator[Running]:
     served = ("code-server", "start", "-m", DEFINITIONS, "--socket", str(socket), "--location-name", LOCATION)
     commands = {
         "code server": ("dagster", *served, "--use-python-environment-entry-point"),
-        "daemon": ("dagster._daemon", "run", "-w", str(workspace)),
+        "daemon": ("regime_assets.ui.daemon", "run", "-w", str(workspace)),
     }
     started: dict[str, psutil.Process] = {}
     try:

@@ -16,8 +16,9 @@ from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
 from regime_assets.runs.console_logger import quiet_console_logger
 from regime_assets.runs.executor import interruptible_in_process_executor
-from regime_assets.runs.warm_runs import fork_runs_in_code_server
-from regime_assets.universe_definitions import universe_definitions
+from regime_assets.runs.kept_snapshot import keep_snapshot_in_code_server
+from regime_assets.runs.warm_runs import fork_runs_in_code_server, is_code_server
+from regime_assets.universe_definitions import Chain, universe_chain, universe_sensors
 
 # Backfill policies and partitioned checks carry these labels in Dagster 1.13, to which pyproject.toml keeps.
 for label in (dg.BetaWarning, dg.PreviewWarning):
@@ -49,14 +50,16 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
     files = load_universes([universes])
     for missing in files.missing_folders:
         logging.getLogger("regime_assets").warning(missing)
-    chains = [broken_universe(broken.name, broken.message) for broken in files.broken]
+    broken = [broken_universe(broken.name, broken.message) for broken in files.broken]
+    chains: list[Chain] = []
     for universe in files.loaded:
         try:
-            chains.append(universe_definitions(universe, home))
+            chains.append(universe_chain(universe, home))
         except Exception as error:  # whatever a universe's own settings and components raise concerns it alone
             own = type(error).__module__.startswith("regime_assets.")
-            chains.append(broken_universe(universe.name, str(error) if own else f"{type(error).__name__}: {error}"))
-    return dg.Definitions.merge(*chains, shared_definitions(home))
+            broken.append(broken_universe(universe.name, str(error) if own else f"{type(error).__name__}: {error}"))
+    sensors = dg.Definitions(sensors=universe_sensors([chain.watched for chain in chains]))
+    return dg.Definitions.merge(*broken, *(chain.definitions for chain in chains), sensors, shared_definitions(home))
 
 
 @cache
@@ -68,5 +71,7 @@ def shared_definitions(home: Home) -> dg.Definitions:
     )
 
 
-fork_runs_in_code_server()
+if is_code_server():
+    keep_snapshot_in_code_server()
+    fork_runs_in_code_server()
 defs = build_definitions(Home.from_environment(), universes_folder())

@@ -17,7 +17,7 @@ from dagster.components.component_scaffolding import scaffold_component
 from regime_assets.definitions import shared_definitions
 from regime_assets.library.home import Home
 from regime_assets.library.universe import load_universe
-from regime_assets.universe_definitions import universe_definitions
+from regime_assets.universe_definitions import universe_chain, universe_sensors
 
 START = Template("""\
 # A universe of instruments; docs/data.md of regime_assets describes every field.
@@ -54,4 +54,7 @@ class UniverseComponent(dg.Component, dg.Model, dg.Resolvable):
         """
         home = Home.from_environment()
         universe = load_universe(Path(context.path) / self.file)
-        return dg.Definitions.merge(universe_definitions(universe, home), shared_definitions(home))
+        chain = universe_chain(universe, home)
+        # Components do not know of each other: each has sensors of its own.
+        sensors = dg.Definitions(sensors=universe_sensors([chain.watched], f"{universe.name}_"))
+        return dg.Definitions.merge(chain.definitions, sensors, shared_definitions(home))

@@ -5,6 +5,8 @@ Each horizon has a lane of the universe's own design and one of each challenger.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -41,10 +43,30 @@ from regime_assets.sensors.catch_up import daily_schedule, daily_sensor
 from regime_assets.sensors.decisions import decision_sensor
 from regime_assets.sensors.drift import drift_sensor
 from regime_assets.sensors.kafka import kafka_job, kafka_sensor
+from regime_assets.sensors.watched import Watched
 
 
-def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
-    """Assets, checks, jobs and sensors of one universe."""
+@dataclass(frozen=True)
+class Chain:
+    """What a universe's file becomes.
+
+    Attributes:
+        definitions: assets, checks, jobs, schedules, and the sensors that are its own.
+        watched: what the sensors know of it that look after all universes (`universe_sensors`).
+    """
+
+    definitions: dg.Definitions
+    watched: Watched
+
+
+def universe_sensors(universes: Sequence[Watched], prefix: str = "") -> list[dg.SensorDefinition]:
+    """The sensors that look after all of them; `prefix` stands before their names."""
+    made = {"daily_sensor": daily_sensor, "drift_sensor": drift_sensor, "decision_sensor": decision_sensor}
+    return [make(universes, f"{prefix}{name}") for name, make in made.items()] if universes else []
+
+
+def universe_chain(universe: Universe, home: Home) -> Chain:
+    """The definitions of one universe."""
     calendars = partial(universe_calendar, universe, home.calendars)
     calendar = calendars()
     partitions = session_partitions(universe, calendar)
@@ -56,7 +78,7 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
     jobs = [*refits, roll_back, *others]
     stream_jobs, stream_sensors = _streams(shared)
     names = frozenset(job.name for job in (*jobs, *stream_jobs))
-    return dg.Definitions(
+    definitions = dg.Definitions(
         assets=[
             raw_prices(shared),
             corporate_actions(shared),
@@ -78,13 +100,11 @@ def universe_definitions(universe: Universe, home: Home) -> dg.Definitions:
         jobs=[*jobs, *stream_jobs],
         schedules=[daily_schedule(shared, calendars), retention_schedule(shared)],
         sensors=[
-            daily_sensor(shared, calendars, refits),
-            drift_sensor(shared, lanes),
-            decision_sensor(shared, lanes, [refits[0], roll_back]),
             *stream_sensors,
             *([alert_sensor(shared, lanes, universe.alerts, names)] if universe.alerts else []),
         ],
     )
+    return Chain(definitions, Watched(shared, tuple(lanes), calendars, *refits, roll_back))
 
 
 def _longest_break(calendar: TradingCalendar) -> timedelta:

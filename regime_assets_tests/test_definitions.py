@@ -99,7 +99,7 @@ def test_groups_follow_each_other_and_no_arrow_leads_back(definitions: dg.Defini
 
 
 def test_a_sensor_is_shown_with_the_jobs_that_it_starts(definitions: dg.Definitions) -> None:
-    started = {job.name for job in definitions.resolve_sensor_def("us_large_cap_decision_sensor").jobs}
+    started = {job.name for job in definitions.resolve_sensor_def("decision_sensor").jobs}
     assert started == {"us_large_cap_daily", "us_large_cap_roll_back"}
 
 

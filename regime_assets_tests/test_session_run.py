@@ -11,14 +11,12 @@ import pytest
 from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.definitions import build_definitions
-from regime_assets.jobs import daily_job, full_retrain, signal_job
+from regime_assets.jobs import full_retrain
 from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
 from regime_assets.library.market.calendar import load_calendar
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.partitions import session_partitions
-from regime_assets.sensors.catch_up import daily_sensor
-from regime_assets.sensors.drift import drift_sensor
 from regime_assets.session_run import REFIT_ASSETS, session_assets
 
 UNIVERSE = """\
@@ -62,9 +60,8 @@ def asked(folder: Path, lane: Lane, instance: dg.DagsterInstance, session: date)
     answered = dg.AssetMaterialization(["tiny", "daily_signal"], partition=calendar.previous(session).isoformat())
     instance.report_runless_asset_event(answered)
     morning = datetime(session.year, session.month, session.day, 1, tzinfo=ZoneInfo(calendar.timezone))
-    jobs = [daily_job(lane), signal_job(lane)]
-    sensor = daily_sensor(lane, lambda: calendar, jobs)
     definitions = build_definitions(Home(folder), folder)
+    sensor = definitions.resolve_sensor_def("daily_sensor")
     with clock.at(morning + timedelta(days=1)):
         tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))
     (request,) = tick.run_requests or ()
@@ -118,13 +115,13 @@ def test_the_signal_waits_for_the_windows_that_it_reads(tmp_path: Path) -> None:
 def test_a_drift_episode_between_two_refits_refreshes_its_horizon(
     tmp_path: Path, instance: dg.DagsterInstance, every: str, whole: bool
 ) -> None:
-    lane = opened(tmp_path, every)
+    opened(tmp_path, every)
     drifting = dg.AssetMaterialization(
         ["tiny", "short", "drift_report"], partition="2022-12-20", metadata={EPISODE_METADATA: "drift-2022-12-20"}
     )
     instance.report_runless_asset_event(drifting)
-    sensor = drift_sensor(lane, [lane.of(horizon) for horizon in HORIZONS])
     definitions = build_definitions(Home(tmp_path), tmp_path)
+    sensor = definitions.resolve_sensor_def("drift_sensor")
     tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=definitions))
     (request,) = tick.run_requests or ()
     selection = request.asset_selection

@@ -6,7 +6,8 @@ finds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
@@ -56,22 +57,28 @@ def failure_hooks(universe: Universe) -> set[dg.HookDefinition]:
     return {failed, succeeded}
 
 
+@contextmanager
+def tick_of(universe: str, name: str) -> Generator[None]:
+    """Keep what a sensor or schedule raises of a universe, until a tick of it succeeds."""
+    from regime_assets.library.report.failures import TICK, forget_failure, record_failure
+
+    home, today = Home.from_environment(), clock.today()
+    try:
+        yield
+    except Exception as error:
+        record_failure(home, universe, f"{TICK} {name}", today, plain_message(error))
+        raise
+    forget_failure(home, universe, f"{TICK} {name}", today)
+
+
 def recorded_tick(universe: str, name: str) -> Callable[[Callable[[ContextT], AnswerT]], Callable[[ContextT], AnswerT]]:
-    """Keep what a sensor or schedule of a universe raises, until a tick of it succeeds."""
+    """`tick_of` around the whole of a sensor or schedule that is one universe's own."""
 
     def recorded(evaluate: Callable[[ContextT], AnswerT]) -> Callable[[ContextT], AnswerT]:
         @wraps(evaluate)
         def tick(context: ContextT) -> AnswerT:
-            from regime_assets.library.report.failures import TICK, forget_failure, record_failure
-
-            home, today = Home.from_environment(), clock.today()
-            try:
-                answer = evaluate(context)
-            except Exception as error:
-                record_failure(home, universe, f"{TICK} {name}", today, plain_message(error))
-                raise
-            forget_failure(home, universe, f"{TICK} {name}", today)
-            return answer
+            with tick_of(universe, name):
+                return evaluate(context)
 
         return tick
 

@@ -35,9 +35,7 @@ def fork_runs_in_code_server() -> bool:
     Returns:
         Whether they will be.
     """
-    is_code_server = sys.argv[1:3] == ["api", "grpc"] and "dagster._grpc.server" in sys.modules
-    is_run = multiprocessing.parent_process() is not None  # a fork has the code server's arguments
-    if not is_code_server or is_run or os.environ.get(COLD_VARIABLE) == "1":
+    if not is_code_server() or os.environ.get(COLD_VARIABLE) == "1":
         return False
     from dagster._grpc.server import DagsterApiServer
 
@@ -59,3 +57,9 @@ def starts_runs_by(start_run: Callable[..., Any]) -> bool:
     """Whether the function that starts a run does so by the attribute `CONTEXT`."""
     code = getattr(inspect.unwrap(start_run), "__code__", None)
     return code is not None and CONTEXT in code.co_names
+
+
+def is_code_server() -> bool:
+    """Whether this process serves this code location to Dagster."""
+    serves = sys.argv[1:3] == ["api", "grpc"] and "dagster._grpc.server" in sys.modules
+    return serves and multiprocessing.parent_process() is None  # a forked run has the code server's arguments

@@ -8,9 +8,8 @@ on where it stopped. A session is done when the champion has answered for it. A 
 refit: the champion answers, later sessions start from the last accepted models. Data that fails pauses the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -21,14 +20,9 @@ from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import HORIZONS
 from regime_assets.runs.dead_runs import end_never_started
 from regime_assets.runs.failure_record import recorded_tick
-from regime_assets.sensors.event_log import PARTITION_TAG, SENSOR_INTERVAL_SECONDS, WILL_RETRY_TAG, is_of, starts_on
+from regime_assets.sensors.event_log import PARTITION_TAG, WILL_RETRY_TAG, is_of, starts_on
+from regime_assets.sensors.watched import Answer, Calendars, Watched, watching_sensor
 from regime_assets.session_run import refitted, session_assets
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.target import ExecutableDefinition
-
-Calendars = Callable[[], TradingCalendar]
-"""The universe's calendar as it is now: a code location that runs for a year outlives the one it began with."""
 
 DUE_TAG = "regime_assets/newest_due"
 SENSOR_GRACE = timedelta(minutes=5)
@@ -58,34 +52,43 @@ def daily_schedule(lane: Lane, calendars: Calendars) -> dg.ScheduleDefinition:
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         asked = next_request(context.instance, lane, calendars(), clock.shown_at(context.scheduled_execution_time))
         if isinstance(asked, dg.RunRequest) and asked.job_name != job:
-            return dg.SkipReason(
-                f"{lane.universe.name}_daily_sensor lets the champion answer for {asked.partition_key}"
-            )
+            return dg.SkipReason(f"the daily sensor lets the champion answer for {asked.partition_key}")
         return asked
 
     return schedule
 
 
-def daily_sensor(
-    lane: Lane,
-    calendars: Calendars,
-    jobs: Sequence["ExecutableDefinition"],
-) -> dg.SensorDefinition:
-    """Asks for the oldest session that is due and not done, when nothing of the universe runs."""
-
-    @dg.sensor(
-        name=f"{lane.universe.name}_daily_sensor",
-        jobs=jobs,
-        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
-        description="Sessions that the schedule missed: oldest first, one after the other, and the champion's answers.",
+def daily_sensor(universes: Sequence[Watched], name: str = "daily_sensor") -> dg.SensorDefinition:
+    """Asks of each universe for the oldest session that is due and not done, when nothing of it runs."""
+    return watching_sensor(
+        name,
+        universes,
+        [job for each in universes for job in (each.daily, each.signal)],
+        _asked,
+        "Sessions that the schedules missed: oldest first, one after the other, and the champion's answers.",
     )
-    @recorded_tick(lane.universe.name, f"{lane.universe.name}_daily_sensor")
-    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
-        return next_request(context.instance, lane, calendars(), clock.now() - SENSOR_GRACE)
 
-    return sensor
+
+class NothingDue(dg.SkipReason):
+    """Every session that is due is done: nothing is asked for before the next one's turn."""
+
+
+def _asked(instance: dg.DagsterInstance, universe: Watched) -> Answer:
+    # Some minutes behind the schedule: two that ask in the same second do not see each other's run.
+    now, calendar = clock.now() - SENSOR_GRACE, universe.calendars()
+    asked = next_request(instance, universe.lane, calendar, now)
+    if isinstance(asked, dg.RunRequest):
+        return Answer((asked,))
+    later = _turn(universe.lane, calendar, now) + SENSOR_GRACE if isinstance(asked, NothingDue) else None
+    return Answer((), asked.skip_message or "", later)
+
+
+def _turn(lane: Lane, calendar: TradingCalendar, after: datetime) -> datetime:
+    """The next moment at which a session's turn may come."""
+    local = after.astimezone(ZoneInfo(calendar.timezone))
+    hour, minute = lane.universe.schedule.at.split(":")
+    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    return turn if turn > local else turn + timedelta(days=1)
 
 
 def next_request(
@@ -100,13 +103,13 @@ def next_request(
             return dg.SkipReason(f"{what} is under way (run {run.run_id})")
     due = due_sessions(lane, calendar, now)
     if not due:
-        return dg.SkipReason(f"no session of {name} has ended since {lane.universe.first_partition}")
+        return NothingDue(f"no session of {name} has ended since {lane.universe.first_partition}")
     answered = max(instance.get_materialized_partitions(lane.key("daily_signal")), default=None)
     missed = [day for day in due if answered is None or day.isoformat() > answered]
     if not missed:
         last = lane.universe.last_partition
         where = f", where the data of {name} ends" if last is not None and due[-1] >= last else ""
-        return dg.SkipReason(f"every session up to {due[-1]} is done{where}")
+        return NothingDue(f"every session up to {due[-1]} is done{where}")
     # A universe that never answered begins with the newest session: its history is a backfill's, not a catch-up's.
     session = missed[-1] if answered is None else missed[0]
     return _next(instance, lane, calendar, session, due[-1])

@@ -1,7 +1,7 @@
 """From a breach of live performance to a roll-back, or to a full refit where there is nothing to roll back to."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -13,33 +13,26 @@ from regime_assets.assets.live_performance import (
     ROLL_BACK_METADATA,
 )
 from regime_assets.jobs import full_retrain
-from regime_assets.runs.failure_record import recorded_tick
-from regime_assets.sensors.event_log import SENSOR_INTERVAL_SECONDS, newest_result, starts_on
+from regime_assets.sensors.event_log import newest_result
+from regime_assets.sensors.watched import ALWAYS, Answer, Watched, was_asked, watching_sensor
 from regime_assets.session_run import refreshed_assets
 
-if TYPE_CHECKING:
-    from dagster._core.definitions.target import ExecutableDefinition
 
-
-def decision_sensor(
-    universe: Lane, lanes: Sequence[Lane], jobs: Sequence["ExecutableDefinition"]
-) -> dg.SensorDefinition:
+def decision_sensor(universes: Sequence[Watched], name: str = "decision_sensor") -> dg.SensorDefinition:
     """Carries out what the newest live performance decided: a roll-back, or a full retrain where there is none."""
-    name = universe.universe.name
-
-    @dg.sensor(
-        name=f"{name}_decision_sensor",
-        jobs=jobs,
-        minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING if starts_on() else dg.DefaultSensorStatus.STOPPED,
-        description="Rolls back or retrains, once per breach, when a champion falls short of its record.",
+    return watching_sensor(
+        name,
+        universes,
+        [job for each in universes for job in (each.daily, each.roll_back)],
+        _asked,
+        "Rolls back or retrains, once per breach, when a champion falls short of its record.",
     )
-    @recorded_tick(universe.universe.name, f"{name}_decision_sensor")
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        requests = [request for lane in lanes if (request := _decided(context.instance, universe, lane))]
-        return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no champion is in breach")
 
-    return sensor
+
+def _asked(instance: dg.DagsterInstance, universe: Watched) -> Answer:
+    found = [request for lane in universe.lanes if (request := _decided(instance, universe.lane, lane))]
+    new = tuple(request for request in found if not was_asked(instance, str(request.run_key)))
+    return Answer(new, "no champion is in breach" if not found else "what was decided was asked for", ALWAYS)
 
 
 def _decided(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:

@@ -68,7 +68,7 @@ def run_dagster(home: Home, host: str, port: int, log_level: str, say: Callable[
         where = ("--host", host, "--port", str(port), "--dagster-log-level", log_level)
         commands: dict[str, tuple[str, ...]] = {
             "code server": ("dagster", "code-server", "start", "-m", DEFINITIONS, "--socket", str(code), *own),
-            "daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", log_level),
+            "daemon": ("regime_assets.ui.daemon", "run", "-w", str(workspace), "--log-level", log_level),
             "web server": ("regime_assets.ui.web_server", "-w", str(workspace), *where),
         }
         running: dict[str, _Process] = {}

@@ -44,8 +44,8 @@ def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: py
     on = build_definitions(Home(tmp_path), tmp_path)
     for definitions, status in ((off, "STOPPED"), (on, "RUNNING")):
         assert definitions.resolve_schedule_def("tiny_daily_schedule").default_status.value == status
-        assert definitions.resolve_sensor_def("tiny_daily_sensor").default_status.value == status
-        assert definitions.resolve_sensor_def("tiny_drift_sensor").default_status.value == status
+        assert definitions.resolve_sensor_def("daily_sensor").default_status.value == status
+        assert definitions.resolve_sensor_def("drift_sensor").default_status.value == status
 
 
 def report_drift(instance: dg.DagsterInstance, session: str, episode: str) -> None:
@@ -59,7 +59,7 @@ def report_drift(instance: dg.DagsterInstance, session: str, episode: str) -> No
 
 
 def evaluate(definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    sensor = definitions.resolve_sensor_def("tiny_drift_sensor")
+    sensor = definitions.resolve_sensor_def("drift_sensor")
     context = dg.build_sensor_context(instance=instance, definitions=definitions)
     return list(sensor.evaluate_tick(context).run_requests or [])
 
@@ -128,7 +128,7 @@ def report_performance(
 
 
 def decide(definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    sensor = definitions.resolve_sensor_def("tiny_decision_sensor")
+    sensor = definitions.resolve_sensor_def("decision_sensor")
     context = dg.build_sensor_context(instance=instance, definitions=definitions)
     return list(sensor.evaluate_tick(context).run_requests or [])
 
@@ -168,3 +168,16 @@ def test_a_drift_episode_is_left_to_the_drift_sensor(definitions: dg.Definitions
     with dg.instance_for_test() as instance:
         report_performance(instance, "2022-12-23", "full retrain", "drift-2022-12-20")
         assert decide(definitions, instance) == []
+
+
+def test_an_episode_whose_refresh_was_asked_for_asks_for_nothing_whichever_sensor_asked(
+    definitions: dg.Definitions,
+) -> None:
+    @dg.job(name="tiny_daily")
+    def job() -> None: ...
+
+    with dg.instance_for_test() as instance:
+        report_drift(instance, "2022-12-23", "drift-2022-12-23")
+        tags = {"dagster/run_key": "drift:tiny:short:drift-2022-12-23", "dagster/sensor_name": "of_an_older_version"}
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS, tags=tags)
+        assert evaluate(definitions, instance) == []

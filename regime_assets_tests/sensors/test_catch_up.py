@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from regime_assets.assets.lane import Lane
-from regime_assets.jobs import daily_job, signal_job
+from regime_assets.jobs import daily_job, operator_jobs, signal_job
 from regime_assets.library.clock import clock
 from regime_assets.library.database import Database
 from regime_assets.library.market.calendar import load_calendar
@@ -18,6 +18,7 @@ from regime_assets.library.universe import load_universe
 from regime_assets.partitions import session_partitions
 from regime_assets.runs.dead_runs import NEVER_STARTED
 from regime_assets.sensors.catch_up import SENSOR_GRACE, daily_schedule, daily_sensor, due_sessions
+from regime_assets.sensors.watched import Watched
 
 UNIVERSE = """\
 name: tiny
@@ -41,18 +42,20 @@ class Machine:
         self.calendar = load_calendar("XNYS", universe.history_start, folder)
         self.lane = Lane(universe, session_partitions(universe, self.calendar))
         self.now = datetime(2022, 12, 29, 1, 0, tzinfo=NEW_YORK)
-        self.jobs = [daily_job(self.lane), signal_job(self.lane)]
         self.instance = instance
 
     def tick(self) -> dg.RunRequest | str:
         """The request, or why there is none; the sensor is made anew each time, as after a restart."""
-        sensor = daily_sensor(self.lane, lambda: self.calendar, self.jobs)
+        jobs = daily_job(self.lane), signal_job(self.lane), operator_jobs(self.lane)[0]
+        watched = Watched(self.lane, (), lambda: self.calendar, *jobs)
         with clock.at(self.now):
-            result = sensor(dg.build_sensor_context(instance=self.instance))
-        if isinstance(result, dg.SkipReason):
-            return result.skip_message or ""
-        assert isinstance(result, dg.RunRequest)
-        return result
+            result = daily_sensor([watched])(dg.build_sensor_context(instance=self.instance))
+        assert isinstance(result, dg.SensorResult)
+        if not result.run_requests:
+            assert isinstance(result.skip_reason, dg.SkipReason)
+            return result.skip_reason.skip_message or ""
+        (request,) = result.run_requests
+        return request
 
     def scheduled(self) -> dg.RunRequest | str:
         """What the schedule's tick at this time asks for, or why it asks for nothing."""
@@ -207,7 +210,7 @@ def test_the_schedule_begins_with_the_oldest_missed_session_and_leaves_the_rest_
     assert isinstance(asked, dg.RunRequest)
     assert asked.partition_key == "2022-12-23"
     machine.run(failing="long__vae")
-    assert machine.scheduled() == "tiny_daily_sensor lets the champion answer for 2022-12-23"
+    assert machine.scheduled() == "the daily sensor lets the champion answer for 2022-12-23"
     assert [machine.run() for _ in range(3)] == ["2022-12-23", "2022-12-27", "2022-12-28"]
 
 

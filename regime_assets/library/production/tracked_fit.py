@@ -63,7 +63,7 @@ def close_abandoned_runs(client: MlflowClient, is_alive: Callable[[str], bool]) 
     """End, as killed, the open runs whose Dagster run lives no more, with the fits nested in them; return their ids.
 
     Args:
-        client: of a local store, which no other machine's runs are in.
+        client: of a store whose runs' processes `is_alive` knows, those of other machines too.
         is_alive: whether the process of a Dagster run lives.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]

@@ -28,7 +28,7 @@ import psutil
 from regime_assets.definitions import UNIVERSES_VARIABLE
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.clock import NOW_VARIABLE, clock
-from regime_assets.library.database import Database
+from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
 from regime_assets.sensors.event_log import AUTOMATION_VARIABLE
 from regime_assets.ui.processes import DEFINITIONS, LOCATION
@@ -134,7 +134,7 @@ def answered(home: Home, count: int, session: date) -> int:
     found = 0
     for name in names(count):
         if home.database(name).exists():
-            database = Database(home.database(name))
+            database = DatabaseFile(home.database(name))
             if database.has_table("daily_signal"):
                 rows = database.query(f"SELECT count(*) AS n FROM daily_signal WHERE as_of = DATE '{session}'")
                 found += int(rows["n"].iloc[0] > 0)

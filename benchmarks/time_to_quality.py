@@ -11,7 +11,7 @@ over the rule's, as a share of what the best multiple of the known expectation e
 - SB3's PPO as it comes: discount .99, batches of 64, on 8 single episodes.
 - The same in FinRL's environment, which observes and rewards in its own way: as it comes, and with what it observes and
   rewards scaled by SB3's `VecNormalize`. `finrl_environment.py` says where the wheel comes from; without it these rows
-  are left out. Judging it takes longer than training it, so it is judged four times.
+  are left out. Judging it takes longer than training it, so it is judged at the beginning, halfway and at the end.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def main() -> None:
             return finrl_environment.environment(found, tape, TRADING.cost)
 
         for name, scaled in (("PPO, SB3's defaults, FinRL's environment", False), ("the same, scaled", True)):
-            judge = Judge(lambda model: finrl_gain(environment, model), best, chosen.limit, times=4)
+            judge = Judge(lambda model: finrl_gain(environment, model), best, chosen.limit, times=2)
             sampled(in_finrl(environment, scaled=scaled), judge)
             row(name, judge.spent, judge.best)
     columns = ["learner", *(f"CPU s to {share:.0%}" for share in ENOUGH), "best seen"]

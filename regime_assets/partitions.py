@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -22,7 +24,10 @@ def session_partitions(
     if closed:
         exclusions.insert(0, f"0 0 * * {','.join(map(str, closed))}")
     day_after_last = None if universe.last_partition is None else universe.last_partition + timedelta(days=1)
-    past_the_end = 0 if day_after_last is None else _count_since(day_after_last, now, exclusions, calendar.timezone)
+    minute = (now or datetime.now(ZoneInfo(calendar.timezone))).replace(second=0, microsecond=0)
+    past_the_end = (
+        0 if day_after_last is None else _count_since(day_after_last, minute, tuple(exclusions), calendar.timezone)
+    )
     return dg.DailyPartitionsDefinition(
         start_date=universe.first_partition.isoformat(),
         end_date=None if day_after_last is None else day_after_last.isoformat(),
@@ -32,12 +37,13 @@ def session_partitions(
     )
 
 
-def _count_since(first: date, now: datetime | None, exclusions: list[str | datetime], timezone: str) -> int:
+@lru_cache(maxsize=32)  # universes of one exchange whose data end on one day
+def _count_since(first: date, now: datetime, exclusions: tuple[str | datetime, ...], timezone: str) -> int:
     """How many partitions lie between the end of a finished set and now.
 
     Dagster 1.13 lists the newest partitions, which the UI plots, from today backwards without looking at `end_date`
     (`TimeWindowPartitionsDefinition.get_paginated_partition_keys`). A negative `end_offset` of this many takes the
     list back to where the data end, and changes nothing else: the last partition is the earlier of the two ends.
     """
-    since = dg.DailyPartitionsDefinition(first.isoformat(), timezone=timezone, exclusions=exclusions or None)
+    since = dg.DailyPartitionsDefinition(first.isoformat(), timezone=timezone, exclusions=list(exclusions) or None)
     return len(since.get_partition_keys(current_time=now))

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,11 @@ class TradingCalendar:
 
     def with_exceptions(self, opened: Iterable[date], closed: Iterable[date]) -> TradingCalendar:
         """The calendar with days on which trading took place, or did not, whatever the exchange had announced."""
-        covered = [day for day in opened if self.all_sessions[0] <= day <= self.all_sessions[-1]]
-        sessions = sorted((set(self.all_sessions) | set(covered)) - set(closed))
+        covered = {day for day in opened if self.all_sessions[0] <= day <= self.all_sessions[-1]}
+        without = set(closed)
+        if not covered and not without:
+            return self
+        sessions = sorted((set(self.all_sessions) | covered) - without)
         return replace(self, all_sessions=tuple(sessions))
 
     def warning(self, today: date) -> str | None:
@@ -191,14 +194,23 @@ def _with_assumed_sessions(known: TradingCalendar, known_until: date, end: date)
 def _read_cached(path: Path) -> TradingCalendar | None:
     """The cached calendar; None when there is none, or when it is damaged or edited: it can always be made anew."""
     try:
-        document = json.loads(path.read_text())
+        return _parsed(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> TradingCalendar | None:
+    """The calendar that a file holds; universes of one exchange have one object."""
+    try:
+        document = json.loads(text)
         if document.pop("sha256") != _hash(document):
             return None
         sessions = tuple(date.fromisoformat(day) for day in document["sessions"])
         until = document["known_until"]
         known_until = None if until is None else date.fromisoformat(until)
         return TradingCalendar(document["name"], document["timezone"], sessions, known_until) if sessions else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

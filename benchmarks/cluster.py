@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--universes", type=int, default=20)
     parser.add_argument("--sessions", type=int, default=3)
     parser.add_argument("--no-faults", action="store_true")
+    parser.add_argument("--at-once", action="store_true", help="run the single process beside it: sooner, and slower")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it there")
     parser.add_argument("--answers", nargs=2, type=Path, metavar=("HOME", "FILE"), help=argparse.SUPPRESS)
     parser.add_argument("--alone", type=Path, metavar="HOME", help=argparse.SUPPRESS)
@@ -60,7 +61,7 @@ def main() -> None:
     else:
         with ExitStack() as stack:
             folder = chosen.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-")))
-            rehearse(folder.resolve(), chosen.universes, chosen.sessions, not chosen.no_faults)
+            rehearse(folder.resolve(), chosen.universes, chosen.sessions, not chosen.no_faults, chosen.at_once)
 
 
 def names(count: int) -> list[str]:
@@ -113,7 +114,7 @@ def days(count: int) -> list[str]:
     return [f"{session:%Y-%m-%d}" for session in found]
 
 
-def rehearse(folder: Path, count: int, sessions: int, faults: bool) -> None:
+def rehearse(folder: Path, count: int, sessions: int, faults: bool, at_once: bool) -> None:
     """The deployment, the faults, the comparison and the printed result."""
     from regime_assets_tests.postgres_server import PostgresServer
 
@@ -129,6 +130,12 @@ def rehearse(folder: Path, count: int, sessions: int, faults: bool) -> None:
             _execute(postgres.url(), f"CREATE DATABASE {database}")
         stack.callback(processes.end_all)
         environment, gate = start_servers(stack, processes, folder, universes, postgres)
+        alone = folder / "alone"
+        own = {k: v for k, v in environment.items() if k not in SHARED_VARIABLES} | {"REGIME_ASSETS_HOME": str(alone)}
+        single = ("--alone", str(alone), "--universes", str(count), "--sessions", str(sessions))
+        beside = threading.Thread(target=_python, args=(own, *single))
+        if at_once:
+            beside.start()
         with Deployment(processes, folder, environment) as deployment:
             began, told = time.monotonic(), []
             for number, day in enumerate(days(sessions)):
@@ -140,11 +147,11 @@ def rehearse(folder: Path, count: int, sessions: int, faults: bool) -> None:
         found = read_answers(folder, "shared", environment, count)
         processes.end_all()
         print_result(processes, gate, commits, runs, told, wall, load, count * sessions)
-        alone = folder / "alone"
         began = time.monotonic()
-        own = {k: v for k, v in environment.items() if k not in SHARED_VARIABLES} | {"REGIME_ASSETS_HOME": str(alone)}
-        _python(own, "--alone", str(alone), "--universes", str(count), "--sessions", str(sessions))
-        print(f"\nThe same on one machine in one process: {time.monotonic() - began:.0f} s of wall time")
+        if not at_once:
+            beside.start()
+        beside.join()
+        print(f"\nThe same on one machine in one process: {time.monotonic() - began:.0f} s more of wall time")
         expected = read_answers(folder, "alone", own, count)
     print_comparison(expected, found)
 

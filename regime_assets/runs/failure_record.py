@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ContextT = TypeVar("ContextT")
 AnswerT = TypeVar("AnswerT")
 
+_without_failure: set[tuple[Home, str, str]] = set()
+"""Ticks of this process, the only one that evaluates them, of which no failure is kept."""
+
 UNIVERSE_TAG = "regime_assets/universe"
 
 
@@ -48,11 +51,10 @@ def failure_hooks(universe: Universe) -> set[dg.HookDefinition]:
 
     @dg.success_hook(name=f"{universe.name}_succeeded", required_resource_keys={"data"})
     def succeeded(context: dg.HookContext) -> None:
-        from regime_assets.library.report.failures import RUN, forget_failure
+        from regime_assets.library.report.failures import RUN, forget_failures
 
         data: DataHome = context.resources.data
-        for name in (_step(context, universe), RUN):
-            forget_failure(data.home(), universe.name, name, _session(context))
+        forget_failures(data.home(), universe.name, (_step(context, universe), RUN), _session(context))
 
     return {failed, succeeded}
 
@@ -60,15 +62,19 @@ def failure_hooks(universe: Universe) -> set[dg.HookDefinition]:
 @contextmanager
 def tick_of(universe: str, name: str) -> Generator[None]:
     """Keep what a sensor or schedule raises of a universe, until a tick of it succeeds."""
-    from regime_assets.library.report.failures import TICK, forget_failure, record_failure
+    from regime_assets.library.report.failures import TICK, forget_failures, record_failure
 
     home, today = Home.from_environment(), clock.today()
+    subject = (home, universe, name)
     try:
         yield
     except Exception as error:
+        _without_failure.discard(subject)
         record_failure(home, universe, f"{TICK} {name}", today, plain_message(error))
         raise
-    forget_failure(home, universe, f"{TICK} {name}", today)
+    if subject not in _without_failure:  # asked once, and not at every tick: the file may be a network away
+        forget_failures(home, universe, (f"{TICK} {name}",), today)
+        _without_failure.add(subject)
 
 
 def recorded_tick(universe: str, name: str) -> Callable[[Callable[[ContextT], AnswerT]], Callable[[ContextT], AnswerT]]:

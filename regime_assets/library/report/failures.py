@@ -6,6 +6,7 @@ The event log holds every failure; the page, the service and the command line ca
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from regime_assets.library.clock import clock
 from regime_assets.library.deployment_lock import deployment_lock
 from regime_assets.library.home import Home
 from regime_assets.library.report.morning import Failure
-from regime_assets.library.shared_files import file_exists, read_file, write_file
+from regime_assets.library.shared_files import read_file, write_file
 
 MOST_FAILURES = 50
 LOCK_SECONDS = 30.0
@@ -42,16 +43,17 @@ def record_failure(home: Home, universe: str, step: str, session: date, why: str
         _write(home, universe, rows[-MOST_FAILURES:])
 
 
-def forget_failure(home: Home, universe: str, step: str, session: date) -> None:
-    """Drop a step's failure when the step succeeded for that session or a later one."""
-    if not file_exists(_path(home, universe)):
+def forget_failures(home: Home, universe: str, steps: Collection[str], session: date) -> None:
+    """Drop the failures of steps that succeeded for that session or a later one."""
+    newest = session.isoformat()
+
+    def is_kept(row: dict[str, str]) -> bool:
+        return row["step"] not in steps or row["session"] > newest
+
+    if all(map(is_kept, _read(_path(home, universe)))):  # as a rule, and a network away where machines share
         return
     with deployment_lock(_lock(home, universe), LOCK_SECONDS):
-        rows = _read(_path(home, universe))
-        newest = session.isoformat()
-        kept = [row for row in rows if row["step"] != step or row["session"] > newest]
-        if kept != rows:
-            _write(home, universe, kept)
+        _write(home, universe, [row for row in _read(_path(home, universe)) if is_kept(row)])
 
 
 def recorded_failures(home: Home, universe: str) -> tuple[Failure, ...]:

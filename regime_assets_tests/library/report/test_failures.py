@@ -12,7 +12,7 @@ from regime_assets.library.report.failures import (
     JOB,
     RUN,
     TICK,
-    forget_failure,
+    forget_failures,
     record_failure,
     recorded_failures,
 )
@@ -27,7 +27,7 @@ MONDAY, TUESDAY = date(2024, 3, 18), date(2024, 3, 19)
 def test_a_failure_is_kept_with_what_to_do_until_the_step_succeeds(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert recorded_failures(home, "us") == ()
-    forget_failure(home, "us", "us/raw_prices", MONDAY)
+    forget_failures(home, "us", ("us/raw_prices",), MONDAY)
     record_failure(home, "us", "us/raw_prices", MONDAY, "KO lacks a bar")
     record_failure(home, "us", "us/long/vae", MONDAY, "it exploded")
     record_failure(home, "us", "us/raw_prices", TUESDAY, "KO lacks two bars")
@@ -37,9 +37,9 @@ def test_a_failure_is_kept_with_what_to_do_until_the_step_succeeds(tmp_path: Pat
         (MONDAY, "us/long/vae failed"),
     ]
     assert "regime-assets quarantine us" in found[0].todo
-    forget_failure(home, "us", "us/raw_prices", MONDAY)
+    forget_failures(home, "us", ("us/raw_prices",), MONDAY)
     assert len(recorded_failures(home, "us")) == 2, "an earlier session that succeeds mends nothing"
-    forget_failure(home, "us", "us/raw_prices", TUESDAY)
+    forget_failures(home, "us", ("us/raw_prices",), TUESDAY)
     assert [each.what for each in recorded_failures(home, "us")] == ["us/long/vae failed"]
 
 
@@ -66,7 +66,7 @@ def test_the_pages_show_what_failed_since_they_were_written_and_no_more_what_was
     written = a_morning(failures=(*recorded_failures(home, "us"), refused))
     (home.pages / "us.morning.json").write_text(json.dumps(written.to_document()))
     record_failure(home, "us", "us/long/vae", TUESDAY, "it exploded")
-    forget_failure(home, "us", "us/raw_prices", MONDAY)
+    forget_failures(home, "us", ("us/raw_prices",), MONDAY)
     (read,) = published_mornings(home)
     assert [each.what for each in read.failures] == ["us/long/vae failed", refused.what]
 

@@ -404,7 +404,11 @@ def run_alone(home: Path, count: int, sessions: int) -> None:
 
 
 def answers(home: Path, count: int) -> dict[str, list[str]]:
-    """What is stored of every universe and session, by a name: hashes; a list has more than one where it is twice."""
+    """What is stored of every universe and session, by a name: hashes, of answers in the order in which they came.
+
+    A session is answered again when a run that failed is tried again and another champion serves by then: the newest
+    answer counts, and none is there twice.
+    """
     from regime_assets.library.home import Home
     from regime_assets.library.production.bundle import verify_bundle
     from regime_assets.library.production.names import model_name
@@ -418,11 +422,12 @@ def answers(home: Path, count: int) -> dict[str, list[str]]:
         for row in workspace.database.query("SELECT horizon, session, kind, sha256 FROM models").to_dict("records"):
             place = f"model {name} {row['horizon']} {row['session']:%Y-%m-%d} {row['kind']}"
             found.setdefault(place, []).append(str(row["sha256"]))
-        sql = "SELECT horizon, session, bundle_sha256, inputs_hash, exposure, weights, posteriors FROM deployments"
+        said = "bundle_sha256, inputs_hash, exposure, weights, posteriors"
+        sql = f"SELECT horizon, session, {said} FROM deployments ORDER BY number"
         for row in workspace.database.query(sql).to_dict("records"):
             place = f"answer {name} {row['horizon']} {row['session']:%Y-%m-%d}"
-            said = "|".join(str(row[key]) for key in ("inputs_hash", "exposure", "weights", "posteriors"))
-            found.setdefault(place, []).append(f"{row['bundle_sha256']} {hashlib.sha256(said.encode()).hexdigest()}")
+            told = "|".join(str(row[key]) for key in said.split(", "))
+            found.setdefault(place, []).append(hashlib.sha256(told.encode()).hexdigest())
         signals = workspace.database.query("SELECT as_of, symbol, weight FROM daily_signal ORDER BY as_of, symbol")
         for (day, symbol), rows in signals.groupby(["as_of", "symbol"]):
             found[f"signal {name} {day:%Y-%m-%d} {symbol}"] = [float(weight).hex() for weight in rows["weight"]]
@@ -479,8 +484,9 @@ def print_comparison(expected: dict[str, list[str]], found: dict[str, list[str]]
         mine = {name: value for name, value in expected.items() if name.startswith(f"{kind} ")}
         theirs = {name: value for name, value in found.items() if name.startswith(f"{kind} ")}
         lost = [name for name in mine if name not in theirs]
-        twice = [name for name, value in theirs.items() if len(value) > 1]
-        other = [name for name in mine if name in theirs and set(mine[name]) != set(theirs[name])]
+        single = kind != "answer"
+        twice = [name for name, value in theirs.items() if (1 if single else len(set(value))) < len(value)]
+        other = [name for name in mine if name in theirs and mine[name][-1] != theirs[name][-1]]
         more = [name for name in theirs if name not in mine]
         print(f"| {kind} | {len(mine)} | {len(lost)} | {len(twice) + len(more)} | {len(other)} |")
         wrong += len(lost) + len(twice) + len(other) + len(more)

@@ -64,7 +64,13 @@ def daily_job(lane: Lane) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.key_prefixes([lane.universe.name]) - dg.AssetSelection.assets(*by_hand),
         partitions_def=lane.partitions,
         description="Every asset of the universe for one session, in order; a walk-forward is asked for by hand.",
-        tags={"dagster/max_retries": str(lane.universe.schedule.retries), **lane.run_tags},
+        tags={
+            "dagster/max_retries": str(lane.universe.schedule.retries),
+            # From the first step on: where a fit failed, the champion of the session before has answered, and a retry
+            # of the failed steps alone would promote the session's own and leave that answer.
+            "dagster/retry_strategy": "ALL_STEPS",
+            **lane.run_tags,
+        },
     )
 
 

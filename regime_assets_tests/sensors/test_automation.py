@@ -34,7 +34,9 @@ def definitions(tmp_path: Path) -> dg.Definitions:
 
 
 def test_the_daily_job_is_retried(definitions: dg.Definitions) -> None:
-    assert definitions.resolve_job_def("tiny_daily").tags["dagster/max_retries"] == "2"
+    tags = definitions.resolve_job_def("tiny_daily").tags
+    assert tags["dagster/max_retries"] == "2"
+    assert tags["dagster/retry_strategy"] == "ALL_STEPS", "or the answer stays that of the champion before"
 
 
 def test_automation_is_off_until_it_is_turned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

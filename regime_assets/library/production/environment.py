@@ -74,6 +74,7 @@ def _blas() -> str:
     return " ".join(str(own[0].get(key)) for key in ("internal_api", "version", "architecture")) if own else "unknown"
 
 
+@cache
 def _installed(package: str) -> str:
     try:
         return version(package)

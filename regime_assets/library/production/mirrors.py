@@ -8,7 +8,7 @@ that has lost a model's versions gets them back under their numbers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from regime_assets.library.production.bundle import BundleError, verify_bundle
@@ -79,20 +79,25 @@ class Mirrors:
         Raises:
             RegistryError: MLflow's store cannot be reached or read.
         """
-        told = [*self._reconcile_versions(model_name), *self.mirror(model_name)]
+        told = [*self._reconcile_versions(model_name), *self._reconcile_aliases(model_name)]
+        self._reconcile_tags(model_name)
         for sentence in told:
             _log.warning(sentence)
         return told
 
-    def mirror(self, model_name: str) -> list[str]:
-        """Let aliases and tags say what the journal says; return which aliases said something else.
+    def follow(self, model_name: str, move: Move) -> None:
+        """Let aliases and tags say what they say since the journal's newest move, of a store that was in step with it.
 
         Raises:
             RegistryError: MLflow's store cannot be reached or read.
         """
-        told = self._reconcile_aliases(model_name)
-        self._reconcile_tags(model_name)
-        return told
+        self._reconcile_aliases(model_name)
+        version = move.after.champion if move.kind == "promotion" else move.before.champion
+        if version is None:
+            return
+        *earlier, newest = self._journal.moves_of(model_name, version)
+        had, wanted = (promotion_tags(moves).get(version, {}) for moves in (earlier, [*earlier, newest]))
+        self._set_tags(model_name, version, had, wanted)
 
     def _reconcile_versions(self, model_name: str) -> list[str]:
         known = {entry.version: entry for entry in self._journal.versions(model_name)}
@@ -156,10 +161,10 @@ class Mirrors:
 
     def _reconcile_aliases(self, model_name: str) -> list[str]:
         serving = self._journal.serving(model_name)
-        known = {entry.version for entry in self._journal.versions(model_name)}
         found, told = self._store.aliases(model_name), list[str]()
         for alias, version in ((PREVIOUS, serving.previous), (CHAMPION, serving.champion)):
-            named, wanted = found.get(alias), version if version in known else None
+            is_known = version is not None and bool(self._journal.versions(model_name, number=version))
+            named, wanted = found.get(alias), version if is_known else None
             if named == wanted:
                 continue
             self._store.set_alias(model_name, alias, wanted)
@@ -172,10 +177,12 @@ class Mirrors:
     def _reconcile_tags(self, model_name: str) -> None:
         wanted = promotion_tags(self._journal.moves(model_name))
         for stored in self._store.versions(model_name):
-            expected = wanted.get(stored.version, {})
-            for tag in (PROMOTION_TAG, ROLLED_BACK_TAG):
-                if stored.tags.get(tag) != expected.get(tag):
-                    self._store.set_tag(model_name, stored.version, tag, expected.get(tag))
+            self._set_tags(model_name, stored.version, stored.tags, wanted.get(stored.version, {}))
+
+    def _set_tags(self, model_name: str, version: int, had: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        for tag in (PROMOTION_TAG, ROLLED_BACK_TAG):
+            if had.get(tag) != wanted.get(tag):
+                self._store.set_tag(model_name, version, tag, wanted.get(tag))
 
 
 def promotion_tags(moves: Iterable[Move]) -> dict[int, dict[str, str]]:

@@ -119,10 +119,26 @@ class PromotionJournal:
         sql = f"SELECT {_COLUMNS} FROM {PROMOTIONS_TABLE} WHERE model_name = ? ORDER BY number"
         return [_move(row) for row in self._rows(sql, model_name)]
 
+    def last_move(self, model_name: str, as_of: date | None = None, kind: Kind | None = None) -> Move | None:
+        """The newest move, of those as of a session or of a kind; None when there is none."""
+        asked = {"session <= ?": as_of, "kind = ?": kind}
+        conditions = {condition: value for condition, value in asked.items() if value is not None}
+        sql = f"SELECT {_COLUMNS} FROM {PROMOTIONS_TABLE} WHERE model_name = ? "
+        sql += "".join(f"AND {condition} " for condition in conditions) + "ORDER BY number DESC LIMIT 1"
+        found = self._rows(sql, model_name, *conditions.values())
+        return _move(found[0]) if found else None
+
+    def moves_of(self, model_name: str, version: int) -> list[Move]:
+        """The moves that let a version serve or let another one serve in its place, oldest first."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM {PROMOTIONS_TABLE} WHERE model_name = ? AND (champion = ? OR champion_before = ?) "
+        )
+        return [_move(row) for row in self._rows(sql, model_name, version, version)]
+
     def serving(self, model_name: str) -> Aliases:
         """What serves, and what served before it."""
-        moves = self.moves(model_name)
-        return Aliases(moves[-1].after.champion, moves[-1].after.previous) if moves else Aliases(None, None)
+        last = self.last_move(model_name)
+        return Aliases(last.after.champion, last.after.previous) if last else Aliases(None, None)
 
     def add_version(self, model_name: str, version: JournalledVersion) -> None:
         """Record a registered version; one that is known already stays as it is."""
@@ -138,13 +154,17 @@ class PromotionJournal:
             sql = f"DELETE FROM {VERSIONS_TABLE} WHERE model_name = ? AND version = ?"
             connection.execute(sql, [model_name, version])
 
-    def versions(self, model_name: str) -> list[JournalledVersion]:
-        """Every version that was registered and not deleted, oldest first."""
-        sql = f"SELECT version, sha256, session, run_id, tags FROM {VERSIONS_TABLE} "
-        sql += "WHERE model_name = ? ORDER BY version"
+    def versions(
+        self, model_name: str, *, number: int | None = None, session: date | None = None, sha256: str | None = None
+    ) -> list[JournalledVersion]:
+        """Every version that was registered and not deleted, oldest first; those of a number, session or hash alone."""
+        asked = {"version": number, "session": session, "sha256": sha256}
+        conditions = {column: value for column, value in asked.items() if value is not None}
+        sql = f"SELECT version, sha256, session, run_id, tags FROM {VERSIONS_TABLE} WHERE model_name = ? "
+        sql += "".join(f"AND {column} = ? " for column in conditions) + "ORDER BY version"
         return [
             JournalledVersion(version, sha256, session, run_id, json.loads(tags))
-            for version, sha256, session, run_id, tags in self._rows(sql, model_name)
+            for version, sha256, session, run_id, tags in self._rows(sql, model_name, *conditions.values())
         ]
 
     def model_names(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 The promotion journal decides what serves; MLflow shows it, and a pointer file tells the service. The bundles lie in
 folders named by their hash, below `artifact_root`, and are read by this package's own loader only. Everything that
-writes holds the model's file lock, and first brings MLflow in step with the journal.
+writes holds the model's file lock. The first write of a `Registry` brings MLflow in step with the journal, which reads
+every version there; later ones change what they are about.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Registry:
         self._store = RegistryStore(tracking_uri, artifact_root, lock_folder)
         self._journal = PromotionJournal(database)
         self._mirrors = Mirrors(self._journal, self._store, artifact_root)
+        self._in_step: set[str] = set()
 
     def register(
         self, bundle_folder: Path, model_name: str, sha256: str, tags: Mapping[str, str], run_id: str | None = None
@@ -80,7 +82,7 @@ class Registry:
         with self._writing(model_name):
             copy_bundle(bundle_folder, self._store.folder(model_name, sha256), sha256)
             # The manifest's session is part of the hash, so that equal hashes are equal partitions.
-            known = [stored.version for stored in self._journal.versions(model_name) if stored.sha256 == sha256]
+            known = [stored.version for stored in self._journal.versions(model_name, sha256=sha256)]
             if known:
                 return known[0]
             tagged = {**tags, SHA256_TAG: sha256, SESSION_TAG: manifest.session.isoformat()}
@@ -92,6 +94,7 @@ class Registry:
         """Bring MLflow and the pointer file in step with the journal; return what differed, a sentence each."""
         with self._store.lock(model_name):
             told = self._mirrors.reconcile(model_name)
+            self._in_step.add(model_name)
             served = self._serving(model_name)
             if served is not None and self._mirrors.point(served):
                 told.append(f"{model_name}: the pointer file was not that of version {served.version}: written anew")
@@ -124,12 +127,12 @@ class Registry:
         Raises:
             RegistryError: retention has deleted it.
         """
-        move = self._move_as_of(model_name, session)
+        move = self._journal.last_move(checked_name(model_name, "model name"), session)
         return None if move is None else self._version(model_name, move.after.champion)
 
     def previous_as_of(self, model_name: str, session: date) -> int | None:
         """The version that a roll-back on `session` would have served; None when there was none."""
-        move = self._move_as_of(model_name, session)
+        move = self._journal.last_move(checked_name(model_name, "model name"), session)
         return None if move is None else move.after.previous
 
     def previous(self, model_name: str) -> RegisteredBundle | None:
@@ -148,20 +151,23 @@ class Registry:
         """
         return self._version(model_name, version)
 
+    def find(self, model_name: str, version: int) -> RegisteredBundle | None:
+        """One version; None where there is none of that number, or no more."""
+        return self._known(checked_name(model_name, "model name"), version)
+
     def versions(self, model_name: str) -> tuple[RegisteredBundle, ...]:
         """All versions, oldest first."""
         tags = promotion_tags(self.history(model_name))
-        return tuple(
-            RegisteredBundle(
-                model_name=model_name,
-                version=entry.version,
-                sha256=entry.sha256,
-                path=self._store.folder(model_name, entry.sha256),
-                session=entry.session,
-                tags={**entry.tags, **tags.get(entry.version, {})},
-            )
-            for entry in self._journal.versions(model_name)
-        )
+        return tuple(self._bundle(model_name, entry, tags) for entry in self._journal.versions(model_name))
+
+    def versions_of(self, model_name: str, session: date) -> tuple[RegisteredBundle, ...]:
+        """The versions of one session, oldest first."""
+        found = self._journal.versions(checked_name(model_name, "model name"), session=session)
+        return tuple(self._with_tags(model_name, entry) for entry in found)
+
+    def last_roll_back(self, model_name: str, session: date) -> Move | None:
+        """The newest roll-back as of a session; None when there was none."""
+        return self._journal.last_move(checked_name(model_name, "model name"), session, kind="roll_back")
 
     def history(self, model_name: str) -> tuple[Move, ...]:
         """All promotions and roll-backs, oldest first."""
@@ -224,7 +230,8 @@ class Registry:
                 refuse_unless_fresh(wanted, self._known(model_name, before.champion))
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=version, previous=before.champion)
-            session = effective_from(self.history(model_name), wanted.session)
+            last = self._journal.last_move(model_name)
+            session = effective_from([last] if last else [], wanted.session)
             return self._carry_out(wanted, Move("promotion", session, before, after, reason, verdict))
 
     def roll_back(
@@ -293,14 +300,12 @@ class Registry:
                     remove(entry)
             return tuple(stored.version for stored in doomed)
 
-    def _move_as_of(self, model_name: str, session: date) -> Move | None:
-        """The last move of `session` or earlier."""
-        return next((move for move in reversed(self.history(model_name)) if move.session <= session), None)
-
     @contextmanager
     def _writing(self, model_name: str) -> Generator[None]:
         with self._store.lock(model_name):
-            self._mirrors.reconcile(model_name)
+            if model_name not in self._in_step:
+                self._mirrors.reconcile(model_name)
+                self._in_step.add(model_name)
             yield
 
     def _carry_out(self, wanted: RegisteredBundle, move: Move) -> RegisteredBundle:
@@ -308,8 +313,9 @@ class Registry:
         self._journal.record(wanted.model_name, move)
         self._mirrors.point(wanted)
         try:
-            self._mirrors.mirror(wanted.model_name)
+            self._mirrors.follow(wanted.model_name, move)
         except RegistryError as error:
+            self._in_step.discard(wanted.model_name)
             _log.warning("%s: MLflow does not show yet what serves: %s", wanted.model_name, error)
         return self._version(wanted.model_name, wanted.version)
 
@@ -333,7 +339,25 @@ class Registry:
         return None if version is None else self._version(model_name, version)
 
     def _known(self, model_name: str, version: int | None) -> RegisteredBundle | None:
-        return next((stored for stored in self.versions(model_name) if stored.version == version), None)
+        if version is None:
+            return None
+        found = self._journal.versions(model_name, number=version)
+        return self._with_tags(model_name, found[0]) if found else None
+
+    def _with_tags(self, model_name: str, entry: JournalledVersion) -> RegisteredBundle:
+        return self._bundle(model_name, entry, promotion_tags(self._journal.moves_of(model_name, entry.version)))
+
+    def _bundle(
+        self, model_name: str, entry: JournalledVersion, tags: Mapping[int, Mapping[str, str]]
+    ) -> RegisteredBundle:
+        return RegisteredBundle(
+            model_name=model_name,
+            version=entry.version,
+            sha256=entry.sha256,
+            path=self._store.folder(model_name, entry.sha256),
+            session=entry.session,
+            tags={**entry.tags, **tags.get(entry.version, {})},
+        )
 
     def _version(self, model_name: str, version: int) -> RegisteredBundle:
         found = self._known(model_name, version)

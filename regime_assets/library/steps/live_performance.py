@@ -198,8 +198,8 @@ def watch(workspace: Workspace, horizon: Horizon, session: date) -> Watch:
 def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     """What the champion's line decided and served up to a session."""
     name = model_name(workspace.universe.name, horizon)
-    backs = [move.session for move in workspace.registry.history(name) if move.kind == "roll_back"]
-    begin = max((day for day in backs if day <= session), default=workspace.universe.history_start)
+    back = workspace.registry.last_roll_back(name, session)
+    begin = back.session if back else workspace.universe.history_start
     answers = DeploymentLog(workspace.database).history(workspace.universe.name, horizon, begin, session)
     history = workspace.history(horizon, session)
     columns = history.traded_returns.columns

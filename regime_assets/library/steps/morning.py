@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -140,8 +140,8 @@ def _horizon(workspace: Workspace, name: HorizonName, answers: Sequence[Deployme
     fitted = pointer.session if pointer and pointer.version == newest.model_version else signal.session
     served = [move.session for move in moves if move.after.champion == newest.model_version]
     ribbon = _ribbon(workspace, name, answers, names)
-    known = {stored.version: stored.tags for stored in workspace.registry.versions(model)}
-    tags = known.get(newest.model_version, {})
+    registered = workspace.registry.find(model, newest.model_version)
+    tags = registered.tags if registered else {}
     stored = tags.get("settings_hash", "")
     named = lane_of(workspace, name, stored) or tags.get(DESIGN_TAG) or stored[:8]
     return Horizon(
@@ -262,7 +262,10 @@ def _recent(workspace: Workspace, answers: dict[HorizonName, tuple[Deployment, .
     for horizon, given in answers.items():
         for answer in given[-2 * RECENT_SESSIONS :]:
             by_session.setdefault(answer.signal.session, {})[horizon] = answer
-    designs = {horizon: _designs(workspace, horizon) for horizon, given in answers.items() if given}
+    designs = {
+        horizon: _designs(workspace, horizon, {answer.model_version for answer in given[-2 * RECENT_SESSIONS :]})
+        for horizon, given in answers.items()
+    }
     found: list[Answer] = []
     for day in sorted(by_session, reverse=True)[:RECENT_SESSIONS]:
         signals = {str(horizon): answer.signal for horizon, answer in by_session[day].items()}
@@ -276,10 +279,11 @@ def _recent(workspace: Workspace, answers: dict[HorizonName, tuple[Deployment, .
     return found
 
 
-def _designs(workspace: Workspace, horizon: HorizonName) -> dict[int, str]:
-    """The present hash of each version's design."""
-    versions = workspace.registry.versions(model_name(workspace.universe.name, horizon))
-    return {one.version: present_hash(workspace, horizon, one.tags.get("settings_hash", "")) for one in versions}
+def _designs(workspace: Workspace, horizon: HorizonName, versions: Iterable[int]) -> dict[int, str]:
+    """The present hash of each version's design; of a version that was deleted none."""
+    model = model_name(workspace.universe.name, horizon)
+    known = [one for version in versions if (one := workspace.registry.find(model, version))]
+    return {one.version: present_hash(workspace, horizon, one.tags.get("settings_hash", "")) for one in known}
 
 
 def _shares(workspace: Workspace, session: date) -> dict[str, float] | None:

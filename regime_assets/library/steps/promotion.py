@@ -225,8 +225,8 @@ def _identity(workspace: Workspace, horizon: Horizon, session: date, record: Bac
 
 def _registered(workspace: Workspace, name: str, session: date, identity: str) -> RegisteredBundle | None:
     """The version that holds these models already."""
-    versions = workspace.registry.versions(name)
-    return next((v for v in versions if v.session == session and v.tags.get(IDENTITY_TAG) == identity), None)
+    versions = workspace.registry.versions_of(name, session)
+    return next((v for v in versions if v.tags.get(IDENTITY_TAG) == identity), None)
 
 
 def _is_settled(known: RegisteredBundle, judgement: Judgement) -> bool:

@@ -31,21 +31,23 @@ def backtest_report(lane: Lane) -> dg.AssetsDefinition:
         )
     )
     def asset(context: dg.AssetExecutionContext, data: DataHome, mlflow: dg.ResourceParam[Any]) -> None:
+        from regime_assets.library.production.tracked_fit import figures_together
         from regime_assets.library.report.figures import equity_and_drawdown
         from regime_assets.library.shared_files import local_file
         from regime_assets.library.steps.backtest_report import backtest
 
         workspace = data.workspace(lane.universe, lane.design)
         drawn = reported(lane, context)
-        for session in sessions_of(context):
-            done = backtest(workspace, lane.horizon, session, log=context.log.info, page=session in drawn)
-            mlflow.log_metrics(done.tracked(f"{lane.label}.backtest_report"), step=session.toordinal())
-            metadata = figures(done.figures) | {"comparison": table(done.comparison)}
-            if done.report is not None:
-                with local_file(done.report) as report:
-                    mlflow.log_artifact(str(report), f"{lane.label}.backtest_report")
-                metadata["equity"] = picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown")
-                metadata["report"] = report_link(done.report)
-            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+        with figures_together(mlflow) as take:
+            for session in sessions_of(context):
+                done = backtest(workspace, lane.horizon, session, log=context.log.info, page=session in drawn)
+                take(done.tracked(f"{lane.label}.backtest_report"), session.toordinal())
+                metadata = figures(done.figures) | {"comparison": table(done.comparison)}
+                if done.report is not None:
+                    with local_file(done.report) as report:
+                        mlflow.log_artifact(str(report), f"{lane.label}.backtest_report")
+                    metadata["equity"] = picture(equity_and_drawdown(done.net), "out-of-sample equity and drawdown")
+                    metadata["report"] = report_link(done.report)
+                context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     return asset

@@ -37,23 +37,30 @@ def fitting_asset(
     declared = lane.declare(kind, kinds=labels, deps=[after], description=description)
 
     def run(context: dg.AssetExecutionContext, data: DataHome, mlflow: Any, *, full_retrain: bool = False) -> None:
+        from regime_assets.library.production.tracked_fit import figures_together
         from regime_assets.library.steps.admission import NotAdmittedError
         from regime_assets.library.steps.fits import Unfitted, fit
 
         workspace = data.workspace(lane.universe, lane.design)
         drawn = reported(lane, context)
-        for session in sessions_of(context):
-            try:
-                done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
-            except NotAdmittedError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
-            if isinstance(done, Unfitted):
-                context.log.warning(f"{kind} of {session} is not fitted: {done.reason}")
-                metadata = {"accepted": dg.MetadataValue.bool(False), "not_fitted": dg.MetadataValue.text(done.reason)}
-            else:
-                metadata = _shown(context, lane, done, mlflow)
-                metadata |= pictures(done.fitted) if session in drawn else {}
-            context.add_asset_metadata(metadata, partition_key=session.isoformat())
+        with figures_together(mlflow) as take:
+            for session in sessions_of(context):
+                try:
+                    done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
+                except NotAdmittedError as error:
+                    raise dg.Failure(str(error), allow_retries=False) from error
+                if isinstance(done, Unfitted):
+                    context.log.warning(f"{kind} of {session} is not fitted: {done.reason}")
+                    metadata = {
+                        "accepted": dg.MetadataValue.bool(False),
+                        "not_fitted": dg.MetadataValue.text(done.reason),
+                    }
+                else:
+                    named = {f"{lane.label}.{kind}.{key}": value for key, value in done.fitted.fit.figures.items()}
+                    take(named, session.toordinal())
+                    metadata = _shown(context, lane, done, mlflow, curves=session in drawn)
+                    metadata |= pictures(done.fitted) if session in drawn else {}
+                context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
     if kind in RETRAINED:
 
@@ -72,15 +79,15 @@ def fitting_asset(
     return following
 
 
-def _shown(context: dg.AssetExecutionContext, lane: Lane, done: "StoredFit", mlflow: Any) -> dict[str, Any]:
-    """Log a stored fit in MLflow; return what Dagster shows of it."""
+def _shown(
+    context: dg.AssetExecutionContext, lane: Lane, done: "StoredFit", mlflow: Any, *, curves: bool
+) -> dict[str, Any]:
+    """Log a stored fit in MLflow, with or without its training curves; return what Dagster shows of it."""
     from regime_assets.library.production.tracked_fit import track_fit
 
     fit, record = done.fitted.fit, done.record
-    name = f"{lane.label}.{record.kind}"
-    step = record.session.toordinal()
-    mlflow.log_metrics({f"{name}.{key}": float(value) for key, value in fit.figures.items()}, step=step)
-    track_fit(mlflow, name, record, fit.figures, getattr(fit, "curves", None))
+    name, drawn = f"{lane.label}.{record.kind}", getattr(fit, "curves", None) if curves else None
+    track_fit(mlflow, name, record, fit.figures, drawn)
     for note in done.fitted.notes:
         context.log.warning(note)
     if not record.accepted:

@@ -4,9 +4,10 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from regime_assets.library.production.lineage import ModelRecord
-from regime_assets.library.production.tracked_fit import track_fit
+from regime_assets.library.production.tracked_fit import figures_together, track_fit
 from regime_assets_tests.library.production.bundles import SESSION
 
 RECORD = ModelRecord("rl_policy", SESSION, "a" * 64, "", False, 7, "d" * 64, "1", {}, True, "")
@@ -28,6 +29,7 @@ def test_a_fit_is_a_nested_run_with_its_origin_its_figures_and_a_curve_a_member(
         loss = [
             [(m.step, m.value) for m in client.get_metric_history(identifier, f"curve.loss.seed_{n}")] for n in (0, 1)
         ]
+        shown = client.load_table(experiment, "curves.json", run_ids=[identifier])
         artifacts = [file.path for file in client.list_artifacts(identifier)]
     finally:
         mlflow.set_tracking_uri(None)
@@ -41,3 +43,28 @@ def test_a_fit_is_a_nested_run_with_its_origin_its_figures_and_a_curve_a_member(
     assert run.data.metrics["tilt"] == 0.5
     assert "unmeasured" not in run.data.metrics
     assert artifacts == ["curves.json"]
+    assert shown["seed"].tolist() == [0, 0, 1, 1], "a table, which MLflow's UI shows beside those of other runs"
+
+
+def test_figures_of_a_runs_sessions_are_logged_by_step_also_when_a_later_session_fails(home: Path) -> None:
+    import mlflow
+
+    def sessions() -> None:
+        with figures_together(mlflow) as take:
+            take({"short.vae.loss": 0.5, "unmeasured": math.nan}, 1)
+            take({"short.vae.loss": 0.25}, 2)
+            raise RuntimeError("the third one")
+
+    mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
+    try:
+        experiment = mlflow.create_experiment("sessions", (home / "artifacts").as_uri())
+        with (
+            mlflow.start_run(experiment_id=experiment) as parent,
+            pytest.raises(RuntimeError, match="third"),
+        ):
+            sessions()
+        kept = mlflow.MlflowClient().get_metric_history(parent.info.run_id, "short.vae.loss")
+        assert "unmeasured" not in mlflow.MlflowClient().get_run(parent.info.run_id).data.metrics
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert [(metric.step, metric.value) for metric in kept] == [(1, 0.5), (2, 0.25)]

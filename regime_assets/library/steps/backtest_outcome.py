@@ -43,8 +43,8 @@ class Backtest:
 
     @property
     def comparison(self) -> pd.DataFrame:
-        """One row a strategy, as the UI shows it."""
-        return pd.DataFrame([_row(name, item) for name, item in self.comparisons.items()])
+        """One row a strategy, as the UI shows it; with intervals where there is a report of them."""
+        return pd.DataFrame([_row(name, item, self.report is not None) for name, item in self.comparisons.items()])
 
     def tracked(self, prefix: str) -> dict[str, float]:
         """The figures under names for experiment tracking; what could not be measured is left out."""
@@ -56,12 +56,12 @@ def served_name(serving: ServingChoice) -> str:
     return POLICY if serving.serves == "policy" else RULE
 
 
-def _row(name: str, item: Comparison) -> dict[str, object]:
-    summary = item.summary
+def _row(name: str, item: Comparison, with_interval: bool) -> dict[str, object]:
+    summary, interval = item.summary, item.interval if with_interval else None
     return {
         "strategy": name,
         "Sharpe": summary.sharpe,
-        "95 %": "" if item.interval is None else f"{item.interval.low:.2f} to {item.interval.high:.2f}",
+        "95 %": "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}",
         "max drawdown": summary.max_drawdown,
         "CAGR": summary.cagr,
         "volatility": summary.volatility,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from regime_assets.library.evaluation.comparison import Comparison, compare
-from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, POLICY, RULE
+from regime_assets.library.evaluation.contenders import BUY_AND_HOLD, OWN, POLICY, RULE
 from regime_assets.library.evaluation.experience import experience_rule
 from regime_assets.library.evaluation.gate import choose_serving_policy
 from regime_assets.library.report.page import write_report
@@ -26,12 +26,15 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
 
     Args:
         log: takes what is going on.
-        page: write the report; one that is there already is written anew in any case.
+        page: write the report; one that is there already is written anew in any case. Without it no other baseline
+            than buy & hold stands beside the models.
     """
-    universe = workspace.universe
+    universe, path = workspace.universe, workspace.report(horizon, "backtest", session)
+    page = page or file_exists(path)
     history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
-    comparisons = compare(history, track, workspace.terms(history), universe.sessions_per_year)
+    only = None if page else OWN
+    comparisons = compare(history, track, workspace.terms(history), universe.sessions_per_year, only=only)
     rule, policy = (comparisons[name].scored.over_cash.net for name in (RULE, POLICY))
     evidence = _validation_z(workspace, horizon, session)
     serving = choose_serving_policy(rule, policy, universe.gate, universe.sessions_per_year, evidence)
@@ -42,8 +45,7 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     seen = experience_rule(history.market_returns, universe.sessions_per_year)
     record = BacktestRecord.of(serving, served.interval, figures, seen)
     store_record(workspace, horizon, session, record)
-    path = workspace.report(horizon, "backtest", session)
-    if not page and not file_exists(path):
+    if not page:
         return Backtest(comparisons, serving, record, None)
     result = Backtest(comparisons, serving, record, path)
     write_report(compose(workspace, horizon, session, result, track, history), path)

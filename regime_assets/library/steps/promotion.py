@@ -112,6 +112,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
     refused = _refused(workspace, horizon, session)
     if refused:
         judgement = _unjudged(workspace, name, record, refused)
+        store_judgement(workspace, horizon, session, judgement)
         return _shown(workspace, horizon, session, judgement, None, "")
     identity = _identity(workspace, horizon, session, record)
     known, before = _registered(workspace, name, session, identity), find_judgement(workspace, horizon, session)
@@ -139,6 +140,7 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
             workspace.registry.promote(name, version, judgement.reason, judgement.outcome, judged_against=against)
         except PromotionRefusedError as error:
             judgement = _unjudged(workspace, name, record, str(error))
+            store_judgement(workspace, horizon, session, judgement)
     registered = workspace.registry.version(name, version)
     if not judgement.promote and PROMOTION_TAG not in registered.tags and _is_newest(champion, session):
         workspace.registry.set_challenger(name, version, _alias(workspace))
@@ -251,8 +253,7 @@ def _shown(
     registered: RegisteredBundle | None,
     sha256: str,
 ) -> Promotion:
-    """Store the verdict, write it into the report, and say in one line what happened."""
-    store_judgement(workspace, horizon, session, judgement)
+    """Write the stored verdict into the report, and say in one line what happened."""
     champion = workspace.registry.champion(model_name(workspace.universe.name, horizon))
     served = _serving(workspace, horizon, champion) if champion else None
     serving = _in_words(served)

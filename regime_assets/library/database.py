@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from regime_assets.library.read_memory import ReadMemory, tables_read
-from regime_assets.library.table_columns import fit_columns
+from regime_assets.library.table_columns import column_types, fit_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -252,8 +252,10 @@ class Database(ABC):
             keyed.insert(position, name, value)
         with self.transaction(writes=[table]) as connection:
             connection.register("incoming", keyed)
-            if _has_table(connection, table):
-                fit_columns(connection, table)
+            existing = self._columns(connection, table)
+            if existing is not None:
+                if fit_columns(connection, table, existing):
+                    _memory(self.place).forget(("columns", table))
                 condition = " AND ".join(f'"{name}" = ?' for name in key)
                 connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
                 connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
@@ -270,7 +272,7 @@ class Database(ABC):
         sql = f'SELECT * EXCLUDE ({excluded}) FROM "{table}" WHERE {condition} ORDER BY {order}'
 
         def read(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-            if not _has_table(connection, table):
+            if self._columns(connection, table) is None:
                 import pandas as pd
 
                 return pd.DataFrame()
@@ -281,9 +283,22 @@ class Database(ABC):
     def delete_partition(self, table: str, key: Mapping[str, Any]) -> None:
         """Delete the rows of one partition; a table that was never written has none."""
         with self.transaction(writes=[table]) as connection:
-            if _has_table(connection, table):
+            if self._columns(connection, table) is not None:
                 condition = " AND ".join(f'"{name}" = ?' for name in key)
                 connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
+
+    def _columns(self, connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str] | None:
+        """The types of a table's columns by name; None where it was never written.
+
+        They are remembered also while rows of the table are written: only `_fit_columns` changes them.
+        """
+        memory, key, state = _memory(self.place), ("columns", table), self._state()
+        is_known, columns = memory.recall(key, state)
+        if not is_known:
+            columns = column_types(connection, table) if _has_table(connection, table) else None
+            read = table.lower() if columns is None else f"{table.lower()} columns"
+            memory.keep(key, frozenset({read}), columns, state)
+        return columns
 
     def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Stamp new tables with their version; refuse those that a newer version of this project wrote."""

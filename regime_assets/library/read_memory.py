@@ -89,6 +89,11 @@ class ReadMemory:
                 self._drop(key)
             self._checkpoint = after
 
+    def forget(self, key: Hashable) -> None:
+        """Forget one answer."""
+        with self._lock:
+            self._drop(key)
+
     def _drop(self, key: Hashable) -> None:
         _, answer = self._kept.pop(key, (None, None))
         self._cells -= _cells(answer)

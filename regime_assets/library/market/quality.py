@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -119,6 +121,7 @@ def check_window(
     settings: QualitySettings | None = None,
     sessions: Sequence[date] | None = None,
     membership: Membership | None = None,
+    moves_since: date | None = None,
 ) -> list[Finding]:
     """Check what a model is about to be fitted on.
 
@@ -127,6 +130,7 @@ def check_window(
         settings: the thresholds; the defaults when not given.
         sessions: the sessions that its prices should have, lookback included; not compared when not given.
         membership: on which sessions its symbols have prices; on all of them when not given.
+        moves_since: the first session whose moves are looked at; all when not given.
     """
     members = membership or Membership()
     thresholds = settings or QualitySettings()
@@ -136,6 +140,8 @@ def check_window(
     long = prices.set_axis(symbols, axis=1).melt(ignore_index=False, var_name="symbol", value_name="close")
     bars = members.of(long.rename_axis("session").reset_index())
     panel = make_panel(bars, symbols, list(dict.fromkeys(days)), ("close",), history=None, actions=NO_ACTIONS)
+    if moves_since is not None:
+        panel = replace(panel, checked_from=bisect_left(panel.sessions, moves_since))
     findings = [
         *bar_rules.unique(bars, same="error"),
         *bar_rules.finite(bars, ("close",), thresholds),

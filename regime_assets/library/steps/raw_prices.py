@@ -304,7 +304,7 @@ def judge_window(
     findings = [
         finding
         for finding in check_window(
-            window, quality_settings(workspace.universe), sessions, workspace.membership(session)
+            window, quality_settings(workspace.universe), sessions, workspace.membership(session), moves_since=newest
         )
         if finding.severity == "error" or finding.session is None or finding.session >= newest
     ]

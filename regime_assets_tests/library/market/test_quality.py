@@ -212,3 +212,12 @@ def test_an_outlier_in_a_window_warns() -> None:
     found = check_window(window(PRICES.assign(A=[*CALM[:-1], 150.0])), FEW, SESSIONS)
     assert rules(found, "warn") == {"outlier"}
     assert blocking(found) == []
+
+
+@pytest.mark.parametrize("row", range(len(SESSIONS)))
+def test_moves_of_a_window_are_looked_at_from_a_session_on(row: int) -> None:
+    leaps = [100.0, 150.0, *CALM[2:-3], 150.0, 100.0, 160.0]
+    everywhere = check_window(window(PRICES.assign(A=leaps)), FEW, SESSIONS)
+    late = [one for one in everywhere if one.session is not None and one.session >= SESSIONS[row]]
+    assert len(everywhere) > 3
+    assert check_window(window(PRICES.assign(A=leaps)), FEW, SESSIONS, moves_since=SESSIONS[row]) == late

@@ -51,10 +51,11 @@ def failure_hooks(universe: Universe) -> set[dg.HookDefinition]:
 
     @dg.success_hook(name=f"{universe.name}_succeeded", required_resource_keys={"data"})
     def succeeded(context: dg.HookContext) -> None:
-        from regime_assets.library.report.failures import RUN, forget_failures
+        from regime_assets.library.report.failures import RUN, forget_failures, recorded_failures
 
         data: DataHome = context.resources.data
-        forget_failures(data.home(), universe.name, (_step(context, universe), RUN), _session(context))
+        if recorded_failures(data.home(), universe.name):  # hardly ever: which session it is need not be looked up
+            forget_failures(data.home(), universe.name, (_step(context, universe), RUN), _session(context))
 
     return {failed, succeeded}
 

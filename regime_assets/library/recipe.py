@@ -35,6 +35,7 @@ from regime_assets.library.policies.policy import Policy
 from regime_assets.library.policies.settings import OwnPolicySettings, PolicySettings
 from regime_assets.library.policies.training import PolicyFit, assess_policy, train_policy
 from regime_assets.library.regimes.regime_model import (
+    Infer,
     RegimeFit,
     RegimeModel,
     RegimePath,
@@ -154,6 +155,7 @@ class SessionFit:
         seed_of: the seeds by asset.
         full_retrain: VAE and policy start from scratch; the regimes keep their identity (`fit_regimes`).
         stability: what a refit of the regimes may change.
+        infer: what a model says of features; by a memory of a run, or anew.
     """
 
     session: date
@@ -163,6 +165,7 @@ class SessionFit:
     seed_of: SeedOf
     full_retrain: bool
     stability: StabilitySettings
+    infer: Infer = RegimeModel.infer
 
 
 @dataclass(frozen=True)
@@ -227,18 +230,25 @@ def build_tape(
     )
 
 
-def decide(models: FittedModels, features: pd.DataFrame, first: int, symbols: Sequence[str]) -> pd.DataFrame:
+def decide(
+    models: FittedModels,
+    features: pd.DataFrame,
+    first: int,
+    symbols: Sequence[str],
+    infer: Infer = RegimeModel.infer,
+) -> pd.DataFrame:
     """What the models decide on the sessions of rows [first, T), from those rows and earlier ones.
 
     Args:
         features: (T, F); the rows before `first` bring the regime filter and the policy's position up to date, as
             they do when a bundle is served.
         symbols: (N,) what is traded, in the order of the policy's base weights.
+        infer: what a model says of features.
 
     Returns:
         Frame as `decisions`.
     """
-    return decisions(models.policy, models.regimes.infer(features), features, first, symbols)
+    return decisions(models.policy, infer(models.regimes, features), features, first, symbols)
 
 
 def decisions(
@@ -317,8 +327,10 @@ def _fit_regimes(at: SessionFit) -> Fitted[RegimeFit]:
         previous,
         at.training.known_sessions,
     )
-    path = fit.model.infer(at.training.features)
-    stability = compare_regimes(previous, fit.model, at.training.features, path) if previous else None
+    path, stability = at.infer(fit.model, at.training.features), None
+    if previous is not None:
+        before = path if previous is fit.model else at.infer(previous, at.training.features)
+        stability = compare_regimes(previous, fit.model, at.training.features, path, before)
     outcomes = assess_stability(fit, stability, at.stability)
     return Fitted("gmm", at.session, fit, seed, parent, outcomes, at.training, path, notes)
 

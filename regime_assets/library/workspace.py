@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from regime_assets.library.market.window import Expanding, Rolling, Window
     from regime_assets.library.production.lineage import Lineage
     from regime_assets.library.production.registry import Registry
+    from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath
     from regime_assets.library.trading.terms import Terms
     from regime_assets.library.window_reads import WindowReads
 
@@ -190,7 +191,7 @@ class Workspace:
                 refuges=self.universe.refuges,
             )
 
-        return self.reads.once(("window", as_of, wanted, lookback), read) if self.reads else read()
+        return self.reads.once("window", (as_of, wanted, lookback), read) if self.reads else read()
 
     def training_set(self, horizon: Horizon, as_of: date) -> TrainingSet:
         """The validated window of one session, as it was stored, with the features that the design reads.
@@ -252,8 +253,18 @@ class Workspace:
             facts = read_fact_features(self.universe, self.database, self.calendar, window)
             return self._known(build_training_set(window, self.design.features, facts), window.as_of, "long")
 
-        key = ("features", window.as_of, len(window.sessions), window.data_hash, repr(self.design.features))
-        return self.reads.once(key, build) if self.reads else build()
+        key = (window.as_of, len(window.sessions), window.data_hash, repr(self.design.features))
+        return self.reads.once("features", key, build) if self.reads else build()
+
+    def regime_path(self, model: RegimeModel, features: pd.DataFrame) -> RegimePath:
+        """What a model says of features (T, F); a run infers the same model on the same features once."""
+        from regime_assets.library.artifact import parts_hash
+        from regime_assets.library.features.training_set import features_hash
+
+        if self.reads is None:
+            return model.infer(features)
+        key = (parts_hash(model.to_parts()), features_hash(features))
+        return self.reads.once("regimes", key, lambda: model.infer(features).read_only())
 
     def terms(self, history: TrainingSet) -> float | Terms:
         """What trading and holding cost on the sessions of a history: one number, or the terms of a portfolio."""

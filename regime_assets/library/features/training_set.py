@@ -139,6 +139,14 @@ def build_training_set(window: Window, features: Sequence[Computed], facts: pd.D
     return TrainingSet(both, window.traded_returns, window.sample_weight, digest.hexdigest(), window.refuges)
 
 
+def features_hash(features: pd.DataFrame) -> str:
+    """What tells one table of features (T, F) from another one: sessions, names and numbers."""
+    digest = hashlib.sha256("\n".join(map(str, features.columns)).encode())
+    digest.update(pd.DatetimeIndex(features.index).as_unit("ns").asi8.tobytes())
+    digest.update(np.ascontiguousarray(features.to_numpy(dtype=np.float64)).tobytes())
+    return digest.hexdigest()
+
+
 def compute_all(features: Sequence[Computed], inputs: FeatureInputs) -> pd.DataFrame:
     """The columns of all features side by side, (T, F).
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from regime_assets.library.production.bundle import Bundle
+
+if TYPE_CHECKING:
+    from regime_assets.library.regimes.regime_model import Infer
 
 
 class SignalError(ValueError):
@@ -83,7 +86,7 @@ class CombinedSignal:
         return asdict(self) | {"session": self.session.isoformat(), "horizons": horizons}
 
 
-def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
+def score(bundle: Bundle, features: pd.DataFrame, infer: Infer | None = None) -> Signal:
     """The bundle's signal at the last session of `features`.
 
     Args:
@@ -91,6 +94,7 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
         features: (T, F) indexed by ascending session, columns as the bundle's VAE names them. The position starts
             from cash at the first row, so that the answer depends on the features alone; a policy that reads its own
             previous position forgets the start within the window.
+        infer: what a model says of features; the model itself is asked if None.
 
     Raises:
         SignalError: no rows, other columns, unsorted sessions, or a value that is not a finite number.
@@ -98,7 +102,7 @@ def score(bundle: Bundle, features: pd.DataFrame) -> Signal:
     _check(bundle, features)
     from regime_assets.library.regimes.regime_model import observations
 
-    path = bundle.regimes.infer(features)
+    path = infer(bundle.regimes, features) if infer else bundle.regimes.infer(features)
     if bundle.manifest.serves == "policy":
         observed = observations(path, features if bundle.policy.reads_features else None)
         weights = bundle.policy.decide(observed, path.rule_exposure)[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -43,6 +44,12 @@ class RegimePath:
     states: NDArray[np.int64]
     reconstruction_error: Array
     rule_exposure: Array
+
+    def read_only(self) -> Self:
+        """The same path, which no reader of it can change for the next one."""
+        for array in (self.latents, self.posteriors, self.states, self.reconstruction_error, self.rule_exposure):
+            array.flags.writeable = False
+        return self
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,10 @@ class RegimeModel:
 
         encoder = Encoder(FittedEncoder.from_parts(part("vae")), Alignment.from_parts(part("alignment")))
         return cls.from_named(encoder, Parts(part("regimes").arrays, parts.document))
+
+
+Infer = Callable[[RegimeModel, pd.DataFrame], RegimePath]
+"""What says of features (T, F) what `RegimeModel.infer` says of them, perhaps from memory."""
 
 
 def coordinates_of(encoder: Encoder, features: pd.DataFrame, coordinates: Coordinates) -> Array:

@@ -39,7 +39,11 @@ class Stability:
 
 
 def compare_regimes(
-    previous: RegimeModel, current: RegimeModel, features: pd.DataFrame, path: RegimePath | None = None
+    previous: RegimeModel,
+    current: RegimeModel,
+    features: pd.DataFrame,
+    path: RegimePath | None = None,
+    before: RegimePath | None = None,
 ) -> Stability:
     """Compare two models on the last of the features' sessions; the earlier ones bring both filters up to date.
 
@@ -48,18 +52,19 @@ def compare_regimes(
         current: the refitted model.
         features: (T, F) of the window.
         path: of the refitted model on it, where it was inferred already.
+        before: of the predecessor on it, likewise.
     """
     from sklearn.metrics import adjusted_rand_score
 
     last = slice(-COMPARED_SESSIONS, None)
     path = path or current.infer(features)
-    before = path.states[last] if previous is current else previous.infer(features).states[last]
-    now = path.states[last]
+    before = before or (path if previous is current else previous.infer(features))
+    was, now = before.states[last], path.states[last]
     n_regimes = len(current.names)
-    shares = [np.bincount(states, minlength=n_regimes) / len(states) for states in (before, now)]
+    shares = [np.bincount(states, minlength=n_regimes) / len(states) for states in (was, now)]
     return Stability(
-        agreement=float((before == now).mean()),
-        ari=float(adjusted_rand_score(before, now)),
+        agreement=float((was == now).mean()),
+        ari=float(adjusted_rand_score(was, now)),
         occupancy_change=float(np.abs(shares[1] - shares[0]).max()),
         distance=_distance(previous, current),
         residual=current.alignment.residual,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regime_assets.library.acceptance import RuleOutcome, accepted
 from regime_assets.library.report.content import Fact
 from regime_assets.library.shared_files import read_file, write_file
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = Path(__file__).with_name("gate_section.html")
 
@@ -45,20 +49,25 @@ def render_badge(section: GateSection) -> str:
 
 def render_gate(section: GateSection) -> str:
     """The section's HTML."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    filters: dict[str, Any] = environment.filters
-    filters["measured"] = _measured
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return _template().render(
         badge=Markup(render_badge(section)),
         absent=section.absent,
         reason=section.reason,
         facts=section.facts,
         rules=section.rules,
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    filters: dict[str, Any] = environment.filters
+    filters["measured"] = _measured
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def write_gate(section: GateSection, report: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from regime_assets.library.shared_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jinja2 import Template
 
 __all__ = [
     "Fact",
@@ -64,17 +67,12 @@ def render_report(content: ReportContent, data: str = "") -> str:
     Raises:
         ReportError: there are no notes, or a part is left out without a reason or given with one.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     content.check()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    filters: dict[str, Any] = environment.filters
-    filters |= {"number": _number, "percent": _percent, "strength": _strength}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     subject = next(iter(content.net), "")
     gate = GateSection(content.verdict, rules=content.rules, absent=content.absent.get("gate", ""))
-    return template.render(
+    return _template().render(
         content=content,
         data=data,
         tables=list(report_tables(content)),
@@ -86,6 +84,16 @@ def render_report(content: ReportContent, data: str = "") -> str:
         # Markup is safe here: a drawing escapes its texts.
         pictures={name: Markup(svg) for name, svg in _pictures(content).items()},
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    filters: dict[str, Any] = environment.filters
+    filters |= {"number": _number, "percent": _percent, "strength": _strength}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def write_report(content: ReportContent, path: Path) -> None:

@@ -219,7 +219,7 @@ def _regimes(
     newest = LineageModels(workspace.lineage(horizon)).complete(session)
     if newest is None:
         return None
-    path = newest[1].regimes.infer(history.features)
+    path = workspace.regime_path(newest[1].regimes, history.features)
     inside = path.sessions.isin(track.index)
     level = (1.0 + history.market_returns.loc[track.index]).cumprod()
     return RegimeHistory(

@@ -164,7 +164,7 @@ def _answer(
 ) -> tuple[Signal, Bundle, pd.Series | None]:
     bundle = load_bundle(champion.path, champion.sha256, workspace.universe.own_components)
     features = reading(workspace, bundle).training_set(horizon, session).features
-    signal = score(bundle, features)
+    signal = score(bundle, features, workspace.regime_path)
     DeploymentLog(workspace.database).record(
         Deployment(
             universe=workspace.universe.name,

@@ -176,7 +176,7 @@ def _watched(
     served = reading(workspace, bundle)
     shape = Expanding(workspace.universe.windows.long_half_life_sessions)
     seen = window if served is workspace else served.read_window(horizon, session, shape)
-    path = bundle.regimes.infer(served.featured(seen).features)
+    path = workspace.regime_path(bundle.regimes, served.featured(seen).features)
     shown = pd.DataFrame({"reconstruction_error": path.reconstruction_error}, index=path.sessions)
     for number in range(path.latents.shape[1]):
         shown[f"latent_{number}"] = path.latents[:, number]

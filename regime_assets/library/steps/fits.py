@@ -74,4 +74,5 @@ def session_fit(workspace: Workspace, horizon: Horizon, session: date, *, full_r
         seed_of=lambda asset: derive_seed(workspace.universe.name, horizon, day, asset),
         full_retrain=full_retrain or due,
         stability=workspace.universe.stability,
+        infer=workspace.regime_path,
     )

@@ -191,7 +191,8 @@ def _compared(
     first = max(0, len(features) - COMPARED_SESSIONS)
     serving = FittedModels(champion.bundle.regimes, champion.bundle.policy)
     refreshed, held = LineageModels(workspace.lineage(horizon)).deciding(session), workspace.universe.held
-    return decide(refreshed, features, first, held), decide(serving, features, first, held)
+    infer = workspace.regime_path
+    return decide(refreshed, features, first, held, infer), decide(serving, features, first, held, infer)
 
 
 def _champion_line(
@@ -224,7 +225,7 @@ def _champion_net(
     """What the champion's decisions on `sessions` earned; only those from its own session on are out of sample."""
     models = FittedModels(champion.bundle.regimes, champion.bundle.policy)
     symbols = workspace.universe.held
-    decided = decide(models, history.features, 0, symbols).loc[sessions]
+    decided = decide(models, history.features, 0, symbols, workspace.regime_path).loc[sessions]
     weights = weights_of(decided, champion.bundle.manifest.serves, symbols)
     terms = on(workspace.terms(history), sessions)
     return returns_over_cash(weights.to_numpy(), history.traded_returns.loc[sessions].to_numpy(), terms)

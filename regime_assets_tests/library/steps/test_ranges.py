@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from regime_assets.library import recipe
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.artifact import parts_hash
+from regime_assets.library.features.training_set import features_hash
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import PROMOTION_TAG
+from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath
 from regime_assets.library.report import page
 from regime_assets.library.steps import fits
 from regime_assets.library.steps.backtest_report import backtest
 from regime_assets.library.steps.judgement import find_judgement
 from regime_assets.library.steps.promotion import register_and_promote
 from regime_assets.library.workspace import Workspace
-from regime_assets_tests.library.steps.session_chain import fingerprint, run_range, small_workspace
+from regime_assets_tests.library.steps.session_chain import QUICK, fingerprint, run_range, small_workspace
 
 SESSIONS = tuple(date(2017, 6, day) for day in (26, 27, 28, 29))
 GAP = (SESSIONS[0], SESSIONS[1], SESSIONS[3])
@@ -71,6 +76,28 @@ def test_a_range_promotes_each_session_as_the_sessions_one_by_one_do(tmp_path: P
     run_range(alone, GAP[1:2])
     again = fingerprint(alone)
     assert [name for name in before if name != "deployments" and before[name] != again[name]] == []
+
+
+def test_a_run_infers_no_model_twice_on_the_same_features_and_comes_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inferred: Counter[tuple[str, str]] = Counter()
+    infer = RegimeModel.infer
+
+    def counted(model: RegimeModel, features: pd.DataFrame) -> RegimePath:
+        inferred[parts_hash(model.to_parts()), features_hash(features)] += 1
+        return infer(model, features)
+
+    monkeypatch.setattr(RegimeModel, "infer", counted)
+    anew = replace(small_workspace(tmp_path, "anew"), reads=None)
+    anew.__dict__["design"] = QUICK
+    run_range(anew, SESSIONS[:2])
+    asked = inferred.copy()
+    inferred.clear()
+    assert differing(anew, ran(tmp_path, "remembered", [SESSIONS[:2]])) == []
+    assert inferred.keys() == asked.keys()
+    assert max(asked.values()) > 2
+    assert set(inferred.values()) == {1}
 
 
 def test_a_session_that_is_refused_costs_nothing_but_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,11 @@
 
     python benchmarks/backfill.py [--sessions 63] [--universe us_large_cap]
 
-Starts `regime-assets ui` on a data folder of its own, asks for a backfill of the universe's last sessions as its UI does,
-and prints a row a run: wall clock and CPU seconds of all processes together (code server, daemon, web server, runs) from
-the end of the run before to its own, and what the data folder has grown by. The first run loads the prices and walks
-through two years besides. Below stands what 1,260 sessions come to by these figures, which is an extrapolation unless
-1,260 were asked for.
+Starts `regime-assets ui` on a data folder of its own, asks for a backfill of the universe's last sessions as its UI
+does, and prints a row a run: wall clock and CPU seconds of all processes together (code server, daemon, web server,
+runs) from the end of the run before to its own, and what the data folder has grown by. The first run loads the prices
+and walks through two years besides. Below stands what 1,260 sessions come to by these figures, which is an
+extrapolation unless 1,260 were asked for.
 """
 
 from __future__ import annotations

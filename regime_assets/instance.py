@@ -17,6 +17,7 @@ FORMER_TEMPLATES = frozenset(
         "f016f8bbcbeab751998dc576d4107149b1eae4ebade8525632d5f9e6a1f68a9e",
         "7c302efdbbc9d0e37d5145a53ddd8b7ce03f1f1737611a10add2ebaeb0a23916",
         "753ccc4685309298932b55d3a260d86b32edeae827ca28cc6dddb0099781ecc1",
+        "faa0a579ce40db7e552d4c4fbe444382380d61e30ac21ebf753280e1e8c6671e",
     }
 )
 """SHA-256 of each template that an older version copied: such a copy was never edited, and is brought up to date."""

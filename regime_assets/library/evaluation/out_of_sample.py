@@ -63,5 +63,16 @@ def read_track(database: Database, universe: str, horizon: str, as_of: date, des
     return unpacked(frame.set_index("session"))
 
 
+def last_decided(database: Database, universe: str, horizon: str, as_of: date, design: str) -> date | None:
+    """The last session of a design's track as of a session; None where it has none."""
+    if not database.has_table(TABLE):
+        return None
+    sql = f"""
+        SELECT max(session) FROM {TABLE}
+        WHERE universe = ? AND horizon = ? AND as_of <= ? AND session <= ? AND design = ?"""
+    ((last,),) = database.rows(sql, [universe, horizon, as_of, as_of, design])
+    return None if last is None else pd.Timestamp(last).date()
+
+
 def _empty() -> pd.DataFrame:
     return pd.DataFrame(columns=list(COLUMNS), index=pd.DatetimeIndex([], name="session"))

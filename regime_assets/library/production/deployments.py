@@ -113,15 +113,28 @@ class DeploymentLog:
         rows = self._database.rows(sql, [universe, horizon, session], ddl=tables.DEPLOYMENTS.ddl)
         return tuple(_deployment(row) for row in rows)
 
-    def history(self, universe: str, horizon: str, first: date, last: date) -> tuple[Deployment, ...]:
-        """The newest answer of each session in [first, last], ascending."""
+    def weights(self, universe: str, horizon: str, first: date, last: date) -> dict[date, dict[str, float]]:
+        """What the newest answer of each session in [first, last] decided, ascending: weight by symbol."""
         sql = f"""
-            SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+            SELECT session, weights FROM {DEPLOYMENTS_TABLE}
             WHERE universe = ? AND horizon = ? AND session BETWEEN ? AND ?
             QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, number DESC) = 1
             ORDER BY session"""
         rows = self._database.rows(sql, [universe, horizon, first, last], ddl=tables.DEPLOYMENTS.ddl)
-        return tuple(_deployment(row) for row in rows)
+        decided = json.loads(f"[{','.join(text for _, text in rows)}]")
+        return {session: weights for (session, _), weights in zip(rows, decided, strict=True)}
+
+    def history(
+        self, universe: str, horizon: str, first: date, last: date, newest: int | None = None
+    ) -> tuple[Deployment, ...]:
+        """The newest answer of each session in [first, last], ascending; with `newest` of that many last sessions."""
+        sql = f"""
+            SELECT {_COLUMNS} FROM {DEPLOYMENTS_TABLE}
+            WHERE universe = ? AND horizon = ? AND session BETWEEN ? AND ?
+            QUALIFY row_number() OVER (PARTITION BY session ORDER BY decided_at DESC, number DESC) = 1
+            ORDER BY session DESC LIMIT ?"""
+        rows = self._database.rows(sql, [universe, horizon, first, last, newest], ddl=tables.DEPLOYMENTS.ddl)
+        return tuple(_deployment(row) for row in reversed(rows))
 
 
 def _answer(deployment: Deployment) -> tuple[Any, ...]:

@@ -200,7 +200,7 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     name = model_name(workspace.universe.name, horizon)
     back = workspace.registry.last_roll_back(name, session)
     begin = back.session if back else workspace.universe.history_start
-    answers = DeploymentLog(workspace.database).history(workspace.universe.name, horizon, begin, session)
+    answers = DeploymentLog(workspace.database).weights(workspace.universe.name, horizon, begin, session)
     history = workspace.history(horizon, session)
     columns = history.traded_returns.columns
     champion = workspace.registry.champion_as_of(name, session)
@@ -209,7 +209,7 @@ def open_book(workspace: Workspace, horizon: Horizon, session: date) -> Book:
     track = track[track.index >= history.sessions[0]]
     serves = champion.tags.get("serves", "rule") if champion else "rule"
     decided = weights_of(track, "policy" if serves == "policy" else "rule", [str(column) for column in columns])
-    weights = {pd.Timestamp(one.signal.session): one.signal.weights for one in answers}
+    weights = {pd.Timestamp(day): held for day, held in answers.items()}
     served = pd.DataFrame(columns=columns, index=pd.DatetimeIndex([]), dtype=float)
     if weights:
         sessions = history.sessions[history.sessions >= min(weights)]

@@ -110,8 +110,8 @@ def _answers(workspace: Workspace, horizon: HorizonName, everything: bool = Fals
         return ()
     log, name = DeploymentLog(workspace.database), workspace.universe.name
     far = date(9999, 1, 1)
-    found = log.history(name, horizon, workspace.universe.history_start, far)
-    return found if everything else found[-RIBBON_SESSIONS:]
+    newest = None if everything else RIBBON_SESSIONS
+    return log.history(name, horizon, workspace.universe.history_start, far, newest)
 
 
 def _due(workspace: Workspace) -> date | None:

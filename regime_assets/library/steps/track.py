@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regime_assets.library.cadence import begins_period
-from regime_assets.library.evaluation.out_of_sample import read_track, store_stretch
+from regime_assets.library.evaluation.out_of_sample import last_decided, read_track, store_stretch
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.recipe import NotAcceptedError, decide, decisions
 from regime_assets.library.steps.lineage_models import LineageModels
@@ -28,11 +28,11 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
         history: features and returns from the universe's start to `session`, as known as of it.
     """
     database, name, design = workspace.database, workspace.universe.name, workspace.design.hash_for(horizon)
-    before = read_track(database, name, horizon, workspace.calendar.previous(session), design)
+    ended = last_decided(database, name, horizon, workspace.calendar.previous(session), design)
     stretch = (
         _first_stretch(workspace, horizon, history, log)
-        if before.empty
-        else _missed(workspace, horizon, session, before)
+        if ended is None
+        else _missed(workspace, horizon, session, ended)
     )
     own = _own(workspace, horizon, session)
     key = workspace.key(horizon, session)
@@ -84,12 +84,11 @@ def _own(workspace: Workspace, horizon: Horizon, session: date) -> pd.DataFrame:
     return decided.assign(model_session=pd.Timestamp(session)).rename_axis("session")
 
 
-def _missed(workspace: Workspace, horizon: Horizon, session: date, before: pd.DataFrame) -> pd.DataFrame:
+def _missed(workspace: Workspace, horizon: Horizon, session: date, ended: date) -> pd.DataFrame:
     """The sessions between the track's end and `session`, by the models that existed."""
-    ended = before.index[-1].date()
     missed = [day for day in workspace.calendar.sessions(ended, session) if ended < day < session]
     if not missed:
-        return before.iloc[:0]
+        return pd.DataFrame()
     return _by_newest(workspace, horizon, session, pd.DatetimeIndex(pd.to_datetime(missed)), before=missed[0])
 
 

@@ -79,7 +79,13 @@ def unpacked(stored: pd.DataFrame) -> pd.DataFrame:
     for decider in DECIDERS:
         if f"{decider}_weights" not in stored:
             continue
-        rows = [{} if pd.isna(text) else json.loads(text) for text in stored[f"{decider}_weights"]]
-        table = pd.DataFrame(rows, index=stored.index, dtype=np.float64)
-        decisions = decisions.join(table.add_prefix(f"{decider}_weight:"))
+        texts = ["{}" if pd.isna(text) else text for text in stored[f"{decider}_weights"]]
+        rows = json.loads(f"[{','.join(texts)}]")  # at once: a track is read some times a session, and grows with each
+        symbols = list(dict.fromkeys(symbol for row in rows for symbol in row))
+        weights = [[row.get(symbol, np.nan) for symbol in symbols] for row in rows]
+        columns = [f"{decider}_weight:{symbol}" for symbol in symbols]
+        table = pd.DataFrame(
+            np.reshape(np.array(weights, np.float64), (len(rows), len(symbols))), stored.index, columns
+        )
+        decisions = decisions.join(table)
     return decisions

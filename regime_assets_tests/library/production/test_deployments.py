@@ -76,6 +76,10 @@ def test_the_history_has_each_sessions_newest_answer_in_order(log: DeploymentLog
         log.record(replace(deployment, model_version=version, signal=replace(deployment.signal, session=day)))
     found = log.history("us", "short", date(2022, 3, 2), date(2022, 3, 3))
     assert [(d.signal.session.day, d.model_version) for d in found] == [(2, 2), (3, 3)]
+    assert log.history("us", "short", date(2022, 3, 1), date(2022, 3, 3), newest=2) == found
+    assert log.weights("us", "short", date(2022, 3, 2), date(2022, 3, 3)) == {
+        one.signal.session: one.signal.weights for one in found
+    }
 
 
 def test_a_time_without_a_zone_and_a_value_that_is_no_number_are_refused(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -91,18 +91,27 @@ class Database(ABC):
         Raises:
             DatabaseError: others kept writing for too long, or the tables cannot be reached, written or read.
         """
+        if not self._is_held():
+            until = _attached_later().get(self.place)
+            if until is None:
+                with self._attached() as held:
+                    yield from self._connected(held, writes)
+                return
+            until.enter_context(self._attached())
+        held = _open_places()[self.place]
+        yield from self._connected(held, writes)
+        if writes != ():
+            _memory(self.place).written(held.state, held.state, writes)
+
+    @contextmanager
+    def _attached(self) -> Generator[_Held]:
+        """The tables, attached for this thread and locked against others."""
         places = _open_places()
-        if self._is_held():
-            yield from self._connected(places[self.place], writes)
-            if writes != ():
-                state = places[self.place].state
-                _memory(self.place).written(state, state, writes)
-            return
         with self._locked():
             engine = self._attach()
             held = places[self.place] = _Held(engine, self._stored_state(), set())
             try:
-                yield from self._connected(held, writes)
+                yield held
             finally:
                 del places[self.place]
                 self._detach(engine)
@@ -139,6 +148,23 @@ class Database(ABC):
         """Keep the tables for the operations of this block, for which all other writers wait: a second at most."""
         with self.connect():
             yield
+
+    @contextmanager
+    def at_once(self) -> Generator[None]:
+        """Attach the tables once for the operations of this block, from the first one on that is not remembered.
+
+        Unlike in `held`, another writer may come between what was remembered and that.
+        """
+        later = _attached_later()
+        if self._is_held() or self.place in later:
+            yield
+            return
+        with ExitStack() as until:
+            later[self.place] = until
+            try:
+                yield
+            finally:
+                del later[self.place]
 
     def compact(self, kept: timedelta, dry_run: bool = False) -> dict[str, int]:  # noqa: ARG002 - a file needs none
         """Give up what only earlier states of the tables need, and gather what lies scattered.
@@ -345,6 +371,13 @@ def _open_places() -> dict[str, _Held]:
     if not hasattr(_THREAD, "places"):
         _THREAD.places = {}
     return _THREAD.places
+
+
+def _attached_later() -> dict[str, ExitStack]:
+    """Until when this thread keeps the tables of a place, once it has attached them."""
+    if not hasattr(_THREAD, "later"):
+        _THREAD.later = {}
+    return _THREAD.later
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -109,3 +109,38 @@ def test_operations_of_a_block_attach_the_file_once_and_see_each_other(
     assert (before, within) == ([1.0], [2.0])
     assert len(attached) == 1
     assert list(database.read_partition("t", KEY)["value"]) == [2.0]
+
+
+def test_operations_that_go_together_attach_the_file_once_and_not_at_all_where_all_is_remembered(
+    database: DatabaseFile, attached: list[str]
+) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+    other = {**KEY, "universe": "v"}
+    attached.clear()
+    with database.at_once(), database.at_once():
+        assert not attached
+        assert list(database.read_partition("t", KEY)["value"]) == [1.0]
+        database.replace_partition("t", other, rows(2.0))
+        assert list(database.read_partition("t", other)["value"]) == [2.0]
+        assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
+    assert len(attached) == 1
+    assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
+    assert len(attached) == 2, "which was let go of at the end of the block"
+    attached.clear()
+    with database.at_once():
+        assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
+    assert not attached
+
+
+def test_a_block_that_goes_together_lets_go_of_the_file_also_when_it_fails(database: DatabaseFile) -> None:
+    def fails() -> None:
+        with database.at_once():
+            database.query("SELECT * FROM t")
+            database.query("SELECT * FROM nowhere")
+
+    database.replace_partition("t", KEY, rows(1.0))
+    with pytest.raises(Exception, match="nowhere"):
+        fails()
+    script = f"import duckdb; print(duckdb.connect({str(database.path)!r}).execute('FROM t').fetchall())"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "1.0" in other.stdout

@@ -76,6 +76,10 @@ class Lineage:
         self.horizon = horizon
         self.design = design
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """A block whose reads attach the database once, if they have to."""
+        return self._database.at_once()
+
     def together(self) -> AbstractContextManager[None]:
         """A block whose reads and writes attach the database once."""
         return self._database.held()
@@ -119,13 +123,17 @@ class Lineage:
         rows["reconstruction_error"], rows["names"] = path.reconstruction_error, ",".join(path.names)
         self._database.replace_partition(PATHS_TABLE, self._path_key(session), rows)
 
+    def find_path(self, session: date) -> pd.DataFrame:
+        """The rows that `record_path` stored; empty when there are none."""
+        return self._database.read_partition(PATHS_TABLE, self._path_key(session), order_by="session")
+
     def path(self, session: date) -> RegimePath:
         """What `record_path` stored.
 
         Raises:
             LineageError: nothing was.
         """
-        rows = self._database.read_partition(PATHS_TABLE, self._path_key(session), order_by="session")
+        rows = self.find_path(session)
         if rows.empty:
             raise LineageError(
                 f"the regimes' path of {self.universe}/{self.horizon}, {session} is not stored: materialize gmm again"

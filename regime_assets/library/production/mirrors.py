@@ -91,11 +91,14 @@ class Mirrors:
         Raises:
             RegistryError: MLflow's store cannot be reached or read.
         """
-        self._reconcile_aliases(model_name)
         version = move.after.champion if move.kind == "promotion" else move.before.champion
+        with self._journal.together():
+            serving = self._served(model_name)
+            moves = [] if version is None else self._journal.moves_of(model_name, version)
+        self._set_aliases(model_name, serving)
         if version is None:
             return
-        *earlier, newest = self._journal.moves_of(model_name, version)
+        *earlier, newest = moves
         had, wanted = (promotion_tags(moves).get(version, {}) for moves in (earlier, [*earlier, newest]))
         self._set_tags(model_name, version, had, wanted)
 
@@ -160,11 +163,23 @@ class Mirrors:
         return [f"{model_name}: {reason}, {again}"]
 
     def _reconcile_aliases(self, model_name: str) -> list[str]:
+        with self._journal.together():
+            wanted = self._served(model_name)
+        return self._set_aliases(model_name, wanted)
+
+    def _served(self, model_name: str) -> dict[str, int | None]:
+        """The version that each alias shall name; of one that was deleted none."""
         serving = self._journal.serving(model_name)
+        named = {PREVIOUS: serving.previous, CHAMPION: serving.champion}
+        return {
+            alias: version if version and self._journal.versions(model_name, number=version) else None
+            for alias, version in named.items()
+        }
+
+    def _set_aliases(self, model_name: str, served: Mapping[str, int | None]) -> list[str]:
         found, told = self._store.aliases(model_name), list[str]()
-        for alias, version in ((PREVIOUS, serving.previous), (CHAMPION, serving.champion)):
-            is_known = version is not None and bool(self._journal.versions(model_name, number=version))
-            named, wanted = found.get(alias), version if is_known else None
+        for alias, wanted in served.items():
+            named = found.get(alias)
             if named == wanted:
                 continue
             self._store.set_alias(model_name, alias, wanted)

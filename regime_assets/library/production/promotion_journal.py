@@ -11,6 +11,7 @@ import getpass
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,6 +109,10 @@ class PromotionJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def together(self) -> AbstractContextManager[None]:
+        """A block whose reads and writes attach the database once, if they have to."""
+        return self._database.at_once()
 
     def record(self, model_name: str, move: Move) -> None:
         """Let a move happen: from here on its champion serves."""

@@ -127,8 +127,9 @@ class Registry:
         Raises:
             RegistryError: retention has deleted it.
         """
-        move = self._journal.last_move(checked_name(model_name, "model name"), session)
-        return None if move is None else self._version(model_name, move.after.champion)
+        with self._journal.together():
+            move = self._journal.last_move(checked_name(model_name, "model name"), session)
+            return None if move is None else self._version(model_name, move.after.champion)
 
     def previous_as_of(self, model_name: str, session: date) -> int | None:
         """The version that a roll-back on `session` would have served; None when there was none."""
@@ -220,17 +221,18 @@ class Registry:
             BundleError: the stored bundle does not verify; the champion stays.
         """
         with self._writing(model_name):
-            wanted = self._version(model_name, version)
-            before = self._journal.serving(model_name)
+            with self._journal.together():
+                wanted, last = self._version(model_name, version), self._journal.last_move(model_name)
+                before = self._journal.serving(model_name)
+                served = self._known(model_name, before.champion)
             if before.champion == version:
                 self._mirrors.point(wanted)
                 return wanted
             refuse_unless_judged(wanted, before.champion, judged_against)
             if not reinstate:
-                refuse_unless_fresh(wanted, self._known(model_name, before.champion))
+                refuse_unless_fresh(wanted, served)
             verify_bundle(wanted.path, wanted.sha256)
             after = Destination(champion=version, previous=before.champion)
-            last = self._journal.last_move(model_name)
             session = effective_from([last] if last else [], wanted.session)
             return self._carry_out(wanted, Move("promotion", session, before, after, reason, verdict))
 
@@ -335,14 +337,16 @@ class Registry:
         return self._store.aliases(model_name) | {name: version for name, version in own.items() if version}
 
     def _serving(self, model_name: str) -> RegisteredBundle | None:
-        version = self._journal.serving(checked_name(model_name, "model name")).champion
-        return None if version is None else self._version(model_name, version)
+        with self._journal.together():
+            version = self._journal.serving(checked_name(model_name, "model name")).champion
+            return None if version is None else self._version(model_name, version)
 
     def _known(self, model_name: str, version: int | None) -> RegisteredBundle | None:
         if version is None:
             return None
-        found = self._journal.versions(model_name, number=version)
-        return self._with_tags(model_name, found[0]) if found else None
+        with self._journal.together():
+            found = self._journal.versions(model_name, number=version)
+            return self._with_tags(model_name, found[0]) if found else None
 
     def _with_tags(self, model_name: str, entry: JournalledVersion) -> RegisteredBundle:
         return self._bundle(model_name, entry, promotion_tags(self._journal.moves_of(model_name, entry.version)))

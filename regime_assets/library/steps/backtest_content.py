@@ -38,8 +38,21 @@ def compose(
     history: TrainingSet,
 ) -> ReportContent:
     """The content of one report."""
-    names = list(result.net)
-    rows = tuple(strategy_row(result.comparisons[name]) for name in names)
+    rows = tuple(strategy_row(result.comparisons[name]) for name in result.net)
+    with workspace.database.at_once():
+        return _around(rows, workspace, horizon, session, result, track, history)
+
+
+def _around(
+    rows: tuple[StrategyRow, ...],
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    result: Backtest,
+    track: pd.DataFrame,
+    history: TrainingSet,
+) -> ReportContent:
+    """The strategies' rows with what the stores say of the session."""
     lineage = workspace.lineage(horizon)
     policy_curves = lineage.curves("rl_policy", session).rename(columns={"gradient_step": "step"})
     absent: dict[Part, str] = {"gate": "The verdict is reached when the session is promoted, which has not run yet."}
@@ -72,7 +85,7 @@ def compose(
         reference=BUY_AND_HOLD,
         rows=rows,
         net=result.net,
-        weights=result.comparisons[names[0]].weights,
+        weights=result.comparisons[next(iter(result.net))].weights,
         regimes=regimes,
         signal=signal,
         vae_curves=None if vae_curves.empty else vae_curves,

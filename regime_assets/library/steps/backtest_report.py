@@ -31,7 +31,8 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     """
     universe, path = workspace.universe, workspace.report(horizon, "backtest", session)
     page = page or file_exists(path)
-    history = workspace.history(horizon, session)
+    with workspace.database.at_once():
+        history = workspace.history(horizon, session)
     track = extend_track(workspace, horizon, session, history, log)
     only = None if page else OWN
     comparisons = compare(history, track, workspace.terms(history), universe.sessions_per_year, only=only)
@@ -44,11 +45,10 @@ def backtest(workspace: Workspace, horizon: Horizon, session: date, log: Log, *,
     figures = _figures(comparisons, served)
     seen = experience_rule(history.market_returns, universe.sessions_per_year)
     record = BacktestRecord.of(serving, served.interval, figures, seen)
+    result = Backtest(comparisons, serving, record, path if page else None)
     store_record(workspace, horizon, session, record)
-    if not page:
-        return Backtest(comparisons, serving, record, None)
-    result = Backtest(comparisons, serving, record, path)
-    write_report(compose(workspace, horizon, session, result, track, history), path)
+    if page:
+        write_report(compose(workspace, horizon, session, result, track, history), path)
     return result
 
 

@@ -96,9 +96,10 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page:
     watched = _watched(workspace, horizon, session, window, thresholds)
     reference, current = _split(workspace, horizon, session, watched, settings)
     measurement = measure_drift(reference, current, thresholds)
-    before = _previous_state(workspace, horizon, session)
-    served = served_design(workspace, horizon, session)
-    retrained = workspace.lineage(horizon, served).latest_full_retrain("vae", session)
+    with workspace.database.at_once():
+        before = _previous_state(workspace, horizon, session)
+        served = served_design(workspace, horizon, session)
+        retrained = workspace.lineage(horizon, served).latest_full_retrain("vae", session)
     state = advance(before, measurement, session, settings, retrained.session if retrained else None)
     share = textbook_share(reference, current.iloc[-max(thresholds.windows) :], thresholds.features)
     outcome = RuleOutcome(

@@ -51,17 +51,26 @@ def fit(
         declare(workspace, horizon, "daily")
         require_admitted(workspace, session)
     lineage = workspace.lineage(horizon)
+    models = LineageModels(lineage)
     try:
-        fitted = fit_model(kind, session_fit(workspace, horizon, session, full_retrain=full_retrain))
+        with lineage.at_once():
+            at = session_fit(workspace, horizon, session, models, full_retrain=full_retrain)
+            models.read_ahead(kind, session)
+        fitted = fit_model(kind, at)
     except NotAcceptedError as error:
         lineage.record_unfitted(kind, session, str(error))
         return Unfitted(kind, session, str(error))
-    record = lineage.find(kind, session)
-    assert record is not None, "it was stored just now"
-    return StoredFit(fitted, record)
+    return StoredFit(fitted, models.kept[kind])
 
 
-def session_fit(workspace: Workspace, horizon: Horizon, session: date, *, full_retrain: bool = False) -> SessionFit:
+def session_fit(
+    workspace: Workspace,
+    horizon: Horizon,
+    session: date,
+    models: LineageModels | None = None,
+    *,
+    full_retrain: bool = False,
+) -> SessionFit:
     """What the fits of one session share."""
     refit = workspace.universe.refit
     due = full_retrain_due(refit.full_retrain, session, workspace.calendar, refit.every.of(horizon))
@@ -70,7 +79,7 @@ def session_fit(workspace: Workspace, horizon: Horizon, session: date, *, full_r
         session=session,
         training=workspace.training_set(horizon, session),
         design=workspace.design,
-        models=LineageModels(workspace.lineage(horizon)),
+        models=models or LineageModels(workspace.lineage(horizon)),
         seed_of=lambda asset: derive_seed(workspace.universe.name, horizon, day, asset),
         full_retrain=full_retrain or due,
         stability=workspace.universe.stability,

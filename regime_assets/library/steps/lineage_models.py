@@ -25,10 +25,24 @@ ENCODER = "encoder"
 
 
 class LineageModels:
-    """A `ModelStore` over a lineage."""
+    """A `ModelStore` over a lineage.
+
+    Attributes:
+        kept: the records of what was kept, by kind.
+    """
 
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
+        self.kept: dict[Kind, ModelRecord] = {}
+
+    def read_ahead(self, kind: Kind, session: date) -> None:
+        """Read the records that a fit looks up, which the database then remembers: one operation instead of some."""
+        self._lineage.of_session(session)
+        ancestor = self._lineage.latest_accepted(kind, session)
+        if ancestor is not None:
+            self._lineage.of_session(ancestor.session)
+        if kind == "rl_policy":
+            self._lineage.find_path(session)
 
     def ancestor(self, kind: Kind, before: date) -> tuple[Ancestor | None, tuple[str, ...]]:
         """The newest accepted model of an earlier session that can be read."""
@@ -94,7 +108,7 @@ class LineageModels:
         )
         curves = getattr(fitted.fit, "curves", None)
         with self._lineage.together():
-            self._lineage.record(record, self._parts(fitted), fitted.outcomes)
+            self.kept[fitted.kind] = self._lineage.record(record, self._parts(fitted), fitted.outcomes)
             if curves is not None:
                 self._lineage.record_curves(fitted.kind, fitted.session, curves)
             if fitted.kind == "gmm" and fitted.path is not None:

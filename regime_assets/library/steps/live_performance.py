@@ -156,12 +156,12 @@ def watch(workspace: Workspace, horizon: Horizon, session: date) -> Watch:
     Raises:
         NotMaterializedError: the session's drift report was not materialized.
     """
-    drift = state_of(workspace, horizon, session)
+    with workspace.database.at_once():
+        drift, book = state_of(workspace, horizon, session), open_book(workspace, horizon, session)
     if drift is None:
         raise NotMaterializedError(
             f"drift_report of {workspace.universe.name}/{horizon}, {session} was not materialized"
         )
-    book = open_book(workspace, horizon, session)
     cost = workspace.terms(book.history)
     settings = PerformanceSettings(sessions_per_year=round(workspace.universe.sessions_per_year))
     net, record = book.net_served(cost), book.net(book.record, cost)

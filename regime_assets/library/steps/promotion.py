@@ -108,14 +108,16 @@ def register_and_promote(workspace: Workspace, horizon: Horizon, session: date, 
         NotMaterializedError: the session's backtest report was not materialized.
     """
     name = model_name(workspace.universe.name, horizon)
-    record = read_record(workspace, horizon, session)
-    refused = _refused(workspace, horizon, session)
+    with workspace.database.at_once():
+        record = read_record(workspace, horizon, session)
+        refused = _refused(workspace, horizon, session)
+        identity = "" if refused else _identity(workspace, horizon, session, record)
+        known = None if refused else _registered(workspace, name, session, identity)
+        before = find_judgement(workspace, horizon, session)
     if refused:
         judgement = _unjudged(workspace, name, record, refused)
         store_judgement(workspace, horizon, session, judgement)
         return _shown(workspace, horizon, session, judgement, None, "")
-    identity = _identity(workspace, horizon, session, record)
-    known, before = _registered(workspace, name, session, identity), find_judgement(workspace, horizon, session)
     if known is not None and before is not None and _is_settled(known, before):
         return _shown(workspace, horizon, session, before, known, known.sha256)
     champion = load_champion(workspace, horizon)
@@ -166,10 +168,9 @@ def _judged(
     workspace: Workspace, horizon: Horizon, session: date, record: BacktestRecord, champion: Champion | None
 ) -> Judgement:
     """The gate's answer to the session's models, beside the champion of this moment."""
-    history = workspace.history(horizon, session)
-    track = read_track(
-        workspace.database, workspace.universe.name, horizon, session, workspace.design.hash_for(horizon)
-    )
+    history, name = workspace.history(horizon, session), workspace.universe.name
+    with workspace.database.at_once():
+        track = read_track(workspace.database, name, horizon, session, workspace.design.hash_for(horizon))
     scored = _scored(workspace, history, track, record)
     sessions = pd.DatetimeIndex(track.index)
     market = _held(workspace, history, track)

@@ -34,10 +34,11 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
         if ended is None
         else _missed(workspace, horizon, session, ended)
     )
-    own = _own(workspace, horizon, session)
     key = workspace.key(horizon, session)
-    store_stretch(database, key, design, pd.concat([part for part in (stretch, own) if not part.empty]))
-    return read_track(database, name, horizon, session, design)
+    with database.held():
+        own = _own(workspace, horizon, session)
+        store_stretch(database, key, design, pd.concat([part for part in (stretch, own) if not part.empty]))
+        return read_track(database, name, horizon, session, design)
 
 
 def _first_stretch(workspace: Workspace, horizon: Horizon, history: TrainingSet, log: Log) -> pd.DataFrame:

@@ -28,8 +28,9 @@ def validate_window(workspace: Workspace, horizon: Horizon, session: date) -> Va
         WindowError: the stored prices do not make a whole window.
         FactFeatureError: a fact that is a feature is not known from the window's start on.
     """
-    require_admitted(workspace, session)
-    window = workspace.read_window(horizon, session)
+    with workspace.database.at_once():
+        require_admitted(workspace, session)
+        window = workspace.read_window(horizon, session)
     training = workspace.featured(window)
     rows = training.to_frame().assign(features=workspace.design.features_hash)
     workspace.database.replace_partition(WINDOWS_TABLE, workspace.key(horizon, session), rows)

@@ -92,6 +92,19 @@ def test_a_column_of_whole_numbers_rounds_no_later_fraction(database: Database) 
     assert list(database.read_partition("t", {"universe": "u"})["shares"]) == [1, 2]
 
 
+@pytest.mark.parametrize("times", [1, 40], ids=["few rows", "many rows"])
+def test_every_value_comes_back_as_it_was(database: Database, times: int) -> None:
+    values = {
+        "number": [float("inf"), float("-inf"), 1e-320, 0.1],
+        "text": ["a\0b", "ü'\"\\", "", "line\nbreak\ttab"],
+        "moment": pd.to_datetime(["1900-01-01", "2262-01-01", "2020-01-01 01:02:03.123456", None], format="ISO8601"),
+        "count": pd.array([1, None, 2**62, -1], dtype="Int64"),
+    }
+    frame = pd.concat([pd.DataFrame(values)] * times, ignore_index=True)
+    database.replace_partition("t", KEY, frame)
+    pd.testing.assert_frame_equal(database.read_partition("t", KEY), frame, check_dtype=False)
+
+
 def test_an_empty_frame_never_deletes_a_partition(database: Database) -> None:
     database.replace_partition("t", KEY, rows(1.0))
     with pytest.raises(ValueError, match="no rows"):

@@ -185,22 +185,24 @@ class Lake(Database):
     def compact(self, kept: timedelta, dry_run: bool = False) -> dict[str, int]:
         """Write rows that lie in the catalog, and many small files, as few larger ones; forget old snapshots.
 
-        The files that only those needed are deleted with them.
+        A file that nothing names any more is deleted after as long again: a copy of the catalog finds its files.
         """
         if not self.exists():
             return {}
-        lake, since = self._catalog, f"older_than => CAST(? AS TIMESTAMPTZ), dry_run => {str(dry_run).lower()}"
-        before = clock.system_now() - kept
+        since = f"'{self._catalog}', older_than => CAST(? AS TIMESTAMPTZ), dry_run => {str(dry_run).lower()}"
+        before = [clock.system_now() - kept]
         with self.connect(writes=None) as connection:
             if not dry_run:
                 for call in ("flush_inlined_data", "rewrite_data_files", "merge_adjacent_files"):
-                    connection.execute(f"CALL ducklake_{call}('{lake}')")
-            expired = connection.execute(f"CALL ducklake_expire_snapshots('{lake}', {since})", [before]).fetchall()
-            found = {"snapshots of its tables": len(expired)}
-            if not dry_run:
-                removed = f"CALL ducklake_cleanup_old_files('{lake}', cleanup_all => true)"
-                found["Parquet files"] = len(connection.execute(removed).fetchall())
-        return found
+                    connection.execute(f"CALL ducklake_{call}('{self._catalog}')")
+            return {
+                "snapshots of its tables": len(
+                    connection.execute(f"CALL ducklake_expire_snapshots({since})", before).fetchall()
+                ),
+                "Parquet files": len(
+                    connection.execute(f"CALL ducklake_cleanup_old_files({since})", before).fetchall()
+                ),
+            }
 
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         if not _is_outage(error):

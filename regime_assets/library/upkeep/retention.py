@@ -17,7 +17,7 @@ from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
 
 EARLIER_STATES = timedelta(days=7)
-"""For which a state of shared tables stays readable after another one took its place; a backup has as long."""
+"""For which states of shared tables stay readable, and a file is kept that none names; a backup has as long."""
 SESSION_NAMED = re.compile(r"\d{4}-\d\d-\d\d")
 
 

@@ -38,7 +38,7 @@ def test_compose_gives_every_process_of_ours_the_same_shared_places_and_no_passw
     pytest.importorskip("check_jsonschema")
     accepted("compose-spec", DEPLOY / "compose.yaml")
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    for role in ("code", "web", "daemon", "worker"):
+    for role in ("code", "web", "daemon", "worker", "service"):
         assert set(SHARED) <= set(services[role]["environment"]), role
     wanted = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
     assert wanted == set(re.findall(r"^(\w+)=$", (DEPLOY / "example.env").read_text(), re.MULTILINE))

@@ -1,7 +1,7 @@
 """Which rule: one walk-forward table of what could replace the shipped one, with what each costs.
 
     OMP_NUM_THREADS=1 python benchmarks/rules.py [--closes NDX.csv] [--first 2000] [--horizon long|short] [--start YEAR]
-        [--refit-every 63] [--seeds 5]
+        [--refit-every 63] [--seeds 5] [--without-encoder]
 
 Without `--closes` the sample index with its twenty stocks is walked, otherwise the closes of a CSV file (first column
 the session, a column named close), whose nine features need no cross-section. Refits every quarter, from scratch each
@@ -151,13 +151,32 @@ def mean_of(lines: Sequence[Line]) -> Line:
     return Line(pd.concat([line.exposure for line in lines], axis=1).mean(axis=1), sum(line.cpu for line in lines))
 
 
+def targeted(target: float) -> JumpSettings:
+    """The shipped regimes with another number of switches a year."""
+    return JumpSettings(persistence=PersistenceSettings(target_switches_per_year=target))
+
+
+def rules_without_encoder(market: walked.Market, segments: Sequence[Segment], horizon: str) -> dict[str, Line]:
+    """The rules that cost a fifth, since the regimes read the features themselves."""
+    none = encoders(market, segments, horizon, "none", NoEncoderSettings())
+    by_target = [walk(market, segments, horizon, none, targeted(target)) for target in TARGETS]
+    found = {"encoder: none": walk(market, segments, horizon, none, JumpSettings())}
+    for target, line in zip(TARGETS, by_target, strict=True):
+        found[f"encoder: none, target of {target:g} switches"] = line
+    found["encoder: none, mean of three targets"] = mean_of(by_target)
+    found["encoder: none, penalty chosen on what was earned"] = walk(
+        market, segments, horizon, none, JumpSettings(), on_earnings=True
+    )
+    if horizon == "long":
+        for name, life in (("half-life of four years", 1008), ("no half-life", 10**6)):
+            fitted = encoders(market, segments, horizon, "none", NoEncoderSettings(), half_life=life)
+            found[f"encoder: none, {name}"] = walk(market, segments, horizon, fitted, JumpSettings(), half_life=life)
+    return found
+
+
 def rules(market: walked.Market, segments: Sequence[Segment], horizon: str, n_seeds: int) -> dict[str, Line]:
     """Every rule of the table by name."""
     vae, settings = MlpVaeSettings(), JumpSettings()
-
-    def targeted(target: float) -> JumpSettings:
-        return replace(settings, persistence=PersistenceSettings(target_switches_per_year=target))
-
     shipped = encoders(market, segments, horizon, "mlp_vae", vae)
     found = {"shipped": walk(market, segments, horizon, shipped, settings)}
     found["without the bound on refits"] = walk(
@@ -168,13 +187,7 @@ def rules(market: walked.Market, segments: Sequence[Segment], horizon: str, n_se
         found[f"target of {target:g} switches"] = line
     found["mean of three targets"] = mean_of(by_target)
     found["penalty chosen on what was earned"] = walk(market, segments, horizon, shipped, settings, on_earnings=True)
-    none = encoders(market, segments, horizon, "none", NoEncoderSettings())
-    found["encoder: none"] = walk(market, segments, horizon, none, settings)
-    without = [walk(market, segments, horizon, none, targeted(target)) for target in TARGETS]
-    found["encoder: none, mean of three targets"] = mean_of(without)
-    found["encoder: none, penalty chosen on what was earned"] = walk(
-        market, segments, horizon, none, settings, on_earnings=True
-    )
+    found |= rules_without_encoder(market, segments, horizon)
     seeds = [found["shipped"]] + [
         walk(market, segments, horizon, encoders(market, segments, horizon, "mlp_vae", vae, seed=seed), settings)
         for seed in range(1, n_seeds)
@@ -217,24 +230,29 @@ def main() -> None:
     parser.add_argument("--horizon", choices=["long", "short"], default="long")
     parser.add_argument("--refit-every", type=int, default=63)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--without-encoder", action="store_true", help="only the rules that need none")
     parser.add_argument("--exposures", type=Path, help="write every rule's exposures to this CSV file")
     chosen = parser.parse_args()
     market = read_closes(chosen.closes, chosen.start) if chosen.closes else walked.read_market()
     segments = list(walked.segments(market, chosen.first, chosen.refit_every))
-    found = rules(market, segments, chosen.horizon, chosen.seeds)
-    sessions = pd.DatetimeIndex(found["shipped"].exposure.index)
+    if chosen.without_encoder:
+        first, found = "encoder: none", rules_without_encoder(market, segments, chosen.horizon)
+    else:
+        first, found = "shipped", rules(market, segments, chosen.horizon, chosen.seeds)
+    sessions = pd.DatetimeIndex(found[first].exposure.index)
     found |= plain(market, sessions)
+    found[f"{first}, mean with the jump model"] = mean_of([found[first], found["jump model (baseline)"]])
     if chosen.exposures:
         pd.DataFrame({name: line.exposure for name, line in found.items()}).to_csv(chosen.exposures)
     returns = market.returns.reindex(sessions).to_numpy(dtype=np.float64)
     scored = {name: score(line.exposure.to_numpy(), returns, walked.COST) for name, line in found.items()}
     print(f"{chosen.closes.stem if chosen.closes else 'S&P 500'}, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d},")
     print(f"{chosen.horizon} window, {len(segments)} refits, about every {chosen.refit_every} sessions\n")
-    print("| rule | Sharpe | max drawdown | turnover | exposure | less the shipped one's Sharpe, 95 % | CPU a refit |")
+    print("| rule | Sharpe | max drawdown | turnover | exposure | less the first one's Sharpe, 95 % | CPU a refit |")
     print("|---|---|---|---|---|---|---|")
     for name, result in scored.items():
         figures = summarise(result)
-        paired = None if name == "shipped" else sharpe_difference(result.net, scored["shipped"].net, 1)
+        paired = None if name == first else sharpe_difference(result.net, scored[first].net, 1)
         gain = f"{paired.estimate:+.2f} ({paired.low:+.2f} to {paired.high:+.2f})" if paired else ""
         cost = f"{1000 * found[name].cpu / len(segments):.0f} ms" if found[name].cpu else ""
         print(

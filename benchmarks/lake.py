@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from regime_assets.library.database import Database
@@ -32,8 +33,18 @@ TIMES = 20
 DECIDED = ("decisions", "daily_signal", "judgements", "drift_report", "regime_path", "live_performance")
 
 
-def operations(database: Database) -> dict[str, float]:
-    """Median seconds of each operation, by its name."""
+class Cost(NamedTuple):
+    """Median wall seconds, and mean CPU seconds of this process."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall * 1000:.1f} | {self.cpu * 1000:.1f}"
+
+
+def operations(database: Database) -> dict[str, Cost]:
+    """What each operation costs, by its name."""
     import numpy as np
     import pandas as pd
 
@@ -51,13 +62,14 @@ def operations(database: Database) -> dict[str, float]:
     return found
 
 
-def _timed(times: int, call: Callable[[int], object]) -> float:
+def _timed(times: int, call: Callable[[int], object]) -> Cost:
     seconds: list[float] = []
+    cpu = time.process_time()
     for number in range(times):
         begin = time.perf_counter()
         call(number)
         seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+    return Cost(statistics.median(seconds), (time.process_time() - cpu) / times)
 
 
 def sessions_of(folder: str, universe: str, number: int) -> None:
@@ -126,9 +138,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = operations(DatabaseFile(Path(folder) / "file.duckdb"))
         lake = operations(universe_database(Home(Path(folder)), f"{universe}_rows"))
-    print("| operation, ms | DuckDB file | DuckLake on PostgreSQL |\n|---|---|---|")
-    for name, seconds in file.items():
-        print(f"| {name} | {seconds * 1000:.1f} | {lake[name] * 1000:.1f} |")
+    print("| operation, ms | DuckDB file | CPU | DuckLake on PostgreSQL | CPU |\n|---|---|---|---|---|")
+    for name, cost in file.items():
+        print(f"| {name} | {cost} | {lake[name]} |")
+    print(f"\nload {os.getloadavg()[0]:.1f}")
     if not chosen.sessions:
         return
     from regime_assets.definitions import universes_folder

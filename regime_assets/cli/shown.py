@@ -57,12 +57,12 @@ def say_morning(found: Morning) -> None:
             say(f"  regime-assets first-run --universe {found.universe} materializes three.")
         _say_trouble(found)
         return
-    from regime_assets.library.report.plain_words import VERDICTS
+    from regime_assets.library.report.plain_words import VERDICTS, weights_in_words
 
     exposure = _share(found.exposure)
     before = "" if found.exposure_before in (None, found.exposure) else f" (it was {_share(found.exposure_before)})"
     say(f"{found.universe}, {found.session}: {found.regime}, hold {exposure} invested{before}")
-    say_wrapped("weights: " + ", ".join(f"{name} {_share(weight)}" for name, weight in found.weights.items()), indent=2)
+    say_wrapped(f"weights: {weights_in_words(found.weights, _share)}", indent=2)
     for horizon in found.horizons:
         _say_horizon(horizon)
     _say_trouble(found)

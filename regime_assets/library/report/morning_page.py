@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup, escape
 
 from regime_assets.library.report.morning import Horizon, Live, Morning
-from regime_assets.library.report.plain_words import ACTIONS, HORIZONS, VERDICTS, gate_reason
+from regime_assets.library.report.plain_words import ACTIONS, HORIZONS, VERDICTS, gate_reason, weights_in_words
 
 CALM, UNEASY, TURBULENT = (58, 127, 193), (227, 167, 47), (207, 74, 28)
 WIDTH, RIBBON_HEIGHT, LIVE_HEIGHT = 1000, 60, 150
@@ -154,6 +154,7 @@ def _template() -> Template:
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     filters: dict[str, Any] = {
         "percent": percent,
+        "weights_in_words": lambda weights: weights_in_words(weights, percent),
         "probability": probability,
         "in_words": in_words,
         "level": level,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+
+MOST_WEIGHTS = 24
+"""Instruments whose weights are told one by one."""
 
 HORIZONS = {"short": "a model of about the last year", "long": "a model of all history, recent sessions weighing more"}
 
@@ -52,3 +56,18 @@ def gate_reason(reason: str) -> str:
     """Why the gate decided as it did."""
     told = r"not yet held against its predecessor, which needs \2 sessions that neither has seen (\1 so far)"
     return RULE.sub(lambda found: RULES[found[1]], WAIVED.sub(told, reason)).replace("_", " ")
+
+
+def weights_in_words(weights: Mapping[str, float], percent: Callable[[float], str]) -> str:
+    """What is held of each instrument; of many the largest positions one by one and the others together.
+
+    Examples:
+        >>> weights_in_words({"SPY": 0.75, "TLT": 0.25}, "{:.0%}".format)
+        'SPY 75%, TLT 25%'
+    """
+    shown = list(weights)
+    if len(shown) > MOST_WEIGHTS:
+        shown = sorted(shown, key=lambda symbol: -abs(weights[symbol]))[: MOST_WEIGHTS - 1]
+    told = ", ".join(f"{symbol} {percent(weights[symbol])}" for symbol in shown)
+    others = [weight for symbol, weight in weights.items() if symbol not in shown]
+    return f"{told}, and {len(others)} others {percent(sum(others))} together" if others else told

@@ -18,6 +18,7 @@ from regime_assets.library.regimes.explanation import in_words, pulls
 from regime_assets.library.regimes.regime_model import RegimeModel, RegimePath, young_words
 from regime_assets.library.report.figures import Estimate
 from regime_assets.library.report.page import Fact, Part, RegimeHistory, ReportContent, StrategyRow
+from regime_assets.library.report.plain_words import weights_in_words
 from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
 from regime_assets.library.workspace import Workspace
@@ -113,7 +114,7 @@ def _facts(result: Backtest, track: pd.DataFrame) -> tuple[Fact, ...]:
     weights = served.weights.iloc[-1]
     return (
         Fact("Risk-off probability", f"{newest['risk_off']:.0%}", "filtered, most turbulent regime"),
-        Fact("Decided weights", ", ".join(f"{symbol} {weight:.0%}" for symbol, weight in weights.items())),
+        Fact("Decided weights", weights_in_words(dict(weights), "{:.0%}".format)),
         Fact("Serves", f"the {'learned policy' if result.serving.serves == 'policy' else 'regime rule'}"),
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def train_directly(
         The member, and its curve.
     """
     action = ActionMap.of(settings.trading, tape.base_weights, tape.sleeves)
-    inputs = torch.from_numpy(_inputs(tape, action))
+    inputs = torch.from_numpy(np.ascontiguousarray(tape.observations))
     policy = ActorCriticPolicy(
         spaces.Box(-np.inf, np.inf, (inputs.shape[1],), np.float32),
         spaces.Box(-1.0, 1.0, (action.width,), np.float32),
@@ -64,8 +65,6 @@ def train_directly(
     parameters = [layer.weight]
     with torch.no_grad():
         # The bias stays zero: how much is held on average is the rule's answer, when to hold more the policy's.
-        # So does the column of the position before: the reward pays for trades already, and a path that does not
-        # depend on itself is differentiated at once.
         layer.weight.zero_()
         layer.bias.zero_()
     reward = KnownReward(tape, settings, action, segments)
@@ -82,7 +81,7 @@ def train_directly(
                 moved = parameter + settings.direct.step * gradient
                 parameter.copy_(nn.functional.softshrink(moved, settings.direct.step * threshold))
         if step in shown:
-            kl, _ = distance(Member(as_networks([layer]), None, None))
+            kl, _ = distance(_member(layer, action.width))
             rows.append(
                 described
                 | {
@@ -94,7 +93,17 @@ def train_directly(
                     "loss": -float(objective.detach()),
                 }
             )
-    return Member(as_networks([layer]), None, None), rows
+    return _member(layer, action.width), rows
+
+
+def _member(layer: nn.Linear, width: int) -> Member:
+    """The layer as a policy's network, which may read the position before (P,): this one gives it no weight.
+
+    The reward pays for trades already, and a path that does not depend on itself is differentiated at once.
+    """
+    fitted = as_networks([layer])
+    weight = np.concatenate([fitted.weights[0], np.zeros((1, width, width), np.float32)], axis=1)
+    return Member(replace(fitted, weights=(weight,)), None, None)
 
 
 class KnownReward:
@@ -202,11 +211,6 @@ class KnownReward:
             return wanted * (high / torch.clamp(wanted.sum(dim=1, keepdim=True), min=high))
         rule = self._rule.sum(dim=1, keepdim=True) / self._base.sum()
         return torch.clamp(rule + action.tilt_bound * actions, low, high) * self._base
-
-
-def _inputs(tape: MarketTape, action: ActionMap) -> NDArray[np.float32]:
-    """(T, O + P) standardised observations and, in the place of the position before, zeros."""
-    return np.hstack([tape.observations, np.zeros((tape.n_sessions, action.width), np.float32)])
 
 
 def _tensor(array: NDArray[np.float64]) -> Tensor:

@@ -30,6 +30,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 
 from regime_assets.library.database_file import DatabaseFile
 from regime_assets.library.home import Home
@@ -91,8 +92,8 @@ def percentiles(samples: list[float]) -> str:
 
 
 @contextlib.contextmanager
-def running_service(home: Path) -> Iterator[tuple[httpx.Client, float]]:
-    """The service as its own process; gives a client and the time from the start to the first health answer."""
+def running_service(home: Path) -> Iterator[tuple[httpx.Client, psutil.Process, float]]:
+    """The service as its own process; gives a client, it, and the time from the start to the first health answer."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
     module = "regime_assets.library.serving.service"
@@ -111,7 +112,7 @@ def running_service(home: Path) -> Iterator[tuple[httpx.Client, float]]:
                 if process.poll() is not None:
                     raise RuntimeError((home / "service.log").read_text())
                 time.sleep(0.005)
-            yield client, time.perf_counter() - started
+            yield client, psutil.Process(process.pid), time.perf_counter() - started
     finally:
         process.terminate()
         process.wait()
@@ -127,12 +128,16 @@ def window(bundle: Bundle, n_rows: int) -> dict[str, Any]:
     }
 
 
-def latency(client: httpx.Client, requests: int, body: dict[str, Any] | None) -> str:
-    """One client on one connection, that of Python's standard library: `httpx` itself takes as long as an answer."""
+def latency(client: httpx.Client, service: psutil.Process, requests: int, body: dict[str, Any] | None) -> str:
+    """One client on one connection, that of Python's standard library: `httpx` itself takes as long as an answer.
+
+    Told beside it is the CPU that the service took for a request, which other programs on the machine do not change.
+    """
     headers = {"Authorization": client.headers["Authorization"], "Content-Type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
     connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=30)
     samples: list[float] = []
+    before = service.cpu_times()
     for _ in range(requests):
         started = time.perf_counter()
         connection.request("GET" if content is None else "POST", "/signal", content, headers)
@@ -141,7 +146,9 @@ def latency(client: httpx.Client, requests: int, body: dict[str, Any] | None) ->
         samples.append(time.perf_counter() - started)
         assert answer.status == 200, answer.status
     connection.close()
-    return percentiles(samples[requests // 10 :])
+    after = service.cpu_times()
+    spent = (after.user + after.system - before.user - before.system) / requests
+    return f"{percentiles(samples[requests // 10 :])}, {spent * 1e3:.2f} ms of CPU"
 
 
 def promote_under_load(
@@ -234,13 +241,13 @@ def measure_service(
     exposures = {version: score(bundle, features).exposure for version, bundle in enumerate(bundles, start=1)}
     signal = combine({"short": score(bundles[0], features)})
     publish_signal(home.mlflow_artifacts, PublishedSignal("us", {"short": 1}, datetime.now(UTC), signal))
-    with running_service(home.root) as (client, up):
+    with running_service(home.root) as (client, service, up):
         first = up + seconds(lambda: client.post("/signal", json=body).raise_for_status())
         rows = [
             ("service: cold start to first answer", f"{first:.2f} s"),
-            ("GET /signal", latency(client, options.requests, None)),
-            ("POST /signal, 1 session", latency(client, options.requests, window(bundles[0], 1))),
-            (f"POST /signal, {ROWS} sessions", latency(client, options.requests // 4, body)),
+            ("GET /signal", latency(client, service, options.requests, None)),
+            ("POST /signal, 1 session", latency(client, service, options.requests, window(bundles[0], 1))),
+            (f"POST /signal, {ROWS} sessions", latency(client, service, options.requests // 4, body)),
         ]
         outcomes, latencies, times = promote_under_load(client, registry, options.promotions, exposures, load)
         failed = sum(count for outcome, count in outcomes.items() if outcome != "answered")

@@ -1,6 +1,6 @@
 """What a data folder grows by a session, store by store, and what ten years come to under the default retention.
 
-    python benchmarks/growth.py --sessions 12
+    python benchmarks/growth.py --sessions 250
 
 Made-up prices of twenty symbols and small models: stores grow with what is kept of a session, hardly with how well a
 model was trained. It prints bytes and seconds a session, and whether later sessions cost more than earlier ones.
@@ -22,7 +22,9 @@ from regime_assets_tests.test_universes import failures, opened
 
 SYMBOLS = [f"S{number:02d}" for number in range(20)]
 UNIVERSE = f"name: grown\ncalendar: XNYS\nsymbols: [{', '.join(SYMBOLS)}]\n"
-WARM_UP = 2
+LAST = date(2020, 12, 31)
+WARM_UP = 5
+AT_ONCE = 20
 YEARS, SESSIONS_A_YEAR, MONTHS_A_YEAR = 10, 252, 12
 STORES = {
     "tables (databases/)": "databases",
@@ -67,12 +69,12 @@ def kept(store: str) -> int:
 def main() -> None:
     """Materialize sessions one after the other and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=int, default=12)
+    parser.add_argument("--sessions", type=int, default=250)
     chosen = parser.parse_args()
     Workspace.design = small_design()  # type: ignore[method-assign,assignment]
     with tempfile.TemporaryDirectory() as folder:
-        workspace = opened(Path(folder), UNIVERSE, "XNYS", SYMBOLS)
-        days = workspace.calendar.sessions(date(2018, 6, 4), date(2018, 12, 31))[: chosen.sessions + WARM_UP]
+        workspace = opened(Path(folder), UNIVERSE, "XNYS", SYMBOLS, LAST)
+        days = workspace.calendar.sessions(date(2018, 6, 4), LAST)[: chosen.sessions + WARM_UP]
         seconds: list[float] = []
         before: dict[str, int] = {}
         for number, day in enumerate(days):
@@ -83,6 +85,10 @@ def main() -> None:
             if problems:
                 raise SystemExit("\n".join(problems))
             seconds.append(time.process_time() - began)
+            if (number - WARM_UP + 1) % AT_ONCE == 0 and number > WARM_UP:
+                grown = (sum(sizes(workspace.home.root).values()) - sum(before.values())) / 1e6
+                took = statistics.median(seconds[-AT_ONCE:])
+                print(f"after {number - WARM_UP + 1}: {grown:.0f} MB, CPU seconds a session {took:.2f}", flush=True)
         after = sizes(workspace.home.root)
     print("| store | MB a session | sessions kept in ten years | GB after ten years |\n|---|---|---|---|")
     total = 0.0
@@ -92,8 +98,10 @@ def main() -> None:
         total += grown
         print(f"| {store} | {each / 1e6:.2f} | {kept(store)} | {grown / 1e9:.2f} |")
     print(f"| together | {sum(after.values()) / 1e6 - sum(before.values()) / 1e6:.1f} in all | | {total / 1e9:.2f} |")
-    first, last = seconds[WARM_UP : WARM_UP + 4], seconds[-4:]
-    print(f"CPU seconds a session: first four {statistics.median(first):.1f}, last four {statistics.median(last):.1f}")
+    counted = seconds[WARM_UP:]
+    edge = max(1, min(AT_ONCE, len(counted) // 4))
+    first, last = (statistics.median(part) for part in (counted[:edge], counted[-edge:]))
+    print(f"CPU seconds a session, median of {edge}: first {first:.2f}, last {last:.2f}, {last / first - 1:+.0%}")
 
 
 if __name__ == "__main__":

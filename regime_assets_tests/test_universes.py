@@ -27,7 +27,7 @@ COMMON = """\
 source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
 history_start: 2016-01-04
 first_partition: 2018-06-01
-last_partition: 2018-12-31
+last_partition: {last}
 walk_forward: {{sessions: 60, refit_every: 60}}
 gate: {{drawdown_limit: 1.0, turnover_limit: 1.0e9}}  # whether the models are good is not asked here
 """
@@ -47,13 +47,13 @@ macro: {{kind: fred, series: [GBR], features: [GBR], options: {{base_url: "{url}
 """
 
 
-def opened(root: Path, text: str, calendar: str, symbols: list[str]) -> Workspace:
-    """A universe file and simulated closes on its calendar: half-years of calm and of turmoil."""
+def opened(root: Path, text: str, calendar: str, symbols: list[str], last: date = LAST) -> Workspace:
+    """A universe file and simulated closes on its calendar up to `last`: half-years of calm and of turmoil."""
     home, universes, prices = Home(root / "home"), root / "universes", root / "prices"
     universes.mkdir()
     prices.mkdir()
-    (universes / "universe.yaml").write_text(text + COMMON.format(folder=prices))
-    sessions = load_calendar(calendar, FIRST, home.calendars).sessions(FIRST, LAST)
+    (universes / "universe.yaml").write_text(text + COMMON.format(folder=prices, last=last))
+    sessions = load_calendar(calendar, FIRST, home.calendars).sessions(FIRST, last)
     random = np.random.default_rng(len(sessions))
     volatility = np.where(np.arange(len(sessions)) // 125 % 2, 0.02, 0.007)[:, None]
     own = random.standard_normal((len(sessions), len(symbols)))

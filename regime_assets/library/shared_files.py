@@ -72,7 +72,7 @@ def read_file(path: Path) -> bytes:
     if place is None:
         return path.read_bytes()
     with _speaking(place, "read") as files:
-        return bytes(files.cat_file(place))
+        return _content(files, place)
 
 
 @contextmanager
@@ -136,7 +136,9 @@ def size_of(path: Path) -> int:
         files = path.rglob("*") if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())
     with _speaking(place, "read") as storage:
-        return int(storage.du(place))
+        total = storage.du(place)
+        assert isinstance(total, int), "no sizes of single files were asked for"
+        return total
 
 
 def remove(path: Path) -> None:
@@ -195,7 +197,7 @@ def fetch_folder(folder: Path, sha256: str) -> bool:
     packed = f"{place}/{sha256}{PACKED}"
     try:
         with _speaking(packed, "read") as files:
-            content = bytes(files.cat_file(packed))
+            content = _content(files, packed)
     except FileNotFoundError:
         return False
     with staging_folder(folder) as staging:
@@ -272,6 +274,12 @@ def _url(place: str) -> str:
     assert shared is not None, "there is a place only where there is a storage"
     _, root = _storage(shared.storage, os.getpid())
     return shared.storage + place.removeprefix(root.rstrip("/"))
+
+
+def _content(files: AbstractFileSystem, place: str) -> bytes:
+    content = files.cat_file(place)
+    assert isinstance(content, bytes), "no encoding was asked for"
+    return content
 
 
 def _is_folder(entry: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ def track_fit(
 
 
 @contextmanager
-def figures_together(mlflow: Any) -> Iterator[Callable[[Mapping[str, float], int], None]]:
+def figures_together(mlflow: Any) -> Generator[Callable[[Mapping[str, float], int], None]]:
     """Take the figures of a run's sessions, and log them at the end of the block, also of one that raises.
 
     Args:

@@ -30,11 +30,13 @@ from regime_assets.library.features.settings import FeatureSettings
 from regime_assets.library.features.training_set import TrainingSet
 from regime_assets.library.market.window import Expanding
 from regime_assets.library.policies.settings import DirectSettings, PolicySettings
+from regime_assets.library.recipe import FittedModels, decide
 from regime_assets.library.trading.allocation import Rule
+from regime_assets.library.trading.decided import weights_of
 from regime_assets.library.trading.portfolio import Portfolio
 from regime_assets.library.trading.scoring import FILL_DELAY, score
 from regime_assets.library.trading.terms import Charges, Terms
-from regime_assets.library.walk import Segment, WalkForwardSettings, replay, schedule
+from regime_assets.library.walk import Segment, WalkForwardSettings, replay, schedule, shape_rows
 
 Array = NDArray[np.float64]
 HALF_LIFE = 504
@@ -103,6 +105,18 @@ def on_the_tape(market: Market, weights: pd.DataFrame) -> Array:
     return gross - charged
 
 
+def whole_tilts(market: Market, segments: list[Segment]) -> pd.DataFrame:
+    """What the policies decide when all of their tilt is kept, whatever the evidence."""
+    history, parts = market.history, []
+    symbols = [str(name) for name in history.traded_returns.columns]
+    for segment in segments:
+        models = FittedModels(segment.models.regimes, replace(segment.models.policy, tilt_kept=1.0))
+        first, step = shape_rows(history.sessions[: segment.step.newest + 1], Expanding(HALF_LIFE))[0], segment.step
+        decided = decide(models, history.features.iloc[first : step.stop], step.position - first, symbols)
+        parts.append(weights_of(decided, "policy", symbols))
+    return pd.concat(parts)
+
+
 def print_drift(market: Market, policy: pd.DataFrame, rule: pd.DataFrame) -> None:
     """What the tape of training, which knows no drift, says of policy and rule, and what their accounts earn."""
     returns = market.history.traded_returns.loc[policy.index].to_numpy()
@@ -112,8 +126,8 @@ def print_drift(market: Market, policy: pd.DataFrame, rule: pd.DataFrame) -> Non
     yearly = [252e4 * float(net.mean()) for net in (*tape, *account)]
     gains = [one[0] - one[1] for one in (tape, account)]
     print(
-        f"\nWithout drift, as training counts it, the policy earns {yearly[0]:.1f} and the rule {yearly[1]:.1f} basis "
-        f"points a year over cash, in an account that drifts {yearly[2]:.1f} and {yearly[3]:.1f}."
+        f"\nWithout drift, as training counts it, the policy with its whole tilt earns {yearly[0]:.1f} and the rule "
+        f"{yearly[1]:.1f} basis points a year over cash, in an account that drifts {yearly[2]:.1f} and {yearly[3]:.1f}."
     )
     print(
         f"What the policy earns beyond its rule is {yearly[0] - yearly[1]:+.1f} without drift and "
@@ -183,7 +197,7 @@ def main() -> None:
     )
     print(f"\n60/40 turns over {banded.turnover:.2f} a year under the band and {free.turnover:.2f} without one.")
     if not chosen.rule_only:
-        print_drift(market, beside[POLICY], beside[RULE])
+        print_drift(market, whole_tilts(market, segments), beside[RULE])
         kept = [segment.models.policy.tilt_kept for segment in segments]
         print(f"The policy kept a tilt in {sum(share > 0 for share in kept)} of {len(kept)} refits.")
     print(f"{time.process_time() - begun:.0f} CPU seconds")

@@ -123,8 +123,8 @@ class Lake(Database):
     def _before_commit(self) -> None:
         if not is_mine(self.shared, self._lock):
             raise DatabaseError(
-                f"{self.place}: nothing was stored: the connection that held the writers' lock broke, and another "
-                "process may be writing; run again"
+                f"{self.place}: nothing was stored: the connection to PostgreSQL that held the writers' lock broke, "
+                "and another process may be writing; run again"
             )
 
     def _attach(self) -> duckdb.DuckDBPyConnection:

@@ -24,6 +24,8 @@ def programs() -> Path | None:
     folders = [] if found is None else [Path(place) for place in found.submodule_search_locations or []]
     places = [folder / "pginstall" / "bin" for folder in folders]
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if shutil.which("setpriv") is None:
+        return None
     return next((place for place in places if all(_runs(place / name) for name in ("initdb", "postgres"))), None)
 
 
@@ -39,6 +41,12 @@ def _runs(program: Path) -> bool:
         return asked.returncode == 0
     except OSError:
         return False
+
+
+def _with_the_tests() -> list[str]:
+    """Begins a command that runs as that user and ends when the process that started it is gone, however it went."""
+    user = _user()
+    return ["setpriv", "--pdeathsig", "QUIT", *(("--reuid", user, "--clear-groups") if user else ())]
 
 
 class PostgresServer:
@@ -73,9 +81,8 @@ class PostgresServer:
         settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", "shared_buffers=16MB")
         options = [word for setting in (*settings, "max_connections=60") for word in ("-c", setting)]
         self._server = subprocess.Popen(
-            [str(self._programs / "postgres"), "-D", self._data, "-p", str(self.port), *options],
+            [*_with_the_tests(), str(self._programs / "postgres"), "-D", self._data, "-p", str(self.port), *options],
             stderr=(self._folder / "log").open("ab"),
-            user=_user(),
             cwd="/",
             env={**os.environ, "HOME": str(self._folder)},
         )

@@ -5,8 +5,9 @@
 Starts `regime-assets ui` on a data folder of its own, asks for a backfill of the universe's last sessions as its UI
 does, and prints a row a run: wall clock and CPU seconds of all processes together (code server, daemon, web server,
 runs) from the end of the run before to its own, and what the data folder has grown by. The first run loads the prices
-and walks through two years besides. Below stands what 1,260 sessions come to by these figures, which is an
-extrapolation unless 1,260 were asked for.
+and walks through two years besides. Each later chunk is two runs, because Dagster gives prices, which depend on
+themselves, a run of their own. Below stands what 1,260 sessions come to by these figures, which is an extrapolation
+unless 1,260 were asked for.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ LAUNCH = """mutation($asked: LaunchBackfillParams!) {
 PROGRESS = """query($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
     __typename
-    ... on PartitionBackfill { status runs(limit: 1000) { id status startTime endTime tags { key value } } }
+    ... on PartitionBackfill {
+      status runs(limit: 1000) { id status endTime assetSelection { path } tags { key value } }
+    }
   }
 }"""
 
@@ -57,11 +60,12 @@ class Spent(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run of the backfill: its sessions, and what was spent since the end of the run before."""
+    """One run of the backfill: its sessions and assets, and what was spent since the end of the run before."""
 
     first: date
     last: date
     sessions: int
+    assets: int
     spent: Spent
 
 
@@ -140,8 +144,8 @@ def backfilled(served: Served, universe: str, sessions: list[date]) -> list[Run]
             first, last = (
                 date.fromisoformat(one or tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end")
             )
-            now = served.spent()
-            runs.append(_shown(first, last, sum(first <= day <= last for day in sessions), begin, now))
+            now, count = served.spent(), sum(first <= day <= last for day in sessions)
+            runs.append(_shown(first, last, count, len(run["assetSelection"]), begin, now))
             begin = now
         if state["status"] not in ("REQUESTED", "IN_PROGRESS"):
             assert state["status"] == "COMPLETED_SUCCESS", state["status"]
@@ -149,24 +153,30 @@ def backfilled(served: Served, universe: str, sessions: list[date]) -> list[Run]
         time.sleep(POLL_SECONDS)
 
 
-def _shown(first: date, last: date, count: int, begin: Spent, now: Spent) -> Run:
+def _shown(first: date, last: date, count: int, assets: int, begin: Spent, now: Spent) -> Run:
     spent = Spent(*(after - before for after, before in zip(now, begin, strict=True)))
     each = [f"{value / count:.2f}" for value in spent]
     load = os.getloadavg()[0]
-    print(f"| {first} to {last} | {count} | {spent.wall:.0f} | {' | '.join(each)} | {load:.1f} |", flush=True)
-    return Run(first, last, count, spent)
+    print(
+        f"| {first} to {last} | {count} | {assets} | {spent.wall:.0f} | {' | '.join(each)} | {load:.1f} |", flush=True
+    )
+    return Run(first, last, count, assets, spent)
 
 
 def extrapolated(runs: list[Run], sessions: int) -> None:
     """What so many sessions come to, at the mean of the runs after the first, and with what each costs more."""
-    first, *later = runs
-    if not later or sessions == sum(run.sessions for run in runs):
+    first, *others = runs
+    chunks: dict[date, list[Run]] = {}
+    for run in others:
+        chunks.setdefault(run.first, []).append(run)
+    later = [(one[0].sessions, np.sum([run.spent for run in one], axis=0)) for _, one in sorted(chunks.items())]
+    if not later or sessions == first.sessions + sum(count for count, _ in later):
         return
-    counts = np.array([run.sessions for run in later])
+    counts = np.array([count for count, _ in later])
     position, rest = first.sessions + counts.cumsum() - counts / 2, sessions - first.sessions
     print(f"\n{sessions:,} sessions, extrapolated from {sum(counts)} after the first:")
     for name, index, unit in (("wall clock", 0, "s"), ("CPU", 1, "s"), ("data folder", 2, "MB")):
-        each = np.array([run.spent[index] for run in later]) / counts
+        each = np.array([spent[index] for _, spent in later]) / counts
         mean = float((each * counts).sum() / counts.sum())
         flat = first.spent[index] + mean * rest
         told = f"- {name}: {flat:,.0f} {unit} at {mean:.2f} a session"
@@ -196,7 +206,11 @@ def main() -> None:
         last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
         days = Workspace(universe, Home(home)).calendar.sessions(universe.first_partition, last)[-chosen.sessions :]
         with serving(home) as served:
-            print("| sessions | number | wall s | wall s each | CPU s each | MB each | load |\n" + "|---" * 7 + "|")
+            print(
+                "| sessions | number | assets | wall s | wall s each | CPU s each | MB each | load |\n"
+                + "|---" * 8
+                + "|"
+            )
             runs = backfilled(served, universe.name, list(days))
     extrapolated(runs, FIVE_YEARS)
 

@@ -35,7 +35,7 @@ STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
             ("get_records_for_run", "get_event_records", "fetch_materializations", "get_asset_records"),
         ),
     ),
-    "DuckDB, attached": (("regime_assets.library.database_file:DatabaseFile", ("_attach",)),),
+    "DuckDB, attached": (("regime_assets.library.database_file:DatabaseFile", ("_attach", "_detach")),),
     "DuckDB": (
         (
             "regime_assets.library.database:Database",
@@ -51,7 +51,11 @@ STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "bootstrap intervals": (("regime_assets.library.evaluation.bootstrap", ("*",)),),
     "MLflow": (
         ("regime_assets.library.production.tracked_fit", ("track_fit",)),
-        ("regime_assets.library.production.registry_store", ("*",)),
+        (
+            "regime_assets.library.production.registry_store:RegistryStore",
+            ("create_version", "versions", "aliases", "set_alias", "set_description", "set_tag", "knows"),
+        ),
+        ("regime_assets.resources", ("prepare_mlflow",)),
     ),
     "fits": (
         ("regime_assets.library.encoders.training", ("fit_encoder",)),

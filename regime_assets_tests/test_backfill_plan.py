@@ -76,5 +76,5 @@ def test_sessions_of_one_chunk_are_one_run_of_all_assets_and_a_later_chunk_waits
     count = len([key for key in graph.asset_graph.materializable_asset_keys if key.path[-1] != "walk_forward"])
     three = planned(graph, date(2017, 6, 26), date(2017, 6, 28), tmp_path)
     assert three == [(count, "2017-06-26", "2017-06-28")]
-    half_a_year = planned(graph, date(2017, 1, 3), date(2017, 6, 30), tmp_path)
-    assert half_a_year == [(count, "2017-01-03", "2017-04-03")], "63 sessions, in order"
+    two_months = planned(graph, date(2017, 1, 3), date(2017, 2, 28), tmp_path)
+    assert two_months == [(count, "2017-01-03", "2017-02-01")], "21 sessions, in order"

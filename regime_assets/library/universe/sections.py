@@ -228,7 +228,7 @@ class RefitChoice(Section):
     policy_updates: Literal["episodes", "online"] = Field(
         "episodes", description="between full retrains: fine-tunes over episodes, or updates by the newest session"
     )
-    backfill_sessions_per_run: int = Field(63, ge=1, description="partitions that one run of a backfill covers")
+    backfill_sessions_per_run: int = Field(21, ge=1, description="partitions that one run of a backfill covers")
 
 
 class WalkForwardChoice(Section):

@@ -110,7 +110,7 @@ def test_a_process_that_is_killed_is_started_again_and_everything_answers(tmp_pa
     with started_ui(Home(tmp_path / "data"), ["-c", HASTY]) as ui:
         modules = {
             "code server": "code-server",
-            "daemon": "dagster._daemon",
+            "daemon": "regime_assets.ui.daemon",
             "web server": "regime_assets.ui.web_server",
         }
         killed: dict[str, int] = {}

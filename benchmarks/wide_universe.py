@@ -101,9 +101,9 @@ def main() -> None:
     for number, (count, traded) in enumerate((c, t) for t in options.traded for c in options.symbols):
         own = ["--here", "--symbols", str(count), "--years", str(options.years), "--traded", traded]
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.wide_universe", *own]
-        said = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, text=True, env=os.environ | {HOME_VARIABLE: ""}
-        )
+        with tempfile.TemporaryDirectory() as home:
+            environment = os.environ | {HOME_VARIABLE: home}
+            said = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, env=environment)
         row = json.loads(said.stdout.splitlines()[-1]) if said.returncode == 0 else {"symbols": f"{count}: failed"}
         if not number:
             print(f"| {' | '.join(row)} |\n|{' --- |' * len(row)}")

@@ -4,10 +4,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from regime_assets.definitions import build_definitions
 from regime_assets.instance import prepare_dagster_home
@@ -31,6 +33,16 @@ def materialize(
             raise_on_error=False,
             run_config=QUIET,
         )
+
+
+@contextmanager
+def opened(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of a data folder, whose `dagster.yaml` names its files by the environment."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in prepare_dagster_home(home).items():
+            environment.setenv(name, value)
+        with dg.DagsterInstance.get() as instance:
+            yield instance
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from regime_assets.library.report.morning_files import published_mornings
 from regime_assets.library.steps.morning import morning
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.library.workspace import Workspace
-from regime_assets_tests.chain_run import materialize
+from regime_assets_tests.chain_run import materialize, opened
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
@@ -183,7 +183,7 @@ def test_the_page_of_the_morning_is_written_with_the_answer(folders: tuple[Folde
 
 def test_every_check_was_evaluated_and_none_blocked(folders: tuple[Folder, Folder]) -> None:
     home = folders[0].home
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with opened(home) as instance:
         records = instance.get_event_records(
             dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=1000
         )
@@ -194,7 +194,7 @@ def test_every_check_was_evaluated_and_none_blocked(folders: tuple[Folder, Folde
 
 def test_every_figure_of_an_asset_has_a_unit(folders: tuple[Folder, Folder]) -> None:
     numbers = (dg.FloatMetadataValue, dg.IntMetadataValue)
-    with dg.DagsterInstance.from_config(str(folders[0].home.dagster)) as instance:
+    with opened(folders[0].home) as instance:
         keys = instance.all_asset_keys()
         records = [record for key in keys for record in instance.fetch_materializations(key, 1).records]
     shown = [record.asset_materialization.metadata for record in records]

@@ -17,7 +17,7 @@ from regime_assets.library.steps.fits import fit
 from regime_assets.library.steps.validated_window import validate_window
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.library.workspace import Workspace
-from regime_assets_tests.chain_run import materialize
+from regime_assets_tests.chain_run import materialize, opened
 from regime_assets_tests.library.steps.lanes import SMALL, SMALL_ENCODER, own_package
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
@@ -110,7 +110,7 @@ def test_the_signal_comes_after_every_lane(ran: Ran) -> None:
 
 
 def test_the_champion_is_shown_with_the_design_that_it_is_of(ran: Ran) -> None:
-    with dg.DagsterInstance.from_config(str(ran.folder / "home" / "dagster")) as instance:
+    with opened(Home(ran.folder / "home")) as instance:
         record = instance.fetch_materializations(dg.AssetKey(["tiny", "short", "champion"]), 1).records[0]
     assert record.asset_materialization is not None
     shown = record.asset_materialization.metadata

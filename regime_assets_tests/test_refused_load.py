@@ -11,7 +11,7 @@ import pytest
 from regime_assets.checks import BAR_RULES
 from regime_assets.library.home import Home
 from regime_assets.library.market.sources.sample import SampleSource
-from regime_assets_tests.chain_run import materialize
+from regime_assets_tests.chain_run import materialize, opened
 
 KEY = dg.AssetKey(["tiny", "raw_prices"])
 SYMBOLS = ["AAPL", "JPM", "KO", "XOM"]
@@ -38,7 +38,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInst
         (failed,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         assert failed.error is not None
         assert "was refused" in failed.error.message
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with opened(home) as instance:
         yield instance
 
 

@@ -39,6 +39,7 @@ SYMBOLS = [f"S{number}" for number in range(4)]
 FIRST_PRICE, LAST_PRICE, FIRST_SESSION = date(2016, 1, 4), date(2018, 12, 31), date(2018, 6, 4)
 BUCKET = "desk"
 MOST_MINUTES = 45.0
+MOST_LAUNCHES = 6
 SHUT_SECONDS, LOST_SECONDS = 15.0, 20.0
 KINDS = ("vae", "latents", "gmm", "rl_policy")
 
@@ -282,9 +283,15 @@ class Deployment:
             "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename "
             "... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } } }"
         )
-        answer = self._ask(query, {"p": parameters})["launchRun"]
-        if answer["__typename"] != "LaunchRunSuccess":
-            raise SystemExit(f"{job} of {day}: {answer}")
+        for attempt in range(MOST_LAUNCHES):
+            try:
+                answer = self._ask(query, {"p": parameters})["launchRun"]
+            except OSError as error:  # the web server's connections to a PostgreSQL that has restarted
+                answer = {"__typename": str(error)}
+            if answer["__typename"] == "LaunchRunSuccess":
+                return
+            time.sleep(2.0 * attempt)
+        raise SystemExit(f"{job} of {day}: {answer}")
 
     def runs(self, day: str | None = None) -> list[dict[str, Any]]:
         """All runs, or those of a session; asked again while PostgreSQL is away."""

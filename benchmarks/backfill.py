@@ -188,6 +188,18 @@ def extrapolated(runs: list[Run], sessions: int) -> None:
         print(told)
 
 
+def newest_sessions(home: Path, name: str, count: int) -> list[date]:
+    """The last sessions of a universe that can be materialized."""
+    from regime_assets.definitions import universes_folder
+    from regime_assets.library.home import Home
+    from regime_assets.library.universe import load_universes
+    from regime_assets.library.workspace import Workspace
+
+    universe = {found.name: found for found in load_universes([universes_folder()]).loaded}[name]
+    last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
+    return list(Workspace(universe, Home(home)).calendar.sessions(universe.first_partition, last)[-count:])
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
@@ -195,23 +207,16 @@ def main() -> None:
     parser.add_argument("--universe", default="us_large_cap")
     chosen = parser.parse_args()
 
-    from regime_assets.definitions import universes_folder
-    from regime_assets.library.home import Home
-    from regime_assets.library.universe import load_universes
-    from regime_assets.library.workspace import Workspace
-
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch, "data")
-        universe = {u.name: u for u in load_universes([universes_folder()]).loaded}[chosen.universe]
-        last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
-        days = Workspace(universe, Home(home)).calendar.sessions(universe.first_partition, last)[-chosen.sessions :]
+        days = newest_sessions(home, chosen.universe, chosen.sessions)
         with serving(home) as served:
             print(
                 "| sessions | number | assets | wall s | wall s each | CPU s each | MB each | load |\n"
                 + "|---" * 8
                 + "|"
             )
-            runs = backfilled(served, universe.name, list(days))
+            runs = backfilled(served, chosen.universe, days)
     extrapolated(runs, FIVE_YEARS)
 
 

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.backfill import Served, serving
+from benchmarks.backfill import Served, newest_sessions, serving
 
 LAUNCH = """mutation($asked: ExecutionParams!) {
   launchPipelineExecution(executionParams: $asked) {
@@ -57,22 +57,15 @@ def main() -> None:
     parser.add_argument("--universe", default="us_large_cap")
     chosen = parser.parse_args()
 
-    from regime_assets.definitions import universes_folder
-    from regime_assets.library.home import Home
-    from regime_assets.library.universe import load_universes
-    from regime_assets.library.workspace import Workspace
-
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch, "data")
-        universe = {u.name: u for u in load_universes([universes_folder()]).loaded}[chosen.universe]
-        last = universe.last_partition or date.fromordinal(date.today().toordinal() - 1)
-        days = Workspace(universe, Home(home)).calendar.sessions(universe.first_partition, last)[-chosen.sessions :]
-        key = {"path": [universe.name, "daily_signal"]}
+        days = newest_sessions(home, chosen.universe, chosen.sessions)
+        key = {"path": [chosen.universe, "daily_signal"]}
         with serving(home) as served:
             print("| session | to its start s | to the signal s | to its end s | CPU s | load |\n" + "|---" * 6 + "|")
             for session in days:
                 before = served.spent()
-                run = launched(served, universe.name, session)
+                run = launched(served, chosen.universe, session)
                 told = served.ask(SIGNAL, key=key)["assetNodeOrError"]["assetMaterializations"][0]["timestamp"]
                 moments = (run["startTime"], float(told) / 1000, run["endTime"])
                 waited = " | ".join(f"{moment - run['creationTime']:.1f}" for moment in moments)

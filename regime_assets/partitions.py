@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from regime_assets.library.clock import clock
 from regime_assets.library.market.calendar import TradingCalendar
 from regime_assets.library.universe import Universe
 
@@ -24,7 +25,7 @@ def session_partitions(
     if closed:
         exclusions.insert(0, f"0 0 * * {','.join(map(str, closed))}")
     day_after_last = None if universe.last_partition is None else universe.last_partition + timedelta(days=1)
-    minute = (now or datetime.now(ZoneInfo(calendar.timezone))).replace(second=0, microsecond=0)
+    minute = (now or clock.system_now()).astimezone(ZoneInfo(calendar.timezone)).replace(second=0, microsecond=0)
     past_the_end = (
         0 if day_after_last is None else _count_since(day_after_last, minute, tuple(exclusions), calendar.timezone)
     )

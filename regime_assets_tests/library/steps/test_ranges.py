@@ -149,8 +149,8 @@ def test_an_old_session_again_never_makes_an_ex_champion_the_challenger(two: Wor
     assert challenger is None or PROMOTION_TAG not in challenger.tags
 
 
-def test_a_retrained_newest_session_is_promoted_in_its_own_session(two: Workspace) -> None:
-    workspace = two
+def test_a_retrained_newest_session_is_promoted_in_its_own_session(tmp_path: Path) -> None:
+    workspace = ran(tmp_path, "home", [SESSIONS[:1], SESSIONS[1:2], SESSIONS[2:3]])
     name = model_name("tiny", "short")
     before = workspace.registry.champion(name)
     assert before is not None
@@ -160,7 +160,7 @@ def test_a_retrained_newest_session_is_promoted_in_its_own_session(two: Workspac
     backtest(workspace, "short", SESSIONS[2], lambda _: None)
     done = register_and_promote(workspace, "short", SESSIONS[2], None)
     assert done.judgement.champion_version == before.version, "it is judged against what its first fit had promoted"
-    assert done.judgement.lane == "refresh"
+    assert done.judgement.lane == "refresh", done.judgement.reason
     now = workspace.registry.champion(name)
     assert now is not None
     assert (now.version == done.version) == done.judgement.promote

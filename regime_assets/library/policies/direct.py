@@ -10,7 +10,7 @@ This module imports stable_baselines3 and torch: import it inside the function t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,8 @@ from regime_assets.library.trading.tape import MarketTape
 
 CURVE_ROWS = 10
 """Rows of the curve of one member."""
+ROUNDING = 1e-5
+"""Of an objective in units of the market's volatility, in single precision and to spare."""
 
 
 def train_directly(
@@ -42,7 +44,8 @@ def train_directly(
     """A linear policy from a neutral start, by ascending the mean reward of all sessions of `segments` at once.
 
     Proximal gradient steps with a threshold on every coefficient (Beck and Teboulle 2009): a feature is used when what
-    it earns is more than noise of that length shows. Nothing is drawn.
+    it earns is more than noise of that length shows. Nothing is drawn. Steps that overshoot are taken again at half
+    their size.
 
     Args:
         tape: with standardised observations.
@@ -62,38 +65,62 @@ def train_directly(
         net_arch={"pi": [], "vf": []},
     )
     (layer,), _ = linear_layers(policy)
+    reward = KnownReward(tape, settings, action, segments)
+    rows, size = None, settings.direct.step
+    while rows is None:
+        rows = _ascended(layer, inputs, reward, settings, size, lambda: distance(_member(layer, action.width))[0])
+        size /= 2.0
+    return _member(layer, action.width), rows
+
+
+def _ascended(
+    layer: nn.Linear,
+    inputs: Tensor,
+    reward: KnownReward,
+    settings: PolicySettings,
+    size: float,
+    divergence: Callable[[], float],
+) -> list[dict[str, float]] | None:
+    """Train a layer from zero by steps of a size; give its curve, or None where they overshoot.
+
+    Ascent from a start never falls below it. A step that is too long for how the reward bends, as with many
+    instruments of one market, does, and goes on from there to infinity.
+    """
     parameters = [layer.weight]
     with torch.no_grad():
         # The bias stays zero: how much is held on average is the rule's answer, when to hold more the policy's.
         layer.weight.zero_()
         layer.bias.zero_()
-    reward = KnownReward(tape, settings, action, segments)
     # A gain that is no larger than what noise shows is no gain: the universal threshold of Donoho and Johnstone (1994).
     threshold = settings.direct.threshold / math.sqrt(reward.effective_sessions)
     rows: list[dict[str, float]] = []
-    steps = settings.direct.steps
+    steps, lowest = settings.direct.steps, -math.inf
     shown = {round(row * steps / CURVE_ROWS) for row in range(1, CURVE_ROWS + 1)}
     for step in range(1, steps + 1):
         objective, described = reward(layer(inputs))
+        reached = float(objective.detach())
+        if reached < lowest:
+            return None
+        if step == 1:
+            lowest = reached - ROUNDING
         gradients = torch.autograd.grad(objective, parameters)
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                moved = parameter + settings.direct.step * gradient
-                parameter.copy_(nn.functional.softshrink(moved, settings.direct.step * threshold))
+                moved = parameter + size * gradient
+                parameter.copy_(nn.functional.softshrink(moved, size * threshold))
         if step in shown:
-            kl, _ = distance(_member(layer, action.width))
             rows.append(
-                described
+                {"gradient_step": float(step)}
+                | described
                 | {
-                    "gradient_step": float(step),
                     "environment_step": float(step * reward.sessions),
                     "entropy": 0.0,
-                    "kl_to_previous": kl,
+                    "kl_to_previous": divergence(),
                     "kl_step": float("nan"),
-                    "loss": -float(objective.detach()),
+                    "loss": -reached,
                 }
             )
-    return _member(layer, action.width), rows
+    return rows
 
 
 def _member(layer: nn.Linear, width: int) -> Member:

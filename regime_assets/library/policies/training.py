@@ -95,6 +95,7 @@ def train_policy(
             members.append(member)
             curves.append(rows.assign(seed=index))
         table = pd.concat(curves, ignore_index=True)
+        table.insert(0, "gradient_step", table.pop("gradient_step"))
         figures = _effort(table)
         if online is not None and warm is not None:
             figures |= {"newest_gain": newest_gain(warm, tape, settings), "update_kept": float(np.mean(kept))}

@@ -11,7 +11,7 @@ import torch
 from regime_assets.library.artifact import parts_hash
 from regime_assets.library.policies.direct import KnownReward
 from regime_assets.library.policies.policy import Policy
-from regime_assets.library.policies.settings import OnlineSettings, PolicySettings
+from regime_assets.library.policies.settings import DirectSettings, OnlineSettings, PolicySettings
 from regime_assets.library.policies.training import train_policy
 from regime_assets.library.trading.actions import ActionMap
 from regime_assets.library.trading.env import TradingVecEnv
@@ -59,6 +59,22 @@ def test_the_reward_is_the_environments(kind: str, instruments: int) -> None:
 def earned(policy: Policy, tape: MarketTape) -> float:
     net = realised_returns(policy.decide(tape.observations, tape.rule_exposure), tape.returns, 0.0010)
     return float(net.mean() * 252)
+
+
+@pytest.mark.parametrize("instruments", [2, 40])
+def test_steps_that_overshoot_are_taken_again_shorter(instruments: int) -> None:
+    """Without that, rewards of -1e59 and then NaN."""
+    tape = two_instruments(800)
+    direct = DirectSettings(step=300.0)
+    if instruments == 40:  # of one market, whose reward bends the more the more of them move together
+        market = np.repeat(tape.returns[:, :1], 40, axis=1)
+        tape = MarketTape(tape.observations, tape.rule_exposure, market, np.full(40, 1 / 40), tape.sample_weight)
+        direct = DirectSettings(step=20.0)
+    fit = train_policy(tape, replace(SETTINGS, direct=direct), seed=1)
+    assert fit.curves.columns[0] == "gradient_step"
+    assert np.abs(fit.curves["reward"]).max() < 10.0
+    usual = train_policy(tape, SETTINGS, seed=1)
+    assert earned(fit.model, tape) == pytest.approx(earned(usual.model, tape), rel=0.15)
 
 
 def test_a_signal_between_two_instruments_moves_weight_between_them() -> None:

@@ -7,6 +7,9 @@ imported by the run itself, later.
 import importlib
 import os
 import pkgutil
+import warnings
+
+import dagster as dg
 
 import regime_assets
 
@@ -69,6 +72,8 @@ def own_modules() -> list[str]:
 
 
 code_server = os.getppid()
+for label in (dg.BetaWarning, dg.PreviewWarning):  # as the definitions do, which are not imported here
+    warnings.filterwarnings("ignore", category=label)
 for module in (*DAGSTER, *LIBRARIES, *own_modules()):
     if os.getppid() != code_server:  # it has ended; a fork server looks for that only after its imports
         os._exit(0)

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import dagster as dg
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.base import CheckRunHealthResult
 from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
 
-from regime_assets.library.home import Home
 from regime_assets.runs.celery_app import SETTINGS
-from regime_assets.runs.dead_runs import free_slots, why_dead
-from regime_assets.runs.failure_record import record_dead_run
+from regime_assets.runs.dead_runs import run_health
 
 
 class LeasedCeleryRunLauncher(CeleryRunLauncher):
@@ -41,10 +39,4 @@ class LeasedCeleryRunLauncher(CeleryRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Ask whether the run's lease is held."""
-        home = Home.from_environment()
-        reason = why_dead(home, run.run_id)
-        if reason is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        free_slots(self._instance, run.run_id)
-        record_dead_run(home, run, reason)
-        return CheckRunHealthResult(WorkerStatus.FAILED, reason)
+        return run_health(self._instance, run)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 from regime_assets.library.clock import clock
 from regime_assets.library.home import Home
@@ -32,6 +33,17 @@ def why_dead(home: Home, run_id: str) -> str | None:
     if is_held(lease) is not False:
         return None
     return f"{holder(lease)} is gone: it was killed, or its machine or its disk failed. Start the run again"
+
+
+def run_health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> CheckRunHealthResult:
+    """Whether the process of a run lives, as a launcher tells it; a dead one's pool slots are freed."""
+    home = Home.from_environment()
+    reason = why_dead(home, run.run_id)
+    if reason is None:
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
+    free_slots(instance, run.run_id)
+    record_dead_run(home, run, reason)
+    return CheckRunHealthResult(WorkerStatus.FAILED, reason)
 
 
 def end_dead_runs(instance: dg.DagsterInstance, home: Home) -> Iterator[str]:

@@ -6,12 +6,10 @@ With it the daemon's run monitoring ends a run whose process was killed at its n
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.base import CheckRunHealthResult
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
-from regime_assets.library.home import Home
-from regime_assets.runs.dead_runs import free_slots, why_dead
-from regime_assets.runs.failure_record import record_dead_run
+from regime_assets.runs.dead_runs import run_health
 
 
 class LeasedRunLauncher(DefaultRunLauncher):
@@ -24,10 +22,4 @@ class LeasedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Ask the kernel whether the run's process lives."""
-        home = Home.from_environment()
-        reason = why_dead(home, run.run_id)
-        if reason is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        free_slots(self._instance, run.run_id)
-        record_dead_run(home, run, reason)
-        return CheckRunHealthResult(WorkerStatus.FAILED, reason)
+        return run_health(self._instance, run)

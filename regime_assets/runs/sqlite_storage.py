@@ -244,42 +244,33 @@ class _LogWatchdog(SqliteEventLogStorageWatchdog):
         self._process_log()
 
 
-class Runs(SqliteRunStorage):
+class _OverKeptEngine:
+    """A storage of Dagster's in one file, whose connections come from an engine that is kept."""
+
+    _conn_string: str
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines = KeptEngines()
+        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection inside a transaction."""
+        with self._engines.of(self._conn_string).begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        super().dispose()  # type: ignore[misc]
+        self._engines.close()
+
+
+class Runs(_OverKeptEngine, SqliteRunStorage):
     """Dagster's runs over a kept engine."""
 
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines = KeptEngines()
-        super().__init__(conn_string, inst_data)
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """A connection inside a transaction."""
-        with self._engines.of(self._conn_string).begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the file."""
-        super().dispose()
-        self._engines.close()
-
-
-class Ticks(SqliteScheduleStorage):
+class Ticks(_OverKeptEngine, SqliteScheduleStorage):
     """The ticks of schedules and sensors over a kept engine."""
-
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines = KeptEngines()
-        super().__init__(conn_string, inst_data)
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """A connection inside a transaction."""
-        with self._engines.of(self._conn_string).begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the file."""
-        super().dispose()
-        self._engines.close()
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):

@@ -14,7 +14,7 @@ from regime_assets.assets.live_performance import (
 )
 from regime_assets.jobs import full_retrain
 from regime_assets.sensors.event_log import newest_result
-from regime_assets.sensors.watched import ALWAYS, Answer, Watched, was_asked, watching_sensor
+from regime_assets.sensors.watched import Answer, Watched, asked_once, watching_sensor
 from regime_assets.session_run import refreshed_assets
 
 
@@ -30,9 +30,8 @@ def decision_sensor(universes: Sequence[Watched], name: str = "decision_sensor")
 
 
 def _asked(instance: dg.DagsterInstance, universe: Watched) -> Answer:
-    found = [request for lane in universe.lanes if (request := _decided(instance, universe.lane, lane))]
-    new = tuple(request for request in found if not was_asked(instance, str(request.run_key)))
-    return Answer(new, "no champion is in breach" if not found else "what was decided was asked for", ALWAYS)
+    found = (_decided(instance, universe.lane, lane) for lane in universe.lanes)
+    return asked_once(instance, found, "no champion is in breach", "what was decided was asked for")
 
 
 def _decided(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:

@@ -8,7 +8,7 @@ from regime_assets.assets.drift_report import EPISODE_METADATA
 from regime_assets.assets.lane import Lane
 from regime_assets.jobs import full_retrain
 from regime_assets.sensors.event_log import newest_result
-from regime_assets.sensors.watched import ALWAYS, Answer, Watched, was_asked, watching_sensor
+from regime_assets.sensors.watched import Answer, Watched, asked_once, watching_sensor
 from regime_assets.session_run import refreshed_assets
 
 
@@ -24,9 +24,8 @@ def drift_sensor(universes: Sequence[Watched], name: str = "drift_sensor") -> dg
 
 
 def _asked(instance: dg.DagsterInstance, universe: Watched) -> Answer:
-    found = [request for lane in universe.lanes if (request := _requested(instance, universe.lane, lane))]
-    new = tuple(request for request in found if not was_asked(instance, str(request.run_key)))
-    return Answer(new, "no drift episode is open" if not found else "its refresh was asked for", ALWAYS)
+    found = (_requested(instance, universe.lane, lane) for lane in universe.lanes)
+    return asked_once(instance, found, "no drift episode is open", "its refresh was asked for")
 
 
 def _requested(instance: dg.DagsterInstance, universe: Lane, lane: Lane) -> dg.RunRequest | None:

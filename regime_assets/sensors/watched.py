@@ -10,7 +10,7 @@ A universe whose daily schedule was stopped in Dagster is left alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -138,8 +138,22 @@ def stopped_schedules(instance: dg.DagsterInstance) -> frozenset[str]:
     return frozenset(state.name for state in states if state.status == InstigatorStatus.STOPPED)
 
 
-def was_asked(instance: dg.DagsterInstance, run_key: str) -> bool:
-    """Whether there is a run of this key, whichever sensor asked for it: Dagster compares a sensor's own only."""
+def asked_once(
+    instance: dg.DagsterInstance, found: Iterable[dg.RunRequest | None], nothing_found: str, all_asked: str
+) -> Answer:
+    """The requests whose run keys no run has yet, whichever sensor asked: Dagster compares a sensor's own only.
+
+    Args:
+        instance: with the runs.
+        found: what is wanted now, None where nothing is.
+        nothing_found, all_asked: the reason where nothing is wanted, and where all of it was asked for.
+    """
+    wanted = [request for request in found if request is not None]
+    new = tuple(request for request in wanted if not _has_run(instance, str(request.run_key)))
+    return Answer(new, all_asked if wanted else nothing_found, ALWAYS)
+
+
+def _has_run(instance: dg.DagsterInstance, run_key: str) -> bool:
     return bool(instance.get_run_ids(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))
 
 

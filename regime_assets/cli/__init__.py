@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from regime_assets.cli import data, keeping, orders, project, registry, research, running, shown, tries
+from regime_assets.cli import data, keeping, orders, project, registry, research, running, sharing, shown, tries
 from regime_assets.cli.arguments import Parser
 from regime_assets.library.clock import clock, parsed
 
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(prog="regime-assets", description="Regime models that refit themselves.", epilog=EPILOG)
     root.add_argument("--version", action="version", version=f"regime-assets {version('regime_assets')}")
     commands = root.add_subparsers(required=True, metavar="command", parser_class=Parser)
-    for group in (running, project, shown, orders, registry, data, keeping, research, tries):
+    for group in (running, project, shown, orders, registry, data, keeping, sharing, research, tries):
         group.add_commands(commands)
     completion = commands.add_parser("completion", help="print the shell's completion of this command")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regime_assets.library.atomic_files import staging_folder
-from regime_assets.library.shared_files import fetch_folder, is_shared, publish_folder, read_file, write_file
+from regime_assets.library.packed_folders import fetch_folder, publish_folder
+from regime_assets.library.shared_files import is_shared, read_file, write_file
 
 ARRAYS_FILE = "arrays.safetensors"
 DOCUMENT_FILE = "document.json"

@@ -339,7 +339,12 @@ class Database(ABC):
                 f"{self.place}: its tables have version {row and row[0]}, this version of regime_assets knows "
                 f"{SCHEMA_VERSION}: use the newer version that wrote it, or restore a backup from before"
             )
+        self._bring_forward(connection, row[0], SCHEMA_VERSION)
         self._checked = identity
+
+    @abstractmethod
+    def _bring_forward(self, connection: duckdb.DuckDBPyConnection, version: int, wanted: int) -> None:
+        """Bring tables of an older version to the present one; called with the lock held."""
 
 
 @lru_cache(maxsize=64)

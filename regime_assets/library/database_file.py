@@ -63,6 +63,9 @@ class DatabaseFile(Database):
     def _before_commit(self) -> None:
         pass  # a file's lock ends with its process, and not before
 
+    def _bring_forward(self, connection: duckdb.DuckDBPyConnection, version: int, wanted: int) -> None:
+        pass  # its data folder's format says what is done, and it is done when the folder is opened
+
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         import duckdb
 
@@ -71,6 +74,12 @@ class DatabaseFile(Database):
         return DatabaseError(
             f"{self.path}: nothing of it was stored, what was there stays: {error}; make room on the disk"
         )
+
+    @contextmanager
+    def undisturbed(self) -> Generator[None]:
+        """Keep every other process of this project from the file, for a block that attaches it to another engine."""
+        with self._locked():
+            yield
 
     @contextmanager
     def _locked(self) -> Generator[None]:
@@ -103,6 +112,11 @@ class DatabaseFile(Database):
                     if "ermission denied" in str(error) or "ead-only file system" in str(error):
                         raise DatabaseError(
                             f"{self.path}: cannot be written: let this user write there: {error}"
+                        ) from error
+                    if "version number" in str(error):
+                        raise DatabaseError(
+                            f"{self.path}: written by a newer DuckDB than {duckdb.__version__}: use the one that wrote "
+                            "it; to share the folder with a deployment, run `regime-assets share --prepare` with it"
                         ) from error
                     raise DatabaseError(
                         f"{self.path}: not usable as a DuckDB file with duckdb {duckdb.__version__}; restore it from "

@@ -19,9 +19,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from regime_assets.library.advisory_lock import advisory_lock, is_mine
 from regime_assets.library.clock import clock
-from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
+from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, VERSION_TABLE, Database, DatabaseError
 from regime_assets.library.file_lock import LockTimeoutError
 from regime_assets.library.lake_engine import Engine, engine_for
+from regime_assets.library.lake_migrations import HISTORY_TABLE, take_step
 from regime_assets.library.postgres import PostgresError, session, this_process, unreachable
 from regime_assets.library.shared_storage import STORAGE_VARIABLE, SharedStorage
 
@@ -127,6 +128,63 @@ class Lake(Database):
                 "and another process may be writing; run again"
             )
 
+    def _bring_forward(self, connection: duckdb.DuckDBPyConnection, version: int, wanted: int) -> None:
+        import duckdb
+
+        for number in range(version, wanted):
+            connection.begin()
+            try:
+                take_step(connection, self._catalog, number)
+                connection.execute(f"UPDATE {VERSION_TABLE} SET version = {number + 1}")
+                self._before_commit()
+                connection.commit()
+            except BaseException as error:
+                with suppress(duckdb.Error):
+                    connection.rollback()
+                if isinstance(error, duckdb.Error) and not _is_outage(error):
+                    raise DatabaseError(
+                        f"{self.place}: could not be brought from version {number} to {number + 1}, and is as it was: "
+                        f"{error}; go on with the version of regime_assets that wrote it, and report this"
+                    ) from error
+                raise
+
+    @contextmanager
+    def earlier(self, version: int) -> Generator[str]:
+        """The tables as they were before they were brought forward from `version`: the name of their catalog.
+
+        Inside `connect`, to whose engine it is attached.
+
+        Raises:
+            DatabaseError: they never had that version, or its snapshot was forgotten.
+        """
+        import duckdb
+
+        known = self.history()
+        if version not in known:
+            had = ", ".join(map(str, known)) or "none"
+            raise DatabaseError(f"{self.place}: was not brought forward from version {version}; returns to: {had}")
+        engine, name = self._engine(), f"{self._catalog}_earlier"
+        try:
+            engine.connection.cursor().execute(
+                self._attachment(name, f", SNAPSHOT_VERSION {known[version]}, READ_ONLY")
+            )
+        except duckdb.Error as error:
+            raise DatabaseError(
+                f"{self.place}: its state of version {version} cannot be read: {error}; after seven days retention "
+                "forgets it: restore a dump of the database and a copy of the storage from before"
+            ) from error
+        try:
+            yield name
+        finally:
+            engine.connection.cursor().execute(f"DETACH {name}")
+
+    def history(self) -> dict[int, int]:
+        """The versions that the tables had before, each with its last snapshot."""
+        if not self.has_table(HISTORY_TABLE):
+            return {}
+        rows = self.rows(f"SELECT version, snapshot FROM {HISTORY_TABLE} ORDER BY until")
+        return {int(version): int(snapshot) for version, snapshot in rows}
+
     def _attach(self) -> duckdb.DuckDBPyConnection:
         engine = self._engine()
         if not engine.take(self._catalog):
@@ -136,20 +194,23 @@ class Lake(Database):
     def _attach_to(self, engine: Engine) -> None:
         import duckdb
 
-        options = parse_qsl(urlsplit(self.shared.catalog).query)
-        options += [("application_name", f"regime_assets/{this_process()}"[:63])]
-        listed = " ".join(f"{name}={value}" for name, value in options)
-        listed, files, schema = (text.replace("'", "''") for text in (listed, self.files, self.schema))
         try:
             if "://" not in self.files:
                 Path(self.files).mkdir(parents=True, exist_ok=True)
-            engine.attach(
-                self._catalog,
-                f"ATTACH 'ducklake:postgres:{listed}' AS {self._catalog} (DATA_PATH '{files}', "
-                f"METADATA_SCHEMA '{schema}', META_SECRET 'catalog', DATA_INLINING_ROW_LIMIT {INLINED_ROWS})",
-            )
+            engine.attach(self._catalog, self._attachment(self._catalog, f", DATA_INLINING_ROW_LIMIT {INLINED_ROWS}"))
         except (duckdb.Error, OSError) as error:
             raise DatabaseError(self._told(error)) from error
+
+    def _attachment(self, name: str, further: str) -> str:
+        """The statement that attaches the tables under a name."""
+        options = parse_qsl(urlsplit(self.shared.catalog).query)
+        options += [("application_name", f"regime_assets/{this_process()}"[:63])]
+        listed = " ".join(f"{option}={value}" for option, value in options)
+        listed, files, schema = (text.replace("'", "''") for text in (listed, self.files, self.schema))
+        return (
+            f"ATTACH 'ducklake:postgres:{listed}' AS {name} (DATA_PATH '{files}', METADATA_SCHEMA '{schema}', "
+            f"META_SECRET 'catalog'{further})"
+        )
 
     def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:  # noqa: ARG002 - it stays
         self._engine().let_go(self._catalog)

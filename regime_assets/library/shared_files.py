@@ -3,8 +3,8 @@
 A path in the data folder is the name of a file in both cases. With a shared storage, a file is written there whole and
 read from there each time: no machine keeps a copy that could be stale. Fitted models are the exception, because their
 hash is recorded beside them: they are kept on the machine too, and the copy is read when its hash is the recorded one.
-A model lies in the storage as one object named by that hash, so that no reader finds half of it, and a model that
-replaces it does not take it away from a reader of the older record.
+A model lies in the storage as one object named by that hash (`packed_folders`), so that no reader finds half of it, and
+a model that replaces it does not take it away from a reader of the older record.
 
 A storage that does not answer is asked again a few times and then given up. The step fails, what it has written so far
 is named by nothing, and the same step run again writes it once more.
@@ -12,18 +12,16 @@ is named by nothing, and the same step run again writes it once more.
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regime_assets.library.atomic_files import staging_folder, write_file_atomically
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.home import Home
 from regime_assets.library.shared_storage import SharedStorage
 
@@ -35,8 +33,6 @@ SHARED = frozenset({"models", "drift_thresholds", "walk_forward", "reports", "pa
 
 ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = 5, 10
-PACKED = ".zip"
-_FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)  # of every member of a pack: equal models are equal bytes
 
 
 class SharedFilesError(Exception):
@@ -169,53 +165,16 @@ def rename_folder(old: Path, new: Path) -> None:
         old.rename(new)
 
 
-def publish_folder(folder: Path, sha256: str) -> None:
-    """Put the files of a folder into the storage as one object named by the hash of what they hold.
-
-    Raises:
-        SharedFilesError: the storage does not take it.
-    """
+def files_below(folder: Path) -> tuple[Path, ...]:
+    """Every file below a folder at any depth, sorted and without hidden ones; nothing where there is no such folder."""
     place = _place(folder)
     if place is None:
-        return
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as pack:
-        for path in sorted(folder.iterdir()):
-            pack.writestr(zipfile.ZipInfo(path.name, _FIRST_MOMENT), path.read_bytes())
-    _put(f"{place}/{sha256}{PACKED}", packed.getvalue())
-
-
-def fetch_folder(folder: Path, sha256: str) -> bool:
-    """Replace a folder by what `publish_folder` put into the storage under that hash; say whether there was such.
-
-    Raises:
-        SharedFilesError: the storage does not answer, or the object is not one of ours.
-    """
-    place = _place(folder)
-    if place is None:
-        return False
-    packed = f"{place}/{sha256}{PACKED}"
-    try:
-        with _speaking(packed, "read") as files:
-            content = _content(files, packed)
-    except FileNotFoundError:
-        return False
-    with staging_folder(folder) as staging:
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as pack:
-                for name in pack.namelist():
-                    if Path(name).name != name or name.startswith("."):
-                        raise SharedFilesError(f"{_url(packed)}: holds {name!r}, which is no file of a model")
-                    write_file_atomically(staging / name, pack.read(name))
-        except zipfile.BadZipFile as error:
-            raise SharedFilesError(
-                f"{_url(packed)}: damaged ({error}); materialize the session's model again"
-            ) from error
-        if folder.exists():
-            with staging_folder(folder) as aside:
-                os.rename(folder, aside / "old")
-        os.rename(staging, folder)
-    return True
+        found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    else:
+        with _speaking(place, "listed") as files:
+            names = [str(name) for name in files.find(place)]
+        found = (Path(name.removeprefix(place).lstrip("/")) for name in names)
+    return tuple(folder / path for path in sorted(found) if not any(part.startswith(".") for part in path.parts))
 
 
 def shown_place(path: Path) -> str:

@@ -17,7 +17,14 @@ from regime_assets_tests.postgres_server import programs
 RELEASE = "1.5.5"
 PACKAGES = ("duckdb", "duckdb-extension-ducklake", "duckdb-extension-postgres-scanner", "duckdb-extension-httpfs")
 ROOT = Path(__file__).parents[2]
-TESTS = ("lake/test_lake.py", "lake/test_promotions.py", "library/test_database.py", "library/test_keyed_rows.py")
+TESTS = (
+    "lake/test_lake.py",
+    "lake/test_lake_migrations.py",
+    "lake/test_sharing.py",
+    "lake/test_promotions.py",
+    "library/test_database.py",
+    "library/test_keyed_rows.py",
+)
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,10 @@ from regime_assets.library.artifact import (
 from regime_assets.library.atomic_files import staging_folder, write_file_atomically
 from regime_assets.library.clock import clock
 from regime_assets.library.components import Slot, is_built_in
+from regime_assets.library.packed_folders import publish_folder
 from regime_assets.library.production import bundle_format_1
 from regime_assets.library.production.manifest import Manifest
-from regime_assets.library.shared_files import is_shared, publish_folder, read_file, write_file
+from regime_assets.library.shared_files import is_shared, read_file, write_file
 
 if TYPE_CHECKING:
     from regime_assets.library.policies.policy import Policy

@@ -100,6 +100,11 @@ class RegistryStore:
         with self._speaking(model_name) as client:
             client.delete_model_version(model_name, str(version))
 
+    def forget(self, model_name: str) -> None:
+        """Remove a model's record with all its versions."""
+        with self._speaking(model_name) as client:
+            client.delete_registered_model(model_name)
+
     def versions(self, model_name: str) -> tuple[JournalledVersion, ...]:
         """All versions of this package, oldest first; none when the model is unknown."""
         found: list[ModelVersion] = []
@@ -131,6 +136,11 @@ class RegistryStore:
         """Set what MLflow shows above a version's tags."""
         with self._speaking(f"{model_name} {version}") as client:
             client.update_model_version(model_name, str(version), text)
+
+    def description(self, model_name: str, version: int) -> str:
+        """What `set_description` set; empty where nothing was."""
+        with self._speaking(f"{model_name} {version}") as client:
+            return client.get_model_version(model_name, str(version)).description or ""
 
     def set_tag(self, model_name: str, version: int, tag: str, value: str | None) -> None:
         """Set a tag of a version; None removes it."""

@@ -9,9 +9,13 @@ from pathlib import Path
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.home import Home
+from regime_assets.library.shared_storage import SharedStorage
+from regime_assets.library.upkeep.filled_deployment import refuse_unfinished
 from regime_assets.library.upkeep.migrations import LEGACY_DATABASE, MIGRATIONS
 
 FORMAT_FILE = "format.json"
+UNFINISHED_FILE = "unfinished.json"
+"""In a folder into which a deployment is being copied."""
 FORMAT = 5
 MIGRATION_TIMEOUT_SECONDS = 600.0
 
@@ -25,9 +29,19 @@ def open_data_folder(home: Home) -> Home:
 
     Raises:
         DataFolderError: the folder cannot be made or written, or a newer version of this project wrote it.
+        UnfinishedDeploymentError: a data folder is being copied into the deployment of this process.
+        PostgresError: the deployment's server cannot be reached.
     """
     _opened(home.root)
+    shared = SharedStorage.from_environment()
+    if shared is not None:
+        _opened_deployment(shared)
     return home
+
+
+@lru_cache(maxsize=8)
+def _opened_deployment(shared: SharedStorage) -> None:
+    refuse_unfinished(shared)
 
 
 @lru_cache(maxsize=8)
@@ -46,6 +60,10 @@ def _opened(root: Path) -> None:
 
 
 def _bring_forward(home: Home) -> None:
+    if (home.root / UNFINISHED_FILE).exists():
+        raise DataFolderError(
+            f"{home.root}: only half of a deployment was copied into it: run `regime-assets share --back` again"
+        )
     found = stored_format(home)
     if found > FORMAT:
         raise DataFolderError(

@@ -1,0 +1,103 @@
+"""Shared tables of an older version are brought forward whole, can return, and are refused when they are newer."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import pandas as pd
+import pytest
+
+from regime_assets.library import database as databases
+from regime_assets.library import lake_migrations
+from regime_assets.library.database import SCHEMA_VERSION, DatabaseError
+from regime_assets.library.lake import Lake
+from regime_assets.library.shared_storage import SharedStorage
+from regime_assets.library.upkeep.table_copies import return_to
+
+KEY = {"universe": "u"}
+
+
+@pytest.fixture
+def written(on_shared_storage: SharedStorage, tmp_path: Path) -> Lake:
+    """Tables as the present version writes them."""
+    lake = Lake(on_shared_storage, f"universe_{uuid4().hex}", tmp_path / "spill")
+    with lake.transaction() as connection:
+        connection.execute("CREATE TABLE answers (universe VARCHAR NOT NULL, weight DOUBLE)")
+        connection.execute("INSERT INTO answers SELECT 'u', range FROM range(200)")
+    lake.replace_partition("kept", KEY, pd.DataFrame({"value": [1.0, 2.0]}))
+    return lake
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch) -> int:
+    """From now on this process is of a version that is two ahead."""
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
+    monkeypatch.setattr(lake_migrations, "STEPS", {SCHEMA_VERSION: percent, SCHEMA_VERSION + 1: without_kept})
+    return SCHEMA_VERSION + 2
+
+
+def percent(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE answers ADD COLUMN per_cent DOUBLE")
+    connection.execute("UPDATE answers SET per_cent = 100 * weight")
+
+
+def without_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("DROP TABLE kept")
+
+
+def opened_again(lake: Lake) -> Lake:
+    return Lake(lake.shared, lake.schema, lake._temporary)
+
+
+def test_whoever_opens_older_tables_brings_them_forward(written: Lake, newer: int) -> None:
+    lake = opened_again(written)
+    assert lake.rows("SELECT sum(per_cent) FROM answers") == [(100.0 * sum(range(200)),)]
+    assert not lake.has_table("kept")
+    assert lake.rows("SELECT version FROM schema_version") == [(newer,)]
+    assert list(lake.history()) == [SCHEMA_VERSION, SCHEMA_VERSION + 1]
+    assert opened_again(lake).history() == lake.history(), "once"
+
+
+def test_a_version_that_does_not_know_them_refuses_them(
+    written: Lake, newer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_again(written).tables()
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", SCHEMA_VERSION)
+    told = rf"its tables have version {newer}, this version of regime_assets knows {SCHEMA_VERSION}: use the newer"
+    with pytest.raises(DatabaseError, match=told):
+        opened_again(written).query("FROM answers")
+
+
+def test_a_step_that_fails_leaves_the_tables_as_they_were_and_is_taken_again(
+    written: Lake, newer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impossible(connection: duckdb.DuckDBPyConnection) -> None:
+        percent(connection)
+        connection.execute("ALTER TABLE nowhere ADD COLUMN x DOUBLE")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lake_migrations, "STEPS", {SCHEMA_VERSION: impossible})
+        with pytest.raises(DatabaseError, match=f"not be brought from version {SCHEMA_VERSION} to .* is as it was"):
+            opened_again(written).tables()
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", SCHEMA_VERSION)
+    assert written.rows("SELECT column_name FROM (DESCRIBE answers)") == [("universe",), ("weight",)]
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", newer)
+    assert "per_cent" in opened_again(written).query("FROM answers")
+
+
+def test_tables_return_to_what_they_were_before_they_were_brought_forward(
+    written: Lake, newer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = opened_again(written)
+    assert lake.rows("SELECT version FROM schema_version") == [(newer,)]
+    with lake.transaction() as connection:
+        connection.execute("DELETE FROM answers WHERE weight > 10")
+    with pytest.raises(DatabaseError, match=f"was not brought forward from version 1; returns to: {SCHEMA_VERSION}, "):
+        return_to(lake, 1)
+    returned = return_to(lake, SCHEMA_VERSION)
+    assert returned.contents["answers"].rows == 200
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", SCHEMA_VERSION)
+    older = opened_again(written)
+    assert older.rows("SELECT sum(weight) FROM answers") == [(float(sum(range(200))),)]
+    assert list(older.read_partition("kept", KEY)["value"]) == [1.0, 2.0]
+    assert not older.has_table("schema_history")

@@ -153,7 +153,7 @@ def _checks(
         for name, rule in rules.items()
     ]
 
-    @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"))
+    @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"), op_tags=lane.side_tag)
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
         workspace = data.workspace(lane.universe, lane.design)
         by_session = {session: evaluate(workspace, lane, session) for session in sessions_of(context)}

@@ -1,4 +1,4 @@
-"""The code location: every universe's asset chain, the resources, and the in-process executor as default."""
+"""The code location: every universe's asset chain, the resources, and the executor of all jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regime_assets.library.home import Home
 from regime_assets.library.universe import UniverseError, load_universes
 from regime_assets.resources import DataHome, mlflow_run
 from regime_assets.runs.console_logger import quiet_console_logger
-from regime_assets.runs.executor import interruptible_in_process_executor
+from regime_assets.runs.executor import run_executor
 from regime_assets.runs.kept_snapshot import keep_snapshot_in_code_server
 from regime_assets.runs.warm_runs import fork_runs_in_code_server, is_code_server
 from regime_assets.universe_definitions import Chain, universe_chain, universe_sensors
@@ -66,9 +66,7 @@ def build_definitions(home: Home, universes: Path) -> dg.Definitions:
 def shared_definitions(home: Home) -> dg.Definitions:
     """Resources, executor and logger of all universes of a data folder; one object, so that definitions merge."""
     resources = {"data": DataHome(root=str(home.root)), "mlflow": mlflow_run}
-    return dg.Definitions(
-        resources=resources, executor=interruptible_in_process_executor, loggers={"console": quiet_console_logger}
-    )
+    return dg.Definitions(resources=resources, executor=run_executor, loggers={"console": quiet_console_logger})
 
 
 if is_code_server():

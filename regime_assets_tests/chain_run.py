@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
@@ -35,6 +36,23 @@ def materialize(
         )
 
 
+UNIVERSES_OF_THE_JOB = "UNIVERSES_OF_THE_JOB"
+
+
+def tiny_daily() -> dg.JobDefinition:
+    """The daily job of the data folder and the universes that the environment names."""
+    definitions = build_definitions(Home.from_environment(), Path(os.environ[UNIVERSES_OF_THE_JOB]))
+    return definitions.resolve_job_def("tiny_daily")
+
+
+def materialize_side_by_side(home: Home, universes: Path, partition: str) -> bool:
+    """Run one partition of the daily job by the executor that the daemon's runs have; whether it succeeded."""
+    os.environ.update(prepare_dagster_home(home) | {UNIVERSES_OF_THE_JOB: str(universes)})
+    job, tags = dg.reconstructable(tiny_daily), {"dagster/partition": partition}
+    with dg.DagsterInstance.get() as instance:
+        return dg.execute_job(job, instance, run_config=QUIET, tags=tags, raise_on_error=False).success
+
+
 @contextmanager
 def opened(home: Home) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of a data folder, whose `dagster.yaml` names its files by the environment."""
@@ -51,12 +69,18 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("universes", type=Path)
     parser.add_argument("sessions", nargs="+")
+    parser.add_argument("--side-by-side", action="store_true", help="each horizon in a process of its own")
     parser.add_argument("--prices-up-to", help="load the prices up to this later session before anything else")
     options = parser.parse_args()
     home = Home(options.home)
     if options.prices_up_to:
         loaded = materialize(home, options.universes, "tiny_daily", options.prices_up_to, ["tiny/raw_prices"])
         assert loaded.success
+    if options.side_by_side:
+        import_module("regime_assets.runs.warm_imports")  # once, before both processes are forked
+        for session in options.sessions:
+            assert materialize_side_by_side(home, options.universes, session), session
+        return
     attached = _count_attached()
     costs: dict[str, int] = {}
     for session in options.sessions:

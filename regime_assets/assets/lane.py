@@ -12,8 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from regime_assets.library.universe import OWN_DESIGN, Horizon, Universe
+from regime_assets.library.universe import HORIZONS, OWN_DESIGN, Horizon, Universe
 from regime_assets.runs.failure_record import UNIVERSE_TAG, failure_hooks
+from regime_assets.runs.side_by_side import SIDE_TAG
 
 SHARED_GROUP = "market"
 STAGES = {
@@ -25,10 +26,12 @@ STAGES = {
 """Assets that stand in a group of their own stage, so that no arrow leads back from one group into another."""
 
 PRIORITY_TAG = "dagster/priority"
-FIRST, AFTER_THE_OWN, LAST = "0", "-1", "-2"
-"""The order of steps that wait for nothing else: the universe's own design, its challengers, then what the champion
-says. No step of one lane depends on another lane's, nor the signal on any of them, so that what fails in a lane stops
-no other step; in one process this order lets the signal come from the session's own champion."""
+FITS, PROMOTION, LAST = 0, -1, -4
+AFTER_THE_OWN = -2
+"""The order of steps that wait for nothing else: fits and promotion of the universe's own design, those of its
+challengers, then what the champion says. No step of one lane depends on another lane's, nor the signal on any of them,
+so that what fails in a lane stops no other step; this order lets the signal come from the session's own champion, and
+a promotion find what both horizons were tried with."""
 
 
 class RefitConfig(dg.Config):
@@ -67,8 +70,13 @@ class Lane:
 
     @property
     def pool(self) -> str:
-        """The pool of all that writes the universe's database; `dagster.yaml` gives every pool one slot."""
-        return f"duckdb_{self.universe.name}"
+        """The pool of what writes the same tables of the universe; `dagster.yaml` gives every pool one slot."""
+        return "_".join(["duckdb", self.universe.name, *([self.horizon] if self.horizon else [])])
+
+    @property
+    def side_tag(self) -> dict[str, str]:
+        """The tag of steps that one process executes: those of a horizon. What both share belongs to the first."""
+        return {SIDE_TAG: self.horizon or HORIZONS[0]}
 
     @property
     def run_tags(self) -> dict[str, str]:
@@ -113,14 +121,15 @@ class Lane:
             "kinds": kinds,
             "pool": self.pool,
             "hooks": failure_hooks(self.universe),
-            "op_tags": {PRIORITY_TAG: self._priority(name)},
+            "op_tags": {PRIORITY_TAG: str(self._priority(name)), **self.side_tag},
             **extra,
         }
 
-    def _priority(self, name: str) -> str:
+    def _priority(self, name: str) -> int:
         if name in STAGES:
             return LAST
-        return FIRST if self.design == OWN_DESIGN else AFTER_THE_OWN
+        place = PROMOTION if name == "promotion" else FITS
+        return place if self.design == OWN_DESIGN else AFTER_THE_OWN + place
 
     def after_itself(self, name: str) -> dg.AssetDep:
         """The edge from a partition to the one of the session before, which keeps a backfill's runs in order.

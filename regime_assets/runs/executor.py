@@ -1,6 +1,7 @@
-"""The in-process executor, whose runs can be ended while they wait for a pool slot.
+"""The executor of all jobs: both horizons side by side where a run has both, else all steps in the run's process.
 
-Dagster's own notes an interrupt and acts on it in a step; while it waits for a slot it never looks.
+A run that waits for a pool slot can be ended. Dagster's own in-process executor notes an interrupt and acts on it in a
+step; while it waits for a slot it never looks.
 """
 
 from __future__ import annotations
@@ -19,16 +20,25 @@ from dagster._core.executor.in_process import InProcessExecutor, inprocess_execu
 
 from regime_assets.library.home import Home
 from regime_assets.runs.dead_runs import hold_run
+from regime_assets.runs.side_by_side import can_run_side_by_side, execute_side_by_side
 
 
-class InterruptibleExecutor(InProcessExecutor):
-    """Executes steps as Dagster's in-process executor does."""
+class RunExecutor(InProcessExecutor):
+    """Executes steps as Dagster's in-process executor does, or in a process for each horizon."""
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        """Execute the plan in this process, which is from now on the one that the run lives in."""
+        """Execute the plan; this process is from now on the one that the run lives in."""
         hold_run(Home.from_environment(), plan_context.run_id)
+        if can_run_side_by_side(execution_plan):
+            yield dg.DagsterEvent.engine_event(
+                plan_context,
+                f"Executing the steps of both horizons side by side (pid: {os.getpid()})",
+                event_specific_data=EngineEventData.multiprocess(os.getpid(), execution_plan.step_keys_to_execute),
+            )
+            yield from execute_side_by_side(self, plan_context, execution_plan)
+            return
         yield dg.DagsterEvent.engine_event(
             plan_context,
             f"Executing steps in process (pid: {os.getpid()})",
@@ -57,7 +67,7 @@ def _interruptible(job_context: PlanExecutionContext, execution_plan: ExecutionP
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
-def interruptible_in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
-    """All steps in one process; a signal ends the run also while it waits."""
+def run_executor(context: dg.InitExecutorContext) -> dg.Executor:
+    """A process for each horizon, or one for all steps; a signal ends the run also while it waits."""
     configured = dg.in_process_executor.executor_creation_fn(context)
-    return InterruptibleExecutor(configured.retries, configured.step_dependency_config, configured.marker_to_close)
+    return RunExecutor(configured.retries, configured.step_dependency_config, configured.marker_to_close)

@@ -21,11 +21,13 @@ DAGSTER = (
     "dagster._core.execution.api",
     "dagster._grpc.impl",
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.runs.sqlite.sqlite_run_storage",
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
     "dagster_mlflow.resources",
 )
 LIBRARIES = (
+    "IPython",  # where it is installed, MLflow asks it whether this is a notebook
     "alembic",
     "arch.bootstrap",
     "duckdb",
@@ -33,11 +35,14 @@ LIBRARIES = (
     "git",  # MLflow's, of a run's source
     "jinja2",
     "mlflow",
+    "mlflow.tracing.processor.base_mlflow",
     "mlflow.tracing.provider",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "opentelemetry.sdk.metrics",
     "pandas",
     "pyarrow",
+    "safetensors.numpy",
     "safetensors.torch",
     "scipy.optimize",
     "scipy.stats",
@@ -51,12 +56,14 @@ ROOMS = (
     "library.encoders",
     "library.evaluation",
     "library.features",
+    "library.market",
     "library.monitoring",
     "library.policies",
     "library.production",
     "library.regimes",
     "library.report",
     "library.steps",
+    "library.upkeep",
     "runs",
 )
 """Packages of this project of which a run uses most modules."""

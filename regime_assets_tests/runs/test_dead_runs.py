@@ -14,7 +14,7 @@ import pytest
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.resources import DataHome
 from regime_assets.runs.dead_runs import end_dead_runs
-from regime_assets.runs.executor import interruptible_in_process_executor
+from regime_assets.runs.executor import run_executor
 from regime_assets.runs.launcher import LeasedRunLauncher
 
 POOL = "duckdb_tiny"
@@ -28,7 +28,7 @@ def write() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@dg.job(executor_def=interruptible_in_process_executor, resource_defs={"data": DataHome()})
+@dg.job(executor_def=run_executor, resource_defs={"data": DataHome()})
 def pooled() -> None:
     write()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import dagster as dg
 import regime_assets.runs.warm_runs as warm
 from regime_assets.resources import DataHome
-from regime_assets.runs.executor import interruptible_in_process_executor
+from regime_assets.runs.executor import run_executor
 
 warm.PRELOADED = "imported_before"
 warm.fork_runs_in_code_server()
@@ -36,7 +36,7 @@ def works_long(context):
     (folder / f"started-{{context.run.tags['asked']}}").write_text(f"{{os.getpid()}} {{warm_run}} {{context.run_id}}")
     time.sleep(600)
 
-@dg.job(executor_def=interruptible_in_process_executor, resource_defs={{"data": DataHome()}})
+@dg.job(executor_def=run_executor, resource_defs={{"data": DataHome()}})
 def long_work():
     works_long()
 

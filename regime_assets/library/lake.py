@@ -178,6 +178,10 @@ class Lake(Database):
         finally:
             engine.connection.cursor().execute(f"DETACH {name}")
 
+    def version(self) -> int:
+        """The version that the tables have."""
+        return int(self.rows(f"SELECT max(version) FROM {VERSION_TABLE}")[0][0])
+
     def history(self) -> dict[int, int]:
         """The versions that the tables had before, each with its last snapshot."""
         if not self.has_table(HISTORY_TABLE):

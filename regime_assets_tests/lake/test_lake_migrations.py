@@ -5,14 +5,19 @@ from uuid import uuid4
 
 import duckdb
 import pandas as pd
+import psycopg
 import pytest
 
+from regime_assets.cli import main
 from regime_assets.library import database as databases
 from regime_assets.library import lake_migrations
 from regime_assets.library.database import SCHEMA_VERSION, DatabaseError
+from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.lake import Lake
-from regime_assets.library.shared_storage import SharedStorage
+from regime_assets.library.open_database import universe_database
+from regime_assets.library.shared_storage import CATALOG_VARIABLE, SharedStorage
 from regime_assets.library.upkeep.table_copies import return_to
+from regime_assets_tests.postgres_server import PostgresServer
 
 KEY = {"universe": "u"}
 
@@ -101,3 +106,25 @@ def test_tables_return_to_what_they_were_before_they_were_brought_forward(
     assert older.rows("SELECT sum(weight) FROM answers") == [(float(sum(range(200))),)]
     assert list(older.read_partition("kept", KEY)["value"]) == [1.0, 2.0]
     assert not older.has_table("schema_history")
+
+
+def test_the_command_lists_versions_and_returns_to_one(
+    postgres: PostgresServer,
+    on_shared_storage: SharedStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert on_shared_storage
+    name = f"desk_{uuid4().hex}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore
+    monkeypatch.setenv(CATALOG_VARIABLE, postgres.url(name))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    universe_database(Home(tmp_path), "u").replace_partition("t", KEY, pd.DataFrame({"value": [1.0, 2.0]}))
+    monkeypatch.setattr(databases, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    monkeypatch.setattr(lake_migrations, "STEPS", {SCHEMA_VERSION: lambda found: found.execute("DELETE FROM t")})
+    assert main(["shared-tables"]) == 0
+    assert f"universe_u: version {SCHEMA_VERSION + 1}; had {SCHEMA_VERSION} until snapshot" in capsys.readouterr().out
+    assert main(["shared-tables", "--return-to", str(SCHEMA_VERSION)]) == 0
+    assert f"universe_u: version {SCHEMA_VERSION} again, 1 tables, 2 rows" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from regime_assets.library.postgres import session, unreachable
 
@@ -79,7 +79,7 @@ def refuse_unfinished(shared: SharedStorage) -> None:
         )
 
 
-def _write(shared: SharedStorage, sql: str, values: list[str]) -> None:
+def _write(shared: SharedStorage, sql: LiteralString, values: list[str]) -> None:
     import psycopg
 
     try:

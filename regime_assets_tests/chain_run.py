@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
@@ -77,7 +76,6 @@ def main() -> None:
         loaded = materialize(home, options.universes, "tiny_daily", options.prices_up_to, ["tiny/raw_prices"])
         assert loaded.success
     if options.side_by_side:
-        import_module("regime_assets.runs.warm_imports")  # once, before both processes are forked
         for session in options.sessions:
             assert materialize_side_by_side(home, options.universes, session), session
         return

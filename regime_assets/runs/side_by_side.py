@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Collection, Iterator
+from importlib import import_module
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.storage.tags import PRIORITY_TAG
 
+from regime_assets.runs import warm_runs
 from regime_assets.runs.side_process import END_SECONDS, LOOK_SECONDS, SideProcess, Work
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def execute_side_by_side(
         InstanceConcurrencyContext(context.instance, context.dagster_run) as slots,
         _Steps(plan, executor, slots) as steps,
     ):
+        import_module(warm_runs.PRELOADED)  # once, and not in each process
         processes = {side: SideProcess(Work(executor, context, plan, keys)) for side, keys in steps.by_side.items()}
         try:
             while not steps.is_complete:

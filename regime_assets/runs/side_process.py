@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkProcess
+    from typing import NoReturn
 
     from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
@@ -68,7 +71,7 @@ class SideProcess:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._process: ForkProcess | None = None
+        self._process: int | None = None
         self._error: SerializableErrorInfo | None = None
         self.connection: Connection | None = None
         self.step: ExecutionStep | None = None
@@ -90,9 +93,14 @@ class SideProcess:
     def _start(self) -> None:
         self.close()
         self.connection, theirs = multiprocessing.Pipe()
-        fork = multiprocessing.get_context("fork")
-        self._process = fork.Process(target=_serve, args=(self._work, theirs, self.connection, os.getpid()))
-        self._process.start()
+        parent = os.getpid()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # or both processes would write what waits
+        # Not a `multiprocessing.Process`, which a worker of Celery may not start: its children might outlive it.
+        self._process = os.fork()
+        if self._process == 0:
+            self.connection.close()
+            _work_and_exit(self._work, theirs, parent)
         theirs.close()
 
     def heard(self) -> Iterator[dg.DagsterEvent]:
@@ -116,16 +124,15 @@ class SideProcess:
 
     def why_ended(self) -> SerializableErrorInfo:
         """Why it ended while it executed a step."""
-        assert self._process is not None, "it was started"
-        self._process.join(END_SECONDS)
-        code = self._process.exitcode
-        killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return self._error or SerializableErrorInfo(f"the process that executed the step {killed}", [], None)
+        code = self._exit_code()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return self._error or SerializableErrorInfo(f"the process that executed the step {how}", [], None)
 
     def interrupt(self) -> None:
         """Let its step end as one that was interrupted."""
-        if self._process is not None and self._process.is_alive():
-            self._process.terminate()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process, signal.SIGTERM)
 
     def close(self) -> None:
         """End it after its step; it is killed if that takes too long."""
@@ -134,17 +141,38 @@ class SideProcess:
                 self.connection.send(None)  # said, because the other side's process has this end open as well
             self._drop_connection()
         if self._process is not None:
-            self._process.join(END_SECONDS)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
-            self._process.close()
-            self._process = None
+            self._exit_code()
+
+    def _exit_code(self) -> int:
+        """How it ended, negative by which signal. It is killed where it does not end by itself."""
+        assert self._process is not None, "it was started"
+        until = time.monotonic() + END_SECONDS
+        while True:
+            ended, status = os.waitpid(self._process, os.WNOHANG)
+            if ended:
+                self._process = None
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > until:
+                os.kill(self._process, signal.SIGKILL)
+            time.sleep(0.01)
 
 
-def _serve(work: Work, connection: Connection, asking: Connection, parent: int) -> None:
+def _work_and_exit(work: Work, connection: Connection, parent: int) -> NoReturn:
+    """All that the process does. What the run's own process does when it ends is not done here."""
+    code = 1
+    try:
+        _serve(work, connection, parent)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+def _serve(work: Work, connection: Connection, parent: int) -> None:
     """Execute the steps that are asked for, and tell their events, until it is told to end."""
-    asking.close()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     manager = PlanExecutionContextManager(
         job=work.context.job,

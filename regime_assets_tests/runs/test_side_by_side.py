@@ -72,7 +72,9 @@ def two_sides() -> None:
 RUN = """
 import sys, dagster as dg
 from dagster._utils.interrupts import capture_interrupts
+from regime_assets.runs import warm_runs
 from regime_assets_tests.runs.test_side_by_side import two_sides
+warm_runs.PRELOADED = "json"
 with dg.DagsterInstance.get() as instance, capture_interrupts():
     done = dg.execute_job(dg.reconstructable(two_sides), instance, raise_on_error=False)
 """

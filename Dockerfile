@@ -3,6 +3,8 @@
 #   docker run --publish 127.0.0.1:3000:3000 --volume regime-assets-data:/data regime-assets
 # For many machines, whose roles (code server, web server, daemon, worker) are commands of one image (docs/scaling.md):
 #   docker build --tag regime-assets-cluster --build-arg EXTRAS=serve,cluster .
+# pip's own torch brings CUDA's libraries, 3 GB; --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+# takes the one without them.
 FROM python:3.11-slim
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -14,6 +16,7 @@ WORKDIR /app
 
 # Packages first: a change of the code does not install them again.
 ARG EXTRAS=serve
+ARG PIP_EXTRA_INDEX_URL=
 COPY pyproject.toml setup.py README.md requirements.lock ./
 # DuckDB's extensions for shared tables are built for 1.5.5.
 RUN case "$EXTRAS" in *cluster*) sed -i 's/^duckdb==.*/duckdb==1.5.5/' requirements.lock ;; esac \

@@ -130,9 +130,8 @@ def test_kubernetes_reads_every_part_of_the_values_that_is_its_own() -> None:
     assert read["job_spec_config"]["backoff_limit"] == 0, "Dagster starts a lost run again, Kubernetes does not"
 
 
-def test_the_values_are_what_the_launcher_and_the_queue_of_dagster_take() -> None:
+def test_the_values_are_what_the_launcher_of_dagster_takes() -> None:
     from dagster._config import process_config
-    from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
     from dagster_k8s import K8sRunLauncher
 
     values = _values()
@@ -150,12 +149,35 @@ def test_the_values_are_what_the_launcher_and_the_queue_of_dagster_take() -> Non
         "run_k8s_config": {_snake(name): value for name, value in launcher["runK8sConfig"].items()},
     }
     assert not process_config(K8sRunLauncher.config_type(), told).errors
-    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
-    taken = {_snake(name): value for name, value in queue.items()}
-    assert not process_config(QueuedRunCoordinator.config_type(), taken).errors
+
+
+def test_dagster_reads_the_instance_that_its_chart_makes_of_the_values(tmp_path: Path) -> None:
+    """The chart writes `run_coordinator` and what stands in `additionalInstanceConfig` into one `dagster.yaml`."""
+    daemon, own = _values()["dagsterDaemon"], _values()["additionalInstanceConfig"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    made = {
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {_snake(name): value for name, value in queue.items() if value},
+        },
+        "run_monitoring": {_snake(name): value for name, value in daemon["runMonitoring"].items()},
+        "run_retries": {_snake(name): value for name, value in daemon["runRetries"].items()},
+        **own,
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.dump(made))
+    read, _ = dagster_instance_config(str(tmp_path))
     mine = yaml.safe_load((ROOT / "regime_assets" / "dagster.yaml").read_text())["concurrency"]
-    assert taken["tag_concurrency_limits"] == mine["runs"]["tag_concurrency_limits"]
-    assert values["additionalInstanceConfig"]["concurrency"]["pools"] == mine["pools"]
+    assert read["concurrency"]["runs"]["tag_concurrency_limits"] == mine["runs"]["tag_concurrency_limits"]
+    assert read["concurrency"]["pools"] == mine["pools"]
+    celery = yaml.safe_load((DEPLOY / "celery" / "dagster.yaml").read_text())
+    assert read["run_monitoring"]["max_runtime_seconds"] == celery["run_monitoring"]["max_runtime_seconds"]
+
+
+def test_the_chart_is_that_of_the_dagster_that_is_installed() -> None:
+    (pinned,) = re.findall(r"^dagster==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    for text in (DEPLOY / "kubernetes" / "values.yaml", ROOT / "docs" / "scaling.md"):
+        assert re.findall(r"dagster/dagster --version (\S+)", text.read_text()) == [pinned], text.name
 
 
 def test_no_value_of_kubernetes_is_a_secret_and_the_secret_has_what_processes_need() -> None:

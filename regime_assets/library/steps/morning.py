@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from regime_assets.library.clock import clock
+from regime_assets.library.deployment_lock import deployment_lock
 from regime_assets.library.design import design_named
 from regime_assets.library.production.champion_pointer import read_pointer
 from regime_assets.library.production.deployments import DEPLOYMENTS_TABLE, Deployment, DeploymentLog
@@ -37,6 +38,7 @@ from regime_assets.library.universe import HORIZONS, OWN_DESIGN, UniverseError
 from regime_assets.library.universe import Horizon as HorizonName
 from regime_assets.library.workspace import Workspace
 
+LOCK_SECONDS = 60.0
 RIBBON_SESSIONS = 252
 RECENT_SESSIONS = 5
 MOST_HELD_BACK = 10
@@ -356,10 +358,13 @@ def _day(value: Any) -> date:
 
 def publish_morning(workspace: Workspace) -> Morning:
     """Write what is known of the universe now, and the page of all universes, for readers without the database."""
-    found, pages = morning(workspace), workspace.home.pages
-    document = json.dumps(found.to_document(), allow_nan=False).encode()
-    write_file(pages / f"{found.universe}{MORNING_SUFFIX}", document)
-    page = morning_page(published_mornings(workspace.home), Links(), found.made_at).encode()
-    for name in ("index", *([found.session.isoformat()] if found.session else [])):
-        write_file(pages / f"{name}.html", page)
+    pages = workspace.home.pages
+    # Both horizons publish at the end of a session: what one of them read must not be written over what the other did.
+    with deployment_lock(workspace.home.locks / "pages.lock", LOCK_SECONDS):
+        found = morning(workspace)
+        document = json.dumps(found.to_document(), allow_nan=False).encode()
+        write_file(pages / f"{found.universe}{MORNING_SUFFIX}", document)
+        page = morning_page(published_mornings(workspace.home), Links(), found.made_at).encode()
+        for name in ("index", *([found.session.isoformat()] if found.session else [])):
+            write_file(pages / f"{name}.html", page)
     return found

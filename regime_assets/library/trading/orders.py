@@ -176,23 +176,56 @@ def plan_orders(
             untraded.append(Untraded(symbol, change, reason))
         elif change:
             wanted[symbol] = change
-    orders: list[Order] = []
-    for symbol, change in sorted(wanted.items(), key=lambda item: (item[1] > 0, item[0])):
-        price, shares, cost = prices[symbol], abs(change), settings.cost_of(symbol)
-        if change > 0:
-            money = max(cash + settings.borrowed * capital, 0.0)
-            affordable = _lots(money / (price * (1.0 + cost)), settings.lot)
-            if affordable < shares:
-                untraded.append(Untraded(symbol, shares - affordable, "the cash does not reach"))
-                shares = affordable
-        if shares == 0.0:
-            continue
-        order = Order(symbol, "buy" if change > 0 else "sell", shares, price, cost * shares * price)
-        cash -= order.change * price + order.cost
-        positions[symbol] = positions.get(symbol, 0.0) + order.change
-        orders.append(order)
+    sold = [_order(symbol, change, prices, settings) for symbol, change in sorted(wanted.items()) if change < 0]
+    money = cash - sum(map(_paid, sold)) + settings.borrowed * capital
+    buys = {symbol: change for symbol, change in sorted(wanted.items()) if change > 0}
+    filled = _affordable(buys, prices, max(money, 0.0), settings)
+    untraded += [
+        Untraded(symbol, round(buys[symbol] - shares, 9), "the cash does not reach")
+        for symbol, shares in filled.items()
+        if shares < buys[symbol]
+    ]
+    orders = [*sold, *(_order(symbol, shares, prices, settings) for symbol, shares in filled.items() if shares)]
+    for order in orders:
+        cash -= _paid(order)
+        positions[order.symbol] = positions.get(order.symbol, 0.0) + order.change
     held = {symbol: shares for symbol, shares in sorted(positions.items()) if shares}
     return OrderPlan(tuple(orders), tuple(sorted(untraded, key=lambda one: one.symbol)), capital, cash, held)
+
+
+def _order(symbol: str, change: float, prices: Mapping[str, float], settings: OrderSettings) -> Order:
+    shares, price = abs(change), prices[symbol]
+    return Order(symbol, "buy" if change > 0 else "sell", shares, price, settings.cost_of(symbol) * shares * price)
+
+
+def _paid(order: Order) -> float:
+    """What an order takes from the cash; negative for a sell."""
+    return order.change * order.price + order.cost
+
+
+def _affordable(
+    buys: Mapping[str, float], prices: Mapping[str, float], money: float, settings: OrderSettings
+) -> dict[str, float]:
+    """Shares to buy where the money does not reach for all: of each the same part, what rounding leaves by lots.
+
+    A lot more goes to the symbol of which the largest part is missing, as long as one can be paid.
+    """
+    each = {symbol: prices[symbol] * (1.0 + settings.cost_of(symbol)) for symbol in buys}
+    total = sum(shares * each[symbol] for symbol, shares in buys.items())
+    if total <= money:
+        return dict(buys)
+    filled = {symbol: _lots(shares * money / total, settings.lot) for symbol, shares in buys.items()}
+    while True:
+        left = money - sum(shares * each[symbol] for symbol, shares in filled.items())
+        missing = {
+            symbol: 1.0 - filled[symbol] / shares
+            for symbol, shares in buys.items()
+            if filled[symbol] < shares and each[symbol] * settings.lot <= left
+        }
+        if not missing:
+            return filled
+        symbol = max(missing, key=lambda one: missing[one])
+        filled[symbol] = round(filled[symbol] + settings.lot, 9)
 
 
 def _cash(holdings: Mapping[str, float], prices: Mapping[str, float], capital: float) -> float:

@@ -87,12 +87,33 @@ def test_cash_never_turns_negative_and_shares_add_up(weights: list[float], held:
 def test_each_symbol_costs_its_own_and_buys_may_borrow_what_is_allowed() -> None:
     settings = OrderSettings(cost=0.001, costs={"TLT": 0.01}, borrowed=0.5)
     plan = plan_orders({"SPY": 1.0, "TLT": 0.5}, {}, {"SPY": 100.0, "TLT": 50.0}, 10_000, settings)
+    # 100 shares of each would cost 10,010 and 5,050; 15,000 are there.
     assert {order.symbol: order.cost for order in plan.orders} == {
-        "SPY": pytest.approx(10.0),
-        "TLT": pytest.approx(49.0),
+        "SPY": pytest.approx(9.9),
+        "TLT": pytest.approx(50.0),
     }
-    assert plan.cash == pytest.approx(-4_959.0)
+    assert plan.cash == pytest.approx(-4_959.9)
     assert [one.reason for one in plan.untraded] == ["the cash does not reach"], "its costs are not lent"
+
+
+def test_buys_that_the_cash_does_not_reach_for_get_the_same_part_of_it() -> None:
+    # 10,000 in all, of which OLD, which nobody trades here, is 7,000: 3,000 for targets of 4,000 and 4,000.
+    prices = {"AAA": 10.0, "ZZZ": 40.0, "OLD": 70.0}
+    plan = plan_orders({"AAA": 0.4, "ZZZ": 0.4}, {"OLD": 100}, prices, 10_000, OrderSettings(cost=0.0))
+    assert {order.symbol: order.shares for order in plan.orders} == {"AAA": 152, "ZZZ": 37}
+    assert plan.cash == 0.0
+
+
+@given(
+    wanted=st.dictionaries(st.sampled_from(sorted(PRICES)), st.floats(0.05, 1.0), min_size=2),
+    cash=st.floats(1_000, 20_000),
+)
+def test_no_lot_that_can_be_paid_is_left_out(wanted: dict[str, float], cash: float) -> None:
+    settings = OrderSettings(cost=0.001)
+    plan = plan_orders(wanted, {}, PRICES, 50_000, settings, cash=cash)
+    missing = [one.symbol for one in plan.untraded if one.reason == "the cash does not reach"]
+    assert plan.cash >= -1e-6
+    assert all(PRICES[symbol] * 1.001 > plan.cash for symbol in missing)
 
 
 def test_a_negative_target_is_sold_short() -> None:

@@ -125,8 +125,10 @@ def dagster(environment: dict[str, str], folder: Path) -> Iterator[Running]:
     finally:
         for process in reversed(started.values()):
             process.terminate()
-        for process in reversed(started.values()):
-            process.wait(60)
+        # After runs, the code server would wait longer than a minute for the heartbeats of a daemon that has ended.
+        _, left = psutil.wait_procs(reversed(started.values()), timeout=20)
+        for process in (one for ended in left for one in _tree(ended)):
+            process.kill()
 
 
 def answered(home: Home, count: int, session: date) -> int:
@@ -173,6 +175,7 @@ def measure(count: int, idle: float, *, sessions: bool) -> tuple[str, ...]:
             for session in SESSIONS:
                 with dagster(environment | {NOW_VARIABLE: at(session, DUE)}, root):
                     warm = f"{until_answered(home, count, session):.0f} s"
+                    print(f"{count} universes answered for {session} after {warm}", flush=True)
         quiet = at(SESSIONS[-1], DUE) if sessions else at(SESSIONS[0], NOT_DUE)
         with dagster(environment | {NOW_VARIABLE: quiet}, root) as running:
             time.sleep(SETTLING_SECONDS)

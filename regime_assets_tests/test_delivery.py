@@ -3,9 +3,13 @@
 import re
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from regime_assets.cli import main
 
@@ -26,6 +30,20 @@ def test_workflows_and_compose_files_follow_their_schemas(tmp_path: Path, capsys
         "github-workflows", *(ROOT / ".github" / "workflows").iterdir(), *tmp_path.glob("desk/.github/workflows/*")
     )
     accepted("compose-spec", tmp_path / "desk" / "compose.yaml")
+
+
+def test_every_locked_package_installs_on_the_oldest_python_that_is_promised() -> None:
+    """A distribution's Python 3.11 may be one of its first releases, Debian 12's is 3.11.2."""
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    oldest = promised.partition(",")[0].removeprefix(">=") + ".0"
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    too_new: list[str] = []
+    for name in locked:
+        with suppress(PackageNotFoundError):  # of an extra that is not installed here
+            needed = metadata(name)["Requires-Python"]
+            if needed and not SpecifierSet(needed).contains(oldest):
+                too_new.append(f"{name} needs Python {needed}")
+    assert too_new == []
 
 
 def test_every_locked_package_has_its_hashes_pinned() -> None:

@@ -23,6 +23,7 @@ from regime_assets.library.home import Home
 from regime_assets.library.shared_files import (
     SharedFilesError,
     file_exists,
+    files_below,
     folders,
     listed,
     read_file,
@@ -71,6 +72,9 @@ def test_a_file_written_on_one_machine_is_read_listed_and_deleted_on_another(mac
     assert folders(here / "u") == (here / "u" / "short",)
     assert [path.name for path in folders(here / "u" / "short")] == ["2024-06-28-backtest.data"]
     assert size_of(here / "u") == len(b"second{}")
+    found = [path.relative_to(here / "u" / "short").as_posix() for path in files_below(here)]
+    assert found == ["2024-06-28-backtest.data/figures.json", "2024-06-28-backtest.html"]
+    assert files_below(here / "nobody") == ()
     assert not here.exists(), "no copy lies on the machine that reads"
     remove(here / "u" / "short" / "2024-06-28-backtest.data")
     home = machines.on("a")

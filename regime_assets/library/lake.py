@@ -299,7 +299,9 @@ def stored_schemas(shared: SharedStorage) -> list[str]:
         raise DatabaseError(str(unreachable(shared, error))) from error
 
 
-_UNANSWERED = re.compile(r"Failed to .*(DuckLake|Postgres|COPY|query)|server closed the connection|Unable to connect")
+_UNANSWERED = re.compile(
+    r"Failed to (?!convert).*(DuckLake|Postgres|COPY|query)|server closed the connection|Unable to connect"
+)
 """What DuckLake cannot ask its catalog has no class of its own: it fails where the statement was."""
 
 

@@ -243,6 +243,8 @@ def test_a_damaged_model_is_named_and_the_deployment_stays_closed(desk: Desk, tm
         desk.share()
     with pytest.raises(UnfinishedDeploymentError):
         open_data_folder(desk.on(tmp_path / "worker"))
+    with pytest.raises(UnfinishedDeploymentError):
+        bring_back(desk.on(tmp_path / "back"), desk.shared, print)
 
 
 @pytest.mark.parametrize("what", ["nothing", "an older format"])
@@ -316,7 +318,8 @@ def test_a_folder_of_a_newer_duckdb_is_shared_once_it_is_prepared(desk: Desk, tm
         "from regime_assets.library.open_database import universe_database; "
         "from regime_assets.library.upkeep.data_format import open_data_folder; "
         "universe_database(open_data_folder(Home(Path(sys.argv[1]))), 'us')"
-        ".replace_partition('t', {'session': 1}, pd.DataFrame({'value': [2.0]})); print(duckdb.__version__)"
+        ".replace_partition('t', {'session': 1}, pd.DataFrame({'value': [2.0], 'refusal': [None]})); "
+        "print(duckdb.__version__)"
     )
     if written.startswith("1."):
         pytest.skip("no newer DuckDB is installed here")
@@ -328,7 +331,10 @@ def test_a_folder_of_a_newer_duckdb_is_shared_once_it_is_prepared(desk: Desk, tm
         "from regime_assets.library.upkeep.readable_tables import make_readable; make_readable(Home(Path(sys.argv[1])))"
     )
     share(newer, desk.shared, print)
-    assert universe_database(newer, "us").rows("SELECT value FROM t") == [(2.0,)]
+    database = universe_database(newer, "us")
+    assert database.rows("SELECT value, refusal FROM t") == [(2.0, None)]
+    database.replace_partition("t", {"session": 2}, pd.DataFrame({"value": [3.0], "refusal": ["collapsed"]}))
+    assert database.rows("SELECT refusal FROM t WHERE session = 2") == [("collapsed",)], "typed by its first value"
 
 
 def test_the_command_says_what_it_did_and_that_nothing_is_shared_on_one_machine(

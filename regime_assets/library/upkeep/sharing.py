@@ -31,7 +31,7 @@ from regime_assets.library.upkeep.data_format import (
     stored_format,
 )
 from regime_assets.library.upkeep.file_copies import CopiedFiles, fill_folder, fill_storage
-from regime_assets.library.upkeep.filled_deployment import begin_filling, end_filling, filled
+from regime_assets.library.upkeep.filled_deployment import begin_filling, end_filling, filled, refuse_unfinished
 from regime_assets.library.upkeep.table_copies import CopiedTables, fill_file, fill_lake
 
 if TYPE_CHECKING:
@@ -123,10 +123,12 @@ def bring_back(home: Home, shared: SharedStorage, said: Callable[[str], None]) -
 
     Raises:
         SharingError: the folder holds something that no such copy began.
+        UnfinishedDeploymentError: the deployment is half of a folder itself.
         TableCopyError, FileCopyError: as `share`.
         DatabaseError, SharedFilesError, PostgresError: a store cannot be used.
     """
     origin = f"{shared.shown_catalog} and {shared.storage}"
+    refuse_unfinished(shared)
     _refuse_filled(home, origin)
     write_file_atomically(home.root / UNFINISHED_FILE, json.dumps({"from": origin, "began": _now()}).encode())
     tables: dict[str, CopiedTables] = {}

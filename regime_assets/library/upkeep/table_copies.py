@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FILE = "copied_file"
 """The name under which the engine of shared tables knows the file."""
+_UNTYPED = "INTEGER"
+"""Of a column that has held no value yet: shared tables know no type of nothing, and its first value changes it."""
 
 
 class TableCopyError(Exception):
@@ -136,12 +138,7 @@ def _copy_all(connection: duckdb.DuckDBPyConnection, source: str, target: str, t
         if table in there and _content(connection, target, table) == wanted:
             continue
         with transaction() as inside:
-            inside.execute(f"DROP TABLE IF EXISTS {_named(target, table)}")
-            columns = ", ".join(
-                f"{_quoted(name)} {kind}{'' if optional else ' NOT NULL'}" for name, kind, optional in wanted.columns
-            )
-            inside.execute(f"CREATE TABLE {_named(target, table)} ({columns})")
-            inside.execute(f"INSERT INTO {_named(target, table)} FROM {_named(source, table)} ORDER BY rowid")
+            _write(inside, source, target, table, wanted)
         found = _content(connection, target, table)
         if found != wanted:
             raise TableCopyError(
@@ -153,6 +150,22 @@ def _copy_all(connection: duckdb.DuckDBPyConnection, source: str, target: str, t
         with transaction() as inside:
             inside.execute(f"DROP TABLE {_named(target, table)}")
     return CopiedTables(contents, tuple(written))
+
+
+def _write(connection: duckdb.DuckDBPyConnection, source: str, target: str, table: str, wanted: TableContent) -> None:
+    import duckdb
+
+    columns = ", ".join(
+        f"{_quoted(name)} {kind}{'' if optional else ' NOT NULL'}" for name, kind, optional in wanted.columns
+    )
+    connection.execute(f"DROP TABLE IF EXISTS {_named(target, table)}")
+    try:
+        connection.execute(f"CREATE TABLE {_named(target, table)} ({columns})")
+    except duckdb.InvalidInputException as error:
+        raise TableCopyError(
+            f"{table}: has a column of a type that is not known there: {error}; report this"
+        ) from error
+    connection.execute(f"INSERT INTO {_named(target, table)} FROM {_named(source, table)} ORDER BY rowid")
 
 
 @contextmanager
@@ -178,7 +191,7 @@ def _content(connection: duckdb.DuckDBPyConnection, catalog: str, table: str) ->
         "WHERE table_catalog = ? AND table_name = ? ORDER BY ordinal_position"
     )
     columns = tuple(
-        (str(name), str(kind), nullable == "YES")
+        (str(name), _UNTYPED if kind == '"NULL"' else str(kind), nullable == "YES")
         for name, kind, nullable in connection.execute(sql, [catalog, table]).fetchall()
     )
     hashed = ", ".join(_quoted(name) for name, _, _ in columns)

@@ -86,9 +86,14 @@ def _asked(instance: dg.DagsterInstance, universe: Watched) -> Answer:
 def _turn(lane: Lane, calendar: TradingCalendar, after: datetime) -> datetime:
     """The next moment at which a session's turn may come."""
     local = after.astimezone(ZoneInfo(calendar.timezone))
-    hour, minute = lane.universe.schedule.at.split(":")
-    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    turn = _turn_on_the_day_of(local, lane)
     return turn if turn > local else turn + timedelta(days=1)
+
+
+def _turn_on_the_day_of(local: datetime, lane: Lane) -> datetime:
+    """The moment of that day at which a session's turn comes, on the exchange's clock."""
+    hour, minute = lane.universe.schedule.at.split(":")
+    return local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0, fold=0)
 
 
 def next_request(
@@ -123,8 +128,7 @@ def _is_replay(run: dg.DagsterRun) -> bool:
 def due_sessions(lane: Lane, calendar: TradingCalendar, now: datetime) -> Sequence[date]:
     """The newest sessions whose turn has come, ascending, at most `schedule.catch_up_sessions`."""
     local = now.astimezone(ZoneInfo(calendar.timezone))
-    hour, minute = lane.universe.schedule.at.split(":")
-    turn = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0, fold=0)
+    turn = _turn_on_the_day_of(local, lane)
     # Where an autumn night has the hour twice the moment decides, so that what was due stays due; a turn that a spring
     # night leaves out comes with the hour after it.
     has_come = local >= turn or now >= turn.astimezone(UTC)

@@ -4,7 +4,7 @@ Data checks look at what is stored, anew. Model checks report the outcomes that 
 acceptance is data: a refused model stays refused for later sessions too, not only inside its own run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -19,7 +19,8 @@ from regime_assets.resources import DataHome
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Evaluate = Callable[[Workspace, Lane, date], Sequence[RuleOutcome]]
+Evaluate = Callable[[Workspace, Lane, Sequence[date]], Mapping[date, Sequence[RuleOutcome]]]
+"""(chain, lane, sessions) → by session, the outcomes of its rules."""
 Tables = Callable[[Workspace, Sequence[date]], dict[str, dict[str, dg.MetadataValue]]]
 """(chain, sessions) → by rule, the tables that its check shows besides the outcome, by their names."""
 Effect = Literal["block", "refuse", "error", "warn"]
@@ -156,7 +157,7 @@ def _checks(
     @dg.multi_asset_check(specs=specs, name=lane.op_name(f"{asset}_checks"), op_tags=lane.side_tag)
     def check(context: dg.AssetCheckExecutionContext, data: DataHome) -> Iterable[dg.AssetCheckResult]:
         workspace = data.workspace(lane.universe, lane.design)
-        by_session = {session: evaluate(workspace, lane, session) for session in sessions_of(context)}
+        by_session = evaluate(workspace, lane, list(sessions_of(context)))
         tables = tables_of(workspace, list(by_session)) if tables_of else {}
         for name, rule in rules.items():
             yield _result(key, name, rule.effect, by_session, tables.get(name, {}))
@@ -168,7 +169,7 @@ def _result(
     key: dg.AssetKey,
     name: str,
     effect: Effect,
-    by_session: dict[date, Sequence[RuleOutcome]],
+    by_session: Mapping[date, Sequence[RuleOutcome]],
     tables: dict[str, dg.MetadataValue],
 ) -> dg.AssetCheckResult:
     """One rule over all sessions of the run: it passes when it does on each; the newest session's figures plot."""
@@ -231,11 +232,14 @@ def report_refusal(
         instance.report_dagster_event(event, run_id=run.run_id)
 
 
-def _judge_bars(workspace: Workspace, _lane: Lane, session: date) -> Sequence[RuleOutcome]:
+def _judge_bars(workspace: Workspace, _lane: Lane, sessions: Sequence[date]) -> Mapping[date, Sequence[RuleOutcome]]:
     from regime_assets.library.steps.raw_prices import judge_stored_bars
 
-    with workspace.database.held():
-        return judge_stored_bars(workspace, session, tuple(BAR_RULES))
+    judged: dict[date, Sequence[RuleOutcome]] = {}
+    for session in sessions:
+        with workspace.database.held():
+            judged[session] = judge_stored_bars(workspace, session, tuple(BAR_RULES))
+    return judged
 
 
 def bar_tables(workspace: Workspace, sessions: Sequence[date]) -> dict[str, dict[str, dg.MetadataValue]]:
@@ -258,14 +262,16 @@ def bar_tables(workspace: Workspace, sessions: Sequence[date]) -> dict[str, dict
     return tables
 
 
-def _judge_window(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
+def _judge_window(workspace: Workspace, lane: Lane, sessions: Sequence[date]) -> Mapping[date, Sequence[RuleOutcome]]:
     from regime_assets.library.steps.raw_prices import judge_window
 
-    return judge_window(workspace, lane.horizon, session, tuple(WINDOW_RULES))
+    rules = tuple(WINDOW_RULES)
+    return {session: judge_window(workspace, lane.horizon, session, rules) for session in sessions}
 
 
 def _recorded(kind: str) -> Evaluate:
-    def evaluate(workspace: Workspace, lane: Lane, session: date) -> Sequence[RuleOutcome]:
-        return workspace.lineage(lane.horizon, design="" if kind == "drift_report" else None).outcomes(kind, session)
+    def evaluate(workspace: Workspace, lane: Lane, sessions: Sequence[date]) -> Mapping[date, Sequence[RuleOutcome]]:
+        design = "" if kind == "drift_report" else None
+        return workspace.lineage(lane.horizon, design=design).outcomes_of(kind, sessions)
 
     return evaluate

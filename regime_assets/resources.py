@@ -43,9 +43,11 @@ class DataHome(dg.ConfigurableResource):
             universe: whose.
             lane: the design that is fitted, a challenger's by its name.
         """
+        from regime_assets.library.determinism import stay_single_threaded
         from regime_assets.library.window_reads import WindowReads
         from regime_assets.library.workspace import Workspace
 
+        stay_single_threaded()
         if universe.name not in self._opened:
             self._opened[universe.name] = Workspace(universe, self.home(), WindowReads())
         if lane == OWN_DESIGN:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -94,14 +94,21 @@ class Database(ABC):
         if not self._is_held():
             until = _attached_later().get(self.place)
             if until is None:
-                with self._attached() as held:
-                    yield from self._connected(held, writes)
+                with self._attached() as held, self._connected(held) as connection:
+                    try:
+                        yield connection
+                    finally:
+                        held.note(writes)
                 return
             until.enter_context(self._attached())
         held = _open_places()[self.place]
-        yield from self._connected(held, writes)
-        if writes != ():
-            _memory(self.place).written(held.state, held.state, writes)
+        with self._connected(held) as connection:
+            try:
+                yield connection
+            finally:
+                if writes != ():  # what is read from here on, while the tables are held, is as they will be left
+                    held.has_written = True
+                    _memory(self.place).written(held.state, held.state, writes)
 
     @contextmanager
     def _attached(self) -> Generator[_Held]:
@@ -109,25 +116,33 @@ class Database(ABC):
         places = _open_places()
         with self._locked():
             engine = self._attach()
-            held = places[self.place] = _Held(engine, self._stored_state(), set())
+            held = places[self.place] = _Held(engine, self._stored_state())
             try:
                 yield held
             finally:
                 del places[self.place]
+                while held.idle:  # an answer that was not read to its end keeps a file open
+                    held.idle.pop().close()
                 self._detach(engine)
                 after = self._stored_state()
                 if after is None or after != held.state:
-                    _memory(self.place).written(held.state, after, held.written or None)
+                    _memory(self.place).written(held.state, after, held.outdated)
 
-    def _connected(self, held: _Held, writes: Sequence[str] | None) -> Generator[duckdb.DuckDBPyConnection]:
-        connection = held.engine.cursor()
-        try:
+    @contextmanager
+    def _connected(self, held: _Held) -> Generator[duckdb.DuckDBPyConnection]:
+        """A cursor on tables that are attached; one that a block leaves by an exception is not used again."""
+        if held.idle:
+            connection = held.idle.pop()
+        else:
+            connection = held.engine.cursor()
             connection.execute(f'USE "{self._catalog}"')
+        try:
             self._check_version(connection)
             yield connection
-        finally:
+        except BaseException:
             connection.close()
-            held.written = None if held.written is None or writes is None else {*held.written, *writes}
+            raise
+        held.idle.append(connection)
 
     @contextmanager
     def _reading(self) -> Generator[tuple[duckdb.DuckDBPyConnection, bytes | None]]:
@@ -195,6 +210,13 @@ class Database(ABC):
         """
         import duckdb
 
+        whole = _transactions().get(self.place)
+        if whole is not None:
+            connection, tables = whole
+            if writes is None or not tables.issuperset(writes):
+                raise ValueError(f"{writes} are not all among the tables of the transaction: {sorted(tables)}")
+            yield connection
+            return
         with self.connect(writes) as connection:
             connection.begin()
             try:
@@ -208,6 +230,21 @@ class Database(ABC):
                 if told is not None:
                     raise told from error
                 raise
+
+    @contextmanager
+    def one_transaction(self, writes: Sequence[str]) -> Generator[None]:
+        """Let the writes of this block be one transaction, of which its reads see nothing.
+
+        Args:
+            writes: the tables that they write, each once.
+        """
+        with self.transaction(writes) as connection:
+            transactions = _transactions()
+            transactions[self.place] = connection, frozenset(writes)
+            try:
+                yield
+            finally:
+                del transactions[self.place]
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query as a frame; values are bound, never spliced into the text."""
@@ -235,14 +272,21 @@ class Database(ABC):
         except duckdb.CatalogException:
             if not ddl:
                 raise
-        with self.connect() as connection:
+        with self.connect(writes=None) as connection:
             connection.execute(ddl)
         return self._remembered(key, tables_read(sql), read)
 
     def has_table(self, table: str) -> bool:
         """Whether `table` was ever written."""
-        key, tables = ("has_table", table), frozenset({table.lower()})
-        return self._remembered(key, tables, lambda connection: _has_table(connection, table))
+        memory, key = _memory(self.place), ("has_table", table)
+        is_known, answer = memory.recall(key, self._state())
+        if is_known:
+            return answer
+        with self._reading() as (connection, state):
+            answer = _has_table(connection, table)
+            # Rows that are written to a table leave it there.
+            memory.keep(key, frozenset({f"{table.lower()} exists" if answer else table.lower()}), answer, state)
+        return answer
 
     def _remembered(
         self, key: tuple[Any, ...], tables: frozenset[str], read: Callable[[duckdb.DuckDBPyConnection], Any]
@@ -360,12 +404,25 @@ class _Held:
     Attributes:
         engine: what they are attached to.
         state: theirs as they were attached.
-        written: the tables that were written since; None where that is not known.
+        idle: cursors that nobody uses.
+        written: the tables that the outermost block has written; None where that is not known.
+        has_written: whether a block inside it has written tables, which were forgotten at once.
     """
 
     engine: duckdb.DuckDBPyConnection
     state: bytes | None
-    written: set[str] | None
+    idle: list[duckdb.DuckDBPyConnection] = field(default_factory=list["duckdb.DuckDBPyConnection"])
+    written: set[str] | None = field(default_factory=set[str])
+    has_written: bool = False
+
+    def note(self, writes: Collection[str] | None) -> None:
+        """Remember that tables were written, all of them where that is not known."""
+        self.written = None if self.written is None or writes is None else {*self.written, *writes}
+
+    @property
+    def outdated(self) -> Collection[str] | None:
+        """The tables whose reads are outdated at the end; None where that is not known."""
+        return self.written or (() if self.has_written and self.written is not None else None)
 
 
 _THREAD = threading.local()
@@ -383,6 +440,13 @@ def _attached_later() -> dict[str, ExitStack]:
     if not hasattr(_THREAD, "later"):
         _THREAD.later = {}
     return _THREAD.later
+
+
+def _transactions() -> dict[str, tuple[duckdb.DuckDBPyConnection, frozenset[str]]]:
+    """The transaction, by place, that this thread's writes belong to, and the tables that it may write."""
+    if not hasattr(_THREAD, "transactions"):
+        _THREAD.transactions = {}
+    return _THREAD.transactions
 
 
 def _has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -33,6 +33,22 @@ def derive_seed(*parts: str) -> int:
 _limited_with: ContextVar[int] = ContextVar("limited_with", default=-1)
 """How many modules were loaded when the limits in force were set; -1 while there are none."""
 
+_PROCESS = {"limited_with": -1}
+"""The same of limits that hold to the end of the process."""
+
+
+def stay_single_threaded() -> None:
+    """One BLAS and OpenMP thread in this process from here on, also in libraries that were loaded since the last call.
+
+    A run's matrices are small: a second thread waits for the first one at full speed, which takes four times the CPU
+    and on a busy machine longer. What is computed beside the fits has the same bits on every number of processors then.
+    """
+    if _PROCESS["limited_with"] != len(sys.modules):
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(limits=1)
+        _PROCESS["limited_with"] = len(sys.modules)
+
 
 @contextmanager
 def single_threaded() -> Generator[None]:
@@ -40,7 +56,7 @@ def single_threaded() -> Generator[None]:
 
     Inside another such block there is nothing to do, unless a library may have been loaded since.
     """
-    if _limited_with.get() == len(sys.modules):
+    if len(sys.modules) in (_limited_with.get(), _PROCESS["limited_with"]):
         yield
         return
     from threadpoolctl import threadpool_limits

@@ -119,6 +119,24 @@ def test_a_failed_write_leaves_the_old_partition(database: Database) -> None:
     assert list(database.read_partition("t", KEY)["value"]) == [1.0]
 
 
+def test_writes_of_one_transaction_are_all_there_or_none(database: Database) -> None:
+    database.replace_partition("t", KEY, rows(1.0))
+
+    def write(second: pd.DataFrame) -> None:
+        with database.one_transaction(["t", "other"]):
+            database.replace_partition("t", KEY, rows(2.0))
+            database.replace_partition("other", KEY, second)
+
+    with pytest.raises(ValueError, match="no rows"):
+        write(rows())
+    assert list(database.read_partition("t", KEY)["value"]) == [1.0]
+    assert not database.has_table("other")
+    write(rows(3.0))
+    assert [list(database.read_partition(table, KEY)["value"]) for table in ("t", "other")] == [[2.0], [3.0]]
+    with pytest.raises(ValueError, match="elsewhere"), database.one_transaction(["t"]):
+        database.replace_partition("elsewhere", KEY, rows(1.0))
+
+
 def test_a_table_that_was_never_written_reads_as_empty(database: Database) -> None:
     assert database.read_partition("nothing", KEY).empty
     assert not database.has_table("nothing")

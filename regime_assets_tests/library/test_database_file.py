@@ -125,7 +125,9 @@ def test_operations_that_go_together_attach_the_file_once_and_not_at_all_where_a
         assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
     assert len(attached) == 1
     assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2
-    assert len(attached) == 2, "which was let go of at the end of the block"
+    assert len(attached) == 1, "what was read after the block's last write is remembered"
+    assert database.query("SELECT sum(value) AS total FROM t")["total"].item() == 3.0
+    assert len(attached) == 2, "and the file was let go of at the end of the block"
     attached.clear()
     with database.at_once():
         assert database.query("SELECT count(*) AS n FROM t")["n"].item() == 2

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from regime_assets.library.determinism import derive_seed, deterministic, single_threaded
+from regime_assets.library.determinism import derive_seed, deterministic, single_threaded, stay_single_threaded
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))
@@ -85,3 +85,14 @@ def test_a_block_inside_another_computes_on_one_thread_and_leaves_the_outer_ones
             assert set(threads()) == {1}
         assert set(threads()) == {1}
     assert threads() == before
+
+
+def test_a_process_that_stays_on_one_thread_does_so_after_every_block() -> None:
+    before = threadpool_limits()
+    try:
+        stay_single_threaded()
+        with single_threaded():
+            pass
+        assert {library["num_threads"] for library in threadpool_info()} == {1}
+    finally:
+        before.restore_original_limits()

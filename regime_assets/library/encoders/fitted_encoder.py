@@ -169,10 +169,14 @@ class MlpInference:
         """The outputs (T, out) of one of the two networks."""
         activations = inputs
         for layer in range(len(self.settings.hidden) + 1):
-            if layer:
-                activations = activations / (1.0 + np.exp(-activations))  # SiLU
+            if layer:  # SiLU, in place
+                divisor = np.negative(activations)
+                np.exp(divisor, out=divisor)
+                divisor += 1.0
+                activations /= divisor
             weight = self.weights[f"{network}.{layer}.weight"].astype(np.float64)
-            activations = activations @ weight.T + self.weights[f"{network}.{layer}.bias"]
+            activations = activations @ weight.T
+            activations += self.weights[f"{network}.{layer}.bias"]
         return activations
 
 

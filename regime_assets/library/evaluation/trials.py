@@ -76,12 +76,12 @@ class TrialLedger:
         Returns:
             Whether this was new.
         """
-        with self._database.transaction() as connection:
-            _create(connection)
-            naive = at.astimezone(UTC).replace(tzinfo=None)
-            return insert_new(
-                connection, tables.TRIED_DESIGNS, [design, universe, horizon, kind, sorted(traded), naive]
-            )
+        naive = at.astimezone(UTC).replace(tzinfo=None)
+        sql = "SELECT 1 FROM tried_designs WHERE design = ? AND universe = ? AND horizon = ? AND kind = ?"
+        with self._database.at_once():
+            if self._database.rows(sql, [design, universe, horizon, kind], ddl=_DDL):
+                return False
+            return self._insert(tables.TRIED_DESIGNS, [design, universe, horizon, kind, sorted(traded), naive])
 
     def rename(self, universe: str, horizon: str, former: str, design: str, at: datetime) -> bool:
         """Book under a design's present hash what was booked under a former one.
@@ -206,9 +206,12 @@ class TrialLedger:
         return row[0]
 
     def _insert(self, table: tables.Table, values: Sequence[Any]) -> bool:
-        with self._database.transaction() as connection:
-            _create(connection)
-            return insert_new(connection, table, values)
+        with self._database.at_once():
+            are_made = all(self._database.has_table(one.name) for one in _TABLES)
+            with self._database.transaction([table.name] if are_made else None) as connection:
+                if not are_made:
+                    _create(connection)
+                return insert_new(connection, table, values)
 
     def _one(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
         return self._database.rows(sql, parameters, ddl=_DDL)[0]  # aggregates always answer one row

@@ -43,9 +43,11 @@ def calibrate_bound(
     totals = np.tile(head_start * BOUNDS, (len(shortfalls), 1))
     alarms = np.zeros(len(BOUNDS))
     for day in range(shortfalls.shape[1]):
-        totals = np.maximum(0.0, totals + shortfalls[:, day, None] - allowance)
-        over = totals >= BOUNDS
-        alarms += over.sum(axis=0)
-        totals[over] = 0.0
+        totals += shortfalls[:, day, None]
+        totals -= allowance
+        np.maximum(totals, 0.0, out=totals)
+        under = totals < BOUNDS
+        alarms += len(shortfalls) - np.count_nonzero(under, axis=0)
+        totals *= under
     within = alarms / len(shortfalls) <= alarms_per_year
     return float(BOUNDS[int(np.argmax(within))]) if within.any() else float(BOUNDS[-1])

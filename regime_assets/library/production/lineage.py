@@ -7,10 +7,11 @@ that broke a blocking rule is kept with its reason, and is never an ancestor.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ class Lineage:
         """A block whose reads attach the database once, if they have to."""
         return self._database.at_once()
 
-    def together(self) -> AbstractContextManager[None]:
-        """A block whose reads and writes attach the database once."""
-        return self._database.held()
+    def as_one(self, kind: str) -> AbstractContextManager[None]:
+        """A block whose writes of a model of this kind, and of what belongs to it, are one transaction."""
+        return self._database.one_transaction([MODELS_TABLE, OUTCOMES_TABLE, PATHS_TABLE, f"{kind}_curves"])
 
     def record(self, record: ModelRecord, parts: Parts, outcomes: Sequence[RuleOutcome]) -> ModelRecord:
         """Store a fitted model and the outcome of every rule it was held against; return the record as stored."""
@@ -172,18 +173,32 @@ class Lineage:
 
     def outcomes(self, subject: str, session: date) -> tuple[RuleOutcome, ...]:
         """The outcomes that `record_outcomes` stored; empty when there are none."""
-        rows = self._database.read_partition(OUTCOMES_TABLE, self._key(subject, session))
-        return tuple(
-            RuleOutcome(
-                rule=str(row["rule"]),
-                value=None if pd.isna(row["value"]) else float(row["value"]),
-                bound=str(row["bound"]),
-                passed=bool(row["passed"]),
-                blocking=bool(row["blocking"]),
-                detail=str(row["detail"]),
+        return self.outcomes_of(subject, [session])[session]
+
+    def outcomes_of(self, subject: str, sessions: Sequence[date]) -> dict[date, tuple[RuleOutcome, ...]]:
+        """The outcomes of some sessions, each in the order in which they were stored."""
+        found: dict[date, list[RuleOutcome]] = {session: [] for session in sessions}
+        if self._database.has_table(OUTCOMES_TABLE):
+            sql = (
+                f"SELECT session, rule, value, bound, passed, blocking, detail FROM {OUTCOMES_TABLE} "
+                "WHERE universe = ? AND horizon = ? AND design = ? AND kind = ? AND session BETWEEN ? AND ? "
+                "ORDER BY rowid"
             )
-            for row in rows.to_dict("records")
-        )
+            own = [self.universe, self.horizon, self.design, subject, min(sessions), max(sessions)]
+            for session, rule, value, bound, passed, blocking, detail in self._database.rows(sql, own):
+                day = _day(session)
+                if day in found:
+                    known = value is not None and not math.isnan(value)
+                    outcome = RuleOutcome(
+                        str(rule),
+                        float(value) if known else None,
+                        str(bound),
+                        bool(passed),
+                        bool(blocking),
+                        str(detail),
+                    )
+                    found[day].append(outcome)
+        return {session: tuple(outcomes) for session, outcomes in found.items()}
 
     def latest_accepted(self, kind: str, before: date) -> ModelRecord | None:
         """The newest accepted model of `kind` of a session strictly before `before`."""
@@ -196,15 +211,11 @@ class Lineage:
 
     def find(self, kind: str, session: date) -> ModelRecord | None:
         """The model of one session, accepted or not; None when it was not fitted."""
-        return self._first("session = ?", kind, session)
+        return self.of_session(session).get(kind)
 
     def of_session(self, session: date) -> dict[str, ModelRecord]:
         """All models of one session by kind, accepted or not."""
-        if not self._database.has_table(MODELS_TABLE):
-            return {}
-        sql = f"SELECT * FROM {MODELS_TABLE} WHERE universe = ? AND horizon = ? AND design = ? AND session = ?"
-        rows = self._database.query(sql, [self.universe, self.horizon, self.design, session]).to_dict("records")
-        return {str(row["kind"]): _record({str(name): value for name, value in row.items()}) for row in rows}
+        return {record.kind: record for record in self._records("session = ?", session)}
 
     def require(self, kind: str, session: date) -> ModelRecord:
         """The accepted model of one session.
@@ -261,14 +272,16 @@ class Lineage:
         return {**own, "kind": kind, "session": session}
 
     def _first(self, condition: str, kind: str, session: date) -> ModelRecord | None:
+        return next(iter(self._records(f"kind = ? AND {condition}", kind, session)), None)
+
+    def _records(self, condition: str, *parameters: object) -> list[ModelRecord]:
         if not self._database.has_table(MODELS_TABLE):
-            return None
-        lane = "universe = ? AND horizon = ? AND design = ? AND kind = ?"
-        sql = f"SELECT * FROM {MODELS_TABLE} WHERE {lane} AND {condition}"
-        rows = self._database.query(sql, [self.universe, self.horizon, self.design, kind, session])
-        if rows.empty:
-            return None
-        return _record({str(name): value for name, value in rows.iloc[0].to_dict().items()})
+            return []
+        lane = "universe = ? AND horizon = ? AND design = ?"
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM {MODELS_TABLE} WHERE {lane} AND {condition}"
+        return [
+            _record(row) for row in self._database.rows(sql, [self.universe, self.horizon, self.design, *parameters])
+        ]
 
 
 def stored_designs(database: Database, universe: str, horizon: str) -> tuple[str, ...]:
@@ -279,17 +292,25 @@ def stored_designs(database: Database, universe: str, horizon: str) -> tuple[str
     return tuple(map(str, database.query(sql, [universe, horizon])["design"]))
 
 
-def _record(row: dict[str, Any]) -> ModelRecord:
+_COLUMNS = tuple(field.name for field in fields(ModelRecord))
+
+
+def _record(row: Sequence[Any]) -> ModelRecord:
+    named = dict(zip(_COLUMNS, row, strict=True))
     return ModelRecord(
-        kind=str(row["kind"]),
-        session=pd.Timestamp(row["session"]).date(),
-        sha256=str(row["sha256"]),
-        parent=str(row["parent"]),
-        warm_started=bool(row["warm_started"]),
-        seed=int(row["seed"]),
-        data_hash=str(row["data_hash"]),
-        code_version=str(row["code_version"]),
-        figures=json.loads(row["figures"]),
-        accepted=bool(row["accepted"]),
-        refusal=str(row["refusal"]),
+        kind=str(named["kind"]),
+        session=_day(named["session"]),
+        sha256=str(named["sha256"]),
+        parent=str(named["parent"]),
+        warm_started=bool(named["warm_started"]),
+        seed=int(named["seed"]),
+        data_hash=str(named["data_hash"]),
+        code_version=str(named["code_version"]),
+        figures=json.loads(named["figures"]),
+        accepted=bool(named["accepted"]),
+        refusal=str(named["refusal"]),
     )
+
+
+def _day(stored: date) -> date:
+    return stored.date() if isinstance(stored, datetime) else stored

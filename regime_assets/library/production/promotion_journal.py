@@ -10,8 +10,8 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,7 +116,7 @@ class PromotionJournal:
 
     def record(self, model_name: str, move: Move) -> None:
         """Let a move happen: from here on its champion serves."""
-        with self._database.transaction(WRITTEN) as connection:
+        with self._writing(PROMOTIONS_TABLE) as connection:
             _append(connection, model_name, move)
 
     def moves(self, model_name: str) -> list[Move]:
@@ -148,14 +148,12 @@ class PromotionJournal:
     def add_version(self, model_name: str, version: JournalledVersion) -> None:
         """Record a registered version; one that is known already stays as it is."""
         values = [version.version, version.sha256, version.session, version.run_id, json.dumps(dict(version.tags))]
-        with self._database.transaction(WRITTEN) as connection:
-            connection.execute(_CREATE)
+        with self._writing(VERSIONS_TABLE) as connection:
             insert_new(connection, tables.BUNDLE_VERSIONS, [model_name, *values])
 
     def forget_version(self, model_name: str, version: int) -> None:
         """Remove the record of a version that was deleted."""
-        with self._database.transaction(WRITTEN) as connection:
-            connection.execute(_CREATE)
+        with self._writing(VERSIONS_TABLE) as connection:
             sql = f"DELETE FROM {VERSIONS_TABLE} WHERE model_name = ? AND version = ?"
             connection.execute(sql, [model_name, version])
 
@@ -178,19 +176,27 @@ class PromotionJournal:
 
     def import_moves(self, model_name: str, moves: Sequence[Move]) -> None:
         """Take over moves that were journalled elsewhere, unless there are some already; one transaction."""
-        with self._database.transaction(WRITTEN) as connection:
-            connection.execute(_CREATE)
+        with self._writing(PROMOTIONS_TABLE) as connection:
             sql = f"SELECT 1 FROM {PROMOTIONS_TABLE} WHERE model_name = ? LIMIT 1"
             if connection.execute(sql, [model_name]).fetchone() is None:
                 for move in moves:
                     _append(connection, model_name, move)
+
+    @contextmanager
+    def _writing(self, table: str) -> Generator[duckdb.DuckDBPyConnection]:
+        """A transaction that writes one of the tables, which it makes where they are not there yet."""
+        with self._database.at_once():
+            are_made = all(self._database.has_table(name) for name in WRITTEN)
+            with self._database.transaction([table] if are_made else WRITTEN) as connection:
+                if not are_made:
+                    connection.execute(_CREATE)
+                yield connection
 
     def _rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         return self._database.rows(sql, parameters, ddl=_CREATE)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, model_name: str, move: Move) -> None:
-    connection.execute(_CREATE)
     sql = f"INSERT INTO {PROMOTIONS_TABLE} (model_name, number, {_COLUMNS}) SELECT ?, coalesce(max(number), 0) + 1, "
     sql += f"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM {PROMOTIONS_TABLE} WHERE model_name = ?"
     row = [

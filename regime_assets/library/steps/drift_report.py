@@ -25,6 +25,7 @@ from regime_assets.library.monitoring.drift import (
 from regime_assets.library.monitoring.drift_episodes import DriftState, advance
 from regime_assets.library.monitoring.textbook import textbook_share
 from regime_assets.library.production.bundle import load_bundle
+from regime_assets.library.production.lineage import OUTCOMES_TABLE
 from regime_assets.library.production.names import model_name
 from regime_assets.library.report.drift_page import DriftContent, write_drift_page
 from regime_assets.library.shared_files import file_exists
@@ -107,7 +108,7 @@ def report_drift(workspace: Workspace, horizon: Horizon, session: date, *, page:
         detail=f"{state.status}; largest: {measurement.leading}",
     )  # fmt: skip
     row = {k: v for k, v in state.to_dict().items() if k != "session"} | measurement.figures()
-    with workspace.database.held():
+    with workspace.database.one_transaction([OUTCOMES_TABLE, TABLE]):
         workspace.lineage(horizon, design="").record_outcomes(TABLE, session, [outcome])
         workspace.database.replace_partition(TABLE, workspace.key(horizon, session), pd.DataFrame([row]))
     is_calm = state.status == "calm"

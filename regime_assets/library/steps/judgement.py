@@ -9,6 +9,7 @@ from datetime import date
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
+from regime_assets.library.production.lineage import OUTCOMES_TABLE
 from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
@@ -54,7 +55,7 @@ def store_judgement(workspace: Workspace, horizon: Horizon, session: date, judge
         "champion_version": -1 if judgement.champion_version is None else judgement.champion_version,
         "figures": json.dumps(judgement.figures, sort_keys=True),
     }
-    with workspace.database.held():
+    with workspace.database.one_transaction([OUTCOMES_TABLE, TABLE]):
         workspace.lineage(horizon).record_outcomes(SUBJECT, session, judgement.rules)
         workspace.database.replace_partition(TABLE, workspace.lane_key(horizon, session), pd.DataFrame([row]))
 

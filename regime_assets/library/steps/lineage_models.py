@@ -107,8 +107,9 @@ class LineageModels:
             refusal="",
         )
         curves = getattr(fitted.fit, "curves", None)
-        with self._lineage.together():
-            self.kept[fitted.kind] = self._lineage.record(record, self._parts(fitted), fitted.outcomes)
+        parts = self._parts(fitted)
+        with self._lineage.as_one(fitted.kind):
+            self.kept[fitted.kind] = self._lineage.record(record, parts, fitted.outcomes)
             if curves is not None:
                 self._lineage.record_curves(fitted.kind, fitted.session, curves)
             if fitted.kind == "gmm" and fitted.path is not None:

@@ -7,6 +7,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from regime_assets.library.market.findings import Finding, QualitySettings, Severity, found
 from regime_assets.library.universe.membership import Membership
@@ -24,13 +25,24 @@ def complete(
     bars: pd.DataFrame, symbols: Sequence[str], sessions: Sequence[date], membership: Membership
 ) -> Iterator[Finding]:
     """Every symbol has a bar on every session on which it is a member, and there are no others."""
-    expected = pd.MultiIndex.from_product([symbols, pd.DatetimeIndex(list(sessions))], names=["symbol", "session"])
-    expected = expected[membership.mask(symbols, sessions).T.ravel()]
+    held, days = membership.mask(symbols, sessions).T.ravel(), pd.DatetimeIndex(list(sessions))
+    if _are(
+        bars, np.repeat(np.array(symbols, dtype=object), len(days))[held], np.tile(days.to_numpy(), len(symbols))[held]
+    ):
+        return  # in the order of a window, which is looked at each session
+    expected = pd.MultiIndex.from_product([symbols, days], names=["symbol", "session"])[held]
     present = pd.MultiIndex.from_frame(bars[["symbol", "session"]]).drop_duplicates()
     for symbol, session in expected.difference(present):
         yield found("complete", "error", symbol, session.date(), bound="a bar on each session")
     for symbol, session in present.difference(expected):
         yield found("complete", "error", symbol, session.date(), bound="no bar but of known symbols on sessions")
+
+
+def _are(bars: pd.DataFrame, symbols: NDArray[np.object_], sessions: NDArray[np.datetime64]) -> bool:
+    """Whether bars are those of (n,) symbols and sessions, one each and in this order."""
+    return np.array_equal(bars["session"].to_numpy(), sessions) and np.array_equal(
+        bars["symbol"].to_numpy(dtype=object), symbols
+    )
 
 
 def unique(bars: pd.DataFrame, *, same: Severity = "warn") -> Iterator[Finding]:

@@ -41,12 +41,17 @@ def read_fact_features(
     Raises:
         FactFeatureError: a series or a company has no value that was known at the window's first session.
     """
+    features = _wanted(universe)
+    if not features:
+        return None
     sessions = [moment.date() for moment in window.sessions]
-    frames = [
-        fact_features(FactsStore(database, universe.name, kind), calendar, window.as_of, sessions, wanted)
-        for kind, wanted in _wanted(universe).items()
-    ]
-    return pd.concat(frames, axis=1) if frames else None
+    return pd.concat(
+        [
+            fact_features(FactsStore(database, universe.name, kind), calendar, window.as_of, sessions, wanted)
+            for kind, wanted in features.items()
+        ],
+        axis=1,
+    )
 
 
 def fact_feature_names(universe: Universe) -> tuple[str, ...]:

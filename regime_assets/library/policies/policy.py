@@ -96,7 +96,7 @@ class Policy:
         if not self.actor.reads(slice(known, None)):
             # No decision depends on the one before, but for the band: all at once, each row by a product of its own.
             wanted = self.action.positions(self._combined(actor.each(inputs)), rule_exposure)
-            return self._settled(self._position(initial_exposure), wanted)
+            return self.action.held(self._position(initial_exposure), wanted)
         position = self._position(initial_exposure)
         positions = np.empty((len(observations), width))
         for t in range(len(observations)):
@@ -106,16 +106,6 @@ class Policy:
             position = self.action.settled(position[None], wanted)[0]
             positions[t] = position
         return positions
-
-    def _settled(self, position: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What is held of the wanted positions (T, P), one after the other, when `position` (P,) was held before."""
-        if self.action.no_trade_band == 0.0:
-            return wanted
-        held = np.empty_like(wanted)
-        for t in range(len(wanted)):
-            position = self.action.settled(position[None], wanted[t : t + 1])[0]
-            held[t] = position
-        return held
 
     def _position(self, initial_exposure: float | NDArray[np.floating]) -> NDArray[np.float64]:
         initial = np.asarray(initial_exposure, dtype=np.float64)

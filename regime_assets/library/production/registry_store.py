@@ -24,6 +24,9 @@ LOCK_TIMEOUT_SECONDS = 120.0
 CHAMPION, PREVIOUS, CHALLENGER, SHADOW = "champion", "previous", "challenger", "shadow"
 SHA256_TAG, SESSION_TAG = "sha256", "session"
 PROMOTION_TAG, ROLLED_BACK_TAG = "promotion", "rolled_back"
+UNKNOWN_MODEL = "RESOURCE_DOES_NOT_EXIST"
+"""What MLflow's errors call it."""
+
 DESIGN_TAG = "design"
 """Of a version: the name in the universe's file of the lane that fitted it."""
 
@@ -74,21 +77,31 @@ class RegistryStore:
 
     def create_version(self, model_name: str, sha256: str, run_id: str | None, tags: Mapping[str, str]) -> int:
         """Add a version, and the registered model itself when it is new; return its number."""
+        from mlflow.exceptions import MlflowException
+
         # Not a file URI: a tracking server refuses local paths, and the data folder may move.
         place = shown_place(self.folder(model_name, sha256))
         on_storage = "://" in place and not place.startswith("file:")
         source = place if on_storage else f"{ARTIFACTS}{model_name}/{sha256}"
         with self._speaking(model_name) as client:
-            if not client.search_registered_models(f"name = '{model_name}'"):
-                client.create_registered_model(model_name)
-            created = client.create_model_version(
-                model_name,
-                source,
-                run_id=run_id,
-                tags=dict(tags),
-                await_creation_for=0,  # nothing is uploaded: the version is ready at once
-            )
-            return int(created.version)
+
+            def create() -> int:
+                created = client.create_model_version(
+                    model_name,
+                    source,
+                    run_id=run_id,
+                    tags=dict(tags),
+                    await_creation_for=0,  # nothing is uploaded: the version is ready at once
+                )
+                return int(created.version)
+
+            try:
+                return create()
+            except MlflowException as error:
+                if error.error_code != UNKNOWN_MODEL:
+                    raise
+            client.create_registered_model(model_name)
+            return create()
 
     def knows(self, model_name: str) -> bool:
         """Whether there is a model of that name, with versions or without."""

@@ -50,7 +50,7 @@ STAGES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "drift calibration": (("regime_assets.library.monitoring.calibration", ("*",)),),
     "bootstrap intervals": (("regime_assets.library.evaluation.bootstrap", ("*",)),),
     "MLflow": (
-        ("regime_assets.library.production.tracked_fit", ("track_fit",)),
+        ("regime_assets.library.production.tracked_fit", ("track_fits",)),
         (
             "regime_assets.library.production.registry_store:RegistryStore",
             ("create_version", "versions", "aliases", "set_alias", "set_description", "set_tag", "knows"),

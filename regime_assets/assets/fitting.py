@@ -14,6 +14,7 @@ from regime_assets.metadata import figures, rules
 from regime_assets.resources import DataHome
 
 if TYPE_CHECKING:
+    from regime_assets.library.production.tracked_fit import TrackedFit
     from regime_assets.library.recipe import Fitted
     from regime_assets.library.steps.fits import StoredFit
 
@@ -37,13 +38,13 @@ def fitting_asset(
     declared = lane.declare(kind, kinds=labels, deps=[after], description=description)
 
     def run(context: dg.AssetExecutionContext, data: DataHome, mlflow: Any, *, full_retrain: bool = False) -> None:
-        from regime_assets.library.production.tracked_fit import figures_together
+        from regime_assets.library.production.tracked_fit import figures_together, fits_together
         from regime_assets.library.steps.admission import NotAdmittedError
         from regime_assets.library.steps.fits import Unfitted, fit
 
         workspace = data.workspace(lane.universe, lane.design)
         drawn = reported(lane, context)
-        with figures_together(mlflow) as take:
+        with figures_together(mlflow) as take, fits_together(mlflow) as track:
             for session in sessions_of(context):
                 try:
                     done = fit(workspace, lane.horizon, session, kind, full_retrain=full_retrain)
@@ -58,7 +59,7 @@ def fitting_asset(
                 else:
                     named = {f"{lane.label}.{kind}.{key}": value for key, value in done.fitted.fit.figures.items()}
                     take(named, session.toordinal())
-                    metadata = _shown(context, lane, done, mlflow, curves=session in drawn)
+                    metadata = _shown(context, lane, done, track, curves=session in drawn)
                     metadata |= pictures(done.fitted) if session in drawn else {}
                 context.add_asset_metadata(metadata, partition_key=session.isoformat())
 
@@ -80,14 +81,19 @@ def fitting_asset(
 
 
 def _shown(
-    context: dg.AssetExecutionContext, lane: Lane, done: "StoredFit", mlflow: Any, *, curves: bool
+    context: dg.AssetExecutionContext,
+    lane: Lane,
+    done: "StoredFit",
+    track: "Callable[[TrackedFit], None]",
+    *,
+    curves: bool,
 ) -> dict[str, Any]:
-    """Log a stored fit in MLflow, with or without its training curves; return what Dagster shows of it."""
-    from regime_assets.library.production.tracked_fit import track_fit
+    """Have a stored fit logged in MLflow, with or without its training curves; return what Dagster shows of it."""
+    from regime_assets.library.production.tracked_fit import TrackedFit
 
     fit, record = done.fitted.fit, done.record
     name, drawn = f"{lane.label}.{record.kind}", getattr(fit, "curves", None) if curves else None
-    track_fit(mlflow, name, record, fit.figures, drawn)
+    track(TrackedFit(name, record, fit.figures, drawn))
     for note in done.fitted.notes:
         context.log.warning(note)
     if not record.accepted:

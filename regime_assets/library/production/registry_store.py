@@ -19,6 +19,7 @@ from regime_assets.library.shared_files import shown_place
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
+    from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 LOCK_TIMEOUT_SECONDS = 120.0
 CHAMPION, PREVIOUS, CHALLENGER, SHADOW = "champion", "previous", "challenger", "shadow"
@@ -139,16 +140,16 @@ class RegistryStore:
 
     def set_alias(self, model_name: str, alias: str, version: int | None) -> None:
         """Let an alias name `version`; None removes it."""
-        with self._speaking(f"{model_name} {alias}") as client:
+        with self._marking(f"{model_name} {alias}") as registry:
             if version is None:
-                client.delete_registered_model_alias(model_name, alias)
+                registry.delete_registered_model_alias(model_name, alias)
             else:
-                client.set_registered_model_alias(model_name, alias, str(version))
+                registry.set_registered_model_alias(model_name, alias, str(version))
 
     def set_description(self, model_name: str, version: int, text: str) -> None:
         """Set what MLflow shows above a version's tags."""
-        with self._speaking(f"{model_name} {version}") as client:
-            client.update_model_version(model_name, str(version), text)
+        with self._marking(f"{model_name} {version}") as registry:
+            registry.update_model_version(model_name, str(version), text)
 
     def description(self, model_name: str, version: int) -> str:
         """What `set_description` set; empty where nothing was."""
@@ -157,11 +158,20 @@ class RegistryStore:
 
     def set_tag(self, model_name: str, version: int, tag: str, value: str | None) -> None:
         """Set a tag of a version; None removes it."""
-        with self._speaking(f"{model_name} {version}") as client:
+        with self._marking(f"{model_name} {version}") as registry:
             if value is None:
-                client.delete_model_version_tag(model_name, str(version), tag)
+                registry.delete_model_version_tag(model_name, str(version), tag)
             else:
-                client.set_model_version_tag(model_name, str(version), tag, value)
+                registry.set_model_version_tag(model_name, str(version), tag, value)
+
+    @contextmanager
+    def _marking(self, subject: str) -> Generator[ModelRegistryClient]:
+        """The client below MLflow's, whose own calls read the model with all its versions before each change.
+
+        They want to know whether it is a prompt; here are none.
+        """
+        with self._speaking(subject) as client:
+            yield client._get_registry_client()  # pyright: ignore[reportPrivateUsage]
 
     @contextmanager
     def _speaking(self, subject: str) -> Generator[MlflowClient]:

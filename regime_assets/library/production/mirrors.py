@@ -85,16 +85,20 @@ class Mirrors:
             _log.warning(sentence)
         return told
 
+    def read_ahead(self, model_name: str, move: Move) -> tuple[int | None, dict[str, int | None], list[Move]]:
+        """What `follow` reads: the version whose tags change, the one of each alias, and that version's moves."""
+        version = move.after.champion if move.kind == "promotion" else move.before.champion
+        with self._journal.together():
+            moves = [] if version is None else self._journal.moves_of(model_name, version)
+            return version, self._served(model_name), moves
+
     def follow(self, model_name: str, move: Move) -> None:
         """Let aliases and tags say what they say since the journal's newest move, of a store that was in step with it.
 
         Raises:
             RegistryError: MLflow's store cannot be reached or read.
         """
-        version = move.after.champion if move.kind == "promotion" else move.before.champion
-        with self._journal.together():
-            serving = self._served(model_name)
-            moves = [] if version is None else self._journal.moves_of(model_name, version)
+        version, serving, moves = self.read_ahead(model_name, move)
         self._set_aliases(model_name, serving)
         if version is None:
             return

@@ -87,7 +87,10 @@ class Registry:
                 return known[0]
             tagged = {**tags, SHA256_TAG: sha256, SESSION_TAG: manifest.session.isoformat()}
             version = self._store.create_version(model_name, sha256, run_id, tagged)
-            self._journal.add_version(model_name, JournalledVersion(version, sha256, manifest.session, run_id, tagged))
+            with self._journal.together():
+                entry = JournalledVersion(version, sha256, manifest.session, run_id, tagged)
+                self._journal.add_version(model_name, entry)
+                self._known(model_name, version)  # read ahead: it is promoted next
             return version
 
     def reconcile(self, model_name: str) -> list[str]:
@@ -312,7 +315,9 @@ class Registry:
 
     def _carry_out(self, wanted: RegisteredBundle, move: Move) -> RegisteredBundle:
         """Write the move down, which makes it, and mirror it."""
-        self._journal.record(wanted.model_name, move)
+        with self._journal.together():
+            self._journal.record(wanted.model_name, move)
+            self._mirrors.read_ahead(wanted.model_name, move)
         self._mirrors.point(wanted)
         try:
             self._mirrors.follow(wanted.model_name, move)

@@ -171,6 +171,7 @@ def _judged(
     history, name = workspace.history(horizon, session), workspace.universe.name
     with workspace.database.at_once():
         track = read_track(workspace.database, name, horizon, session, workspace.design.hash_for(horizon))
+        workspace.registry.versions(model_name(name, horizon))  # read ahead: the gate looks for an old champion
     scored = _scored(workspace, history, track, record)
     sessions = pd.DatetimeIndex(track.index)
     market = _held(workspace, history, track)

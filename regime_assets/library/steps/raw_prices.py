@@ -125,7 +125,9 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
         SourceError: the source as a whole failed; the parts before it are stored.
     """
     source = create_source(workspace.universe.source.kind, workspace.universe.source.options)
-    before = workspace.price_basis.newest()
+    with workspace.database.at_once():
+        before = workspace.price_basis.newest()
+        wanted = requests(workspace, sessions[0], sessions[-1])
     refuse_another_basis(workspace, source, before)
     currencies = dict(before.currencies) if before else dict[str, str]()
     now = asked_with(workspace, source, currencies)
@@ -136,7 +138,6 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
     for change in changes:
         log(f"{workspace.universe.name}: changed since the last run: {change}")
     total, warnings, refused = IngestReport(0, 0, 0, 0), list[Finding](), list[RejectedDataError]()
-    wanted = requests(workspace, sessions[0], sessions[-1])
     count, asked = sum(len(request.symbols) for request in wanted), 0
     for request in wanted:
         asked += len(request.symbols)
@@ -153,10 +154,11 @@ def ingest(workspace: Workspace, sessions: Sequence[date], log: Log) -> Ingested
         warnings += judged.warnings
         currencies |= fetched.currencies
         asks = asked_with(workspace, source, currencies)
-        report = store_accepted(workspace, judged.fetched, source.name, fetched_at, asks, judged.held)
-        with workspace.database.transaction() as connection:
-            settling = settling_time(source)
-            workspace.settling.note(connection, judged.fetched.bars, fetched_at, workspace.calendar, settling)
+        with workspace.database.held():
+            report = store_accepted(workspace, judged.fetched, source.name, fetched_at, asks, judged.held)
+            with workspace.database.transaction() as connection:
+                settling = settling_time(source)
+                workspace.settling.note(connection, judged.fetched.bars, fetched_at, workspace.calendar, settling)
         total = IngestReport(*(a + b for a, b in zip(total, report, strict=True)))
         counts = f"{report.new_bars} new and {report.revised_bars} revised bars, {len(judged.warnings)} warnings"
         log(f"{progress}: stored {counts}")

@@ -28,7 +28,8 @@ def extend_track(workspace: Workspace, horizon: Horizon, session: date, history:
         history: features and returns from the universe's start to `session`, as known as of it.
     """
     database, name, design = workspace.database, workspace.universe.name, workspace.design.hash_for(horizon)
-    ended = last_decided(database, name, horizon, workspace.calendar.previous(session), design)
+    with database.at_once():  # a table that is not there yet is looked for first
+        ended = last_decided(database, name, horizon, workspace.calendar.previous(session), design)
     stretch = (
         _first_stretch(workspace, horizon, history, log)
         if ended is None

@@ -7,9 +7,11 @@
 # takes the one without them.
 FROM python:3.11-slim
 
+# MLflow would ask for a Git revision and say at length that there is no Git here.
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1 \
+    GIT_PYTHON_REFRESH=quiet \
     REGIME_ASSETS_HOME=/data
 
 WORKDIR /app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regime_assets.library.home import Home
@@ -41,18 +42,37 @@ def _share(options: argparse.Namespace) -> int:
     if options.prepare:
         return _prepare(home)
     shared = _deployment()
-    logging.getLogger("regime_assets.library.production.mirrors").setLevel(
-        logging.ERROR
-    )  # all that it does is asked for
+    # All that it does is asked for here.
+    logging.getLogger("regime_assets.library.production.mirrors").setLevel(logging.ERROR)
     copied = bring_back(home, shared, print) if options.back else share(home, shared, print)
     if copied is None:
         print(f"{home.root}: was copied before, and the deployment works with it since; nothing was copied")
-        return 0
-    rows = sum(each.rows for each in copied.tables.values())
-    where = str(home.root) if options.back else f"{shared.shown_catalog} and {shared.storage}"
-    shown = f", {copied.versions} versions in MLflow" if copied.versions else ""
-    print(f"{where}: {rows} rows and {copied.files.count} files{shown}, each held against its count or hash")
+    else:
+        rows = sum(each.rows for each in copied.tables.values())
+        where = str(home.root) if options.back else f"{shared.shown_catalog} and {shared.storage}"
+        shown = f", {copied.versions} versions in MLflow" if copied.versions else ""
+        print(f"{where}: {rows} rows and {copied.files.count} files{shown}, each held against its count or hash")
+    if not options.back:
+        print(_carried(home))
     return 0
+
+
+def _carried(home: Home) -> str:
+    """Let the deployment's Dagster know which sessions are done; what was done, in words."""
+    import os
+
+    own = os.environ.get("DAGSTER_HOME", "")
+    if not own:
+        return "Dagster: DAGSTER_HOME is not set, and no Dagster was told which sessions are done: set it, share again"
+    if Path(own).resolve() == home.dagster.resolve():
+        return "Dagster: DAGSTER_HOME is the folder's own; let it name the deployment's, and share again"
+    import dagster as dg
+
+    from regime_assets.carried_history import carry_history
+
+    with dg.DagsterInstance.get() as instance:
+        carried = carry_history(home, instance, print)
+    return f"Dagster: {carried} partitions of assets are known to be done, besides those that were"
 
 
 def _prepare(home: Home) -> int:

@@ -340,6 +340,7 @@ def test_a_folder_of_a_newer_duckdb_is_shared_once_it_is_prepared(desk: Desk, tm
 def test_the_command_says_what_it_did_and_that_nothing_is_shared_on_one_machine(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    desk.patch.delenv("DAGSTER_HOME", raising=False)
     desk.alone(desk.home.root)
     assert main(["share"]) == 1
     assert "REGIME_ASSETS_CATALOG and REGIME_ASSETS_STORAGE name" in capsys.readouterr().err
@@ -347,5 +348,6 @@ def test_the_command_says_what_it_did_and_that_nothing_is_shared_on_one_machine(
     assert main(["share"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "us: 2 tables, 3002 rows, of which 2 tables were written"
-    assert printed[-1].endswith("3003 rows and 4 files, each held against its count or hash")
-    assert "s3cret" not in printed[-1]
+    assert printed[-2].endswith("3003 rows and 4 files, each held against its count or hash")
+    assert "s3cret" not in printed[-2]
+    assert printed[-1].startswith("Dagster: DAGSTER_HOME is not set, and no Dagster was told")

@@ -26,8 +26,9 @@ def carry_history(home: Home, target: dg.DagsterInstance, said: Callable[[str], 
     """
     if not home.dagster.is_dir():
         return 0
-    with tempfile.TemporaryDirectory() as nothing:  # the folder's own configuration names $DAGSTER_HOME, another one's
-        ref = InstanceRef.from_dir(str(home.dagster), config_dir=nothing)
+    with tempfile.TemporaryDirectory() as plain:  # the folder's own configuration names $DAGSTER_HOME, another one's
+        Path(plain, "dagster.yaml").touch()
+        ref = InstanceRef.from_dir(str(home.dagster), config_dir=plain)
         with dg.DagsterInstance.from_ref(ref) as source:
             done = {
                 key: source.get_materialized_partitions(key)

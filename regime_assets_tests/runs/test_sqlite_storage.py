@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import serialize_value
 
@@ -201,3 +202,34 @@ def test_files_that_were_not_used_for_long_are_closed(tmp_path: Path) -> None:
     assert {place for place in places if str(place.resolve()) in open_now} == set(places[3:])
     engines.close()
     assert not any(os.path.realpath(f"/proc/self/fd/{fd}") == str(places[-1]) for fd in os.listdir("/proc/self/fd"))
+
+
+def test_the_newest_materialization_is_read_once_and_again_after_another_process_wrote_one(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    of_dagster = SqliteEventLogStorage.fetch_materializations
+
+    def counted(self: SqliteEventLogStorage, *arguments: Any) -> Any:
+        read.append(arguments)
+        return of_dagster(self, *arguments)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "fetch_materializations", counted)
+
+    def newest(session: str) -> list[int]:
+        wanted = dg.AssetRecordsFilter(KEY, asset_partitions=[session])
+        return [found.storage_id for found in instance.fetch_materializations(wanted, limit=1).records]
+
+    def materialize(by: dg.DagsterInstance, session: str) -> None:
+        by.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=session))
+
+    assert newest("2024-06-24") == []
+    materialize(instance, "2024-06-24")
+    first = newest("2024-06-24")
+    materialize(instance, "2024-06-25")
+    assert newest("2024-06-24") == first != []
+    assert len(read) == 2
+    with dg.DagsterInstance.get() as elsewhere:
+        materialize(elsewhere, "2024-06-24")
+    assert newest("2024-06-24") > first
+    assert newest("2024-06-25") != newest("2024-06-24")

@@ -41,13 +41,14 @@ def calibrate_bound(
         alarms_per_year: the budget.
     """
     totals = np.tile(head_start * BOUNDS, (len(shortfalls), 1))
-    alarms = np.zeros(len(BOUNDS))
+    calm = np.zeros(totals.shape, dtype=np.int32)
     for day in range(shortfalls.shape[1]):
         totals += shortfalls[:, day, None]
         totals -= allowance
         np.maximum(totals, 0.0, out=totals)
         under = totals < BOUNDS
-        alarms += len(shortfalls) - np.count_nonzero(under, axis=0)
+        calm += under
         totals *= under
+    alarms = shortfalls.size - calm.sum(axis=0)
     within = alarms / len(shortfalls) <= alarms_per_year
     return float(BOUNDS[int(np.argmax(within))]) if within.any() else float(BOUNDS[-1])

@@ -188,15 +188,8 @@ class Lineage:
             for session, rule, value, bound, passed, blocking, detail in self._database.rows(sql, own):
                 day = _day(session)
                 if day in found:
-                    known = value is not None and not math.isnan(value)
-                    outcome = RuleOutcome(
-                        str(rule),
-                        float(value) if known else None,
-                        str(bound),
-                        bool(passed),
-                        bool(blocking),
-                        str(detail),
-                    )
+                    measured = None if value is None or math.isnan(value) else float(value)
+                    outcome = RuleOutcome(str(rule), measured, str(bound), bool(passed), bool(blocking), str(detail))
                     found[day].append(outcome)
         return {session: tuple(outcomes) for session, outcomes in found.items()}
 

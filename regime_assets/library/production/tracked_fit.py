@@ -156,7 +156,7 @@ def _stored_together(client: MlflowClient, parent: Run, fits: Sequence[TrackedFi
             {
                 "run_uuid": identifier,
                 "name": fit.run_name,
-                "artifact_uri": parent.info.artifact_uri.replace(parent.info.run_id, identifier),
+                "artifact_uri": str(parent.info.artifact_uri).replace(parent.info.run_id, identifier),
                 "experiment_id": int(parent.info.experiment_id),
                 "source_type": "UNKNOWN",
                 "source_name": "",

@@ -247,6 +247,12 @@ def test_a_damaged_model_is_named_and_the_deployment_stays_closed(desk: Desk, tm
         bring_back(desk.on(tmp_path / "back"), desk.shared, print)
 
 
+def test_an_empty_deployment_makes_no_folder(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(SharingError, match="no tables to copy; REGIME_ASSETS_CATALOG names the database"):
+        bring_back(desk.on(tmp_path / "back"), desk.shared, print)
+    assert not (tmp_path / "back" / "unfinished.json").exists()
+
+
 @pytest.mark.parametrize("what", ["nothing", "an older format"])
 def test_what_is_no_folder_of_this_version_is_refused(desk: Desk, tmp_path: Path, what: str) -> None:
     home = desk.on(tmp_path / "empty" if what == "nothing" else desk.home.root)

@@ -122,18 +122,21 @@ def bring_back(home: Home, shared: SharedStorage, said: Callable[[str], None]) -
         said: takes a line a part that was copied.
 
     Raises:
-        SharingError: the folder holds something that no such copy began.
+        SharingError: the folder holds something that no such copy began, or the deployment holds no tables.
         UnfinishedDeploymentError: the deployment is half of a folder itself.
         TableCopyError, FileCopyError: as `share`.
         DatabaseError, SharedFilesError, PostgresError: a store cannot be used.
     """
     origin = f"{shared.shown_catalog} and {shared.storage}"
     refuse_unfinished(shared)
+    names = _stored_names(shared)
+    if not names:
+        raise SharingError(f"{origin}: no tables to copy; {CATALOG_VARIABLE} names the database of a deployment")
     _refuse_filled(home, origin)
     write_file_atomically(home.root / UNFINISHED_FILE, json.dumps({"from": origin, "began": _now()}).encode())
     tables: dict[str, CopiedTables] = {}
     hashes: set[str] = set()
-    for name in _stored_names(shared):
+    for name in names:
         target = home.ledger if name == LEDGER else home.database(name)
         source = ledger_database(home) if name == LEDGER else universe_database(home, name)
         tables[name] = fill_file(source, target)

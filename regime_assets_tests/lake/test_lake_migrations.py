@@ -1,5 +1,6 @@
 """Shared tables of an older version are brought forward whole, can return, and are refused when they are newer."""
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -97,6 +98,7 @@ def test_tables_return_to_what_they_were_before_they_were_brought_forward(
     assert lake.rows("SELECT version FROM schema_version") == [(newer,)]
     with lake.transaction() as connection:
         connection.execute("DELETE FROM answers WHERE weight > 10")
+    lake.compact(timedelta(days=7))
     with pytest.raises(DatabaseError, match=f"was not brought forward from version 1; returns to: {SCHEMA_VERSION}, "):
         return_to(lake, 1)
     returned = return_to(lake, SCHEMA_VERSION)
@@ -106,6 +108,19 @@ def test_tables_return_to_what_they_were_before_they_were_brought_forward(
     assert older.rows("SELECT sum(weight) FROM answers") == [(float(sum(range(200))),)]
     assert list(older.read_partition("kept", KEY)["value"]) == [1.0, 2.0]
     assert not older.has_table("schema_history")
+
+
+@pytest.mark.usefixtures("on_shared_storage")
+def test_a_state_that_retention_has_forgotten_is_said_to_be_gone(written: Lake, newer: int) -> None:
+    lake = opened_again(written)
+    assert lake.version() == newer
+    for _ in range(2):
+        lake.compact(timedelta(0))
+    with pytest.raises(
+        DatabaseError, match=f"its state of version {SCHEMA_VERSION} cannot be read: .*after seven days"
+    ):
+        return_to(lake, SCHEMA_VERSION)
+    assert lake.rows("SELECT count(*) FROM answers") == [(200,)]
 
 
 def test_the_command_lists_versions_and_returns_to_one(

@@ -140,9 +140,6 @@ def fit_bounds(
     Args:
         columns: distances of C columns (feature × window) on null paths.
         weights: (C,) each column's share of the budget, the largest 1.
-
-    Raises:
-        DriftError: no bounds keep to the budget.
     """
     count = columns.shape[2]
     quantiles = np.quantile(columns.reshape(-1, count), 1 - _CANDIDATES, axis=0).astype(np.float64)
@@ -161,9 +158,24 @@ def fit_bounds(
     candidates = np.stack([bounds_at(rate) for rate in rates])
     together = np.maximum.accumulate(episodes_per_year(columns, candidates, settings))
     within = np.flatnonzero(together <= target)
-    if not len(within):
-        raise DriftError(f"no bounds keep to {settings.alarms_per_year} alarms a year on {settings.paths} paths")
-    return candidates[within[-1]], float(together[within[-1]])
+    if len(within):
+        return candidates[within[-1]], float(together[within[-1]])
+    return _widened(columns, candidates[0], target, settings)
+
+
+def _widened(
+    columns: NDArray[np.float32], bounds: NDArray[np.float64], target: float, settings: DriftSettings
+) -> tuple[NDArray[np.float64], float]:
+    """Bounds beyond those of the rarest tail, wider by one factor, the least that keeps to the budget.
+
+    A history of some two years may have a spell that so many null paths contain that even their rarest days alarm too
+    often. The last factor is beyond every distance of the null, so that one keeps to it.
+    """
+    beyond = float((columns / bounds).max()) * 1.001
+    candidates = bounds * np.geomspace(1.0, max(beyond, 1.0), 40)[:, None]
+    together = np.minimum.accumulate(episodes_per_year(columns, candidates, settings))
+    least = int(np.flatnonzero(together <= target)[0])
+    return candidates[least], float(together[least])
 
 
 def _invert(curve: NDArray[np.float64], bounds: NDArray[np.float64], rate: float) -> float:

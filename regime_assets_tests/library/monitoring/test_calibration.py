@@ -76,6 +76,16 @@ def test_short_history_says_so(history: pd.DataFrame):
     assert "4.0 years" in calibrate_thresholds(history.iloc[-1008:], SETTINGS, seed=1).notice
 
 
+def test_two_years_with_a_spell_that_most_paths_contain_have_bounds_within_the_budget():
+    random = np.random.default_rng(0)
+    volatility = np.where(np.arange(504) // 125 % 2, 0.02, 0.007)[:, None]
+    returns = volatility * 0.7 * (random.standard_normal((504, 1)) + random.standard_normal((504, 3)))
+    two_years = pd.DataFrame(returns, index=pd.bdate_range("2016-01-01", periods=504), columns=["A", "B", "C"])
+    thresholds = calibrate_thresholds(two_years, SETTINGS, seed=1)
+    assert 0 < thresholds.null_alarms_per_year <= 0.125, "a quarter of the budget of .5"
+    assert np.isfinite(thresholds.bounds).all()
+
+
 def test_less_than_a_year_is_refused(history: pd.DataFrame):
     with pytest.raises(DriftError, match="251 sessions"):
         calibrate_thresholds(history.iloc[:251], SETTINGS, seed=1)

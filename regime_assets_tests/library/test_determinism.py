@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from regime_assets.library import determinism
 from regime_assets.library.determinism import derive_seed, deterministic, single_threaded, stay_single_threaded
 
 
@@ -87,12 +88,10 @@ def test_a_block_inside_another_computes_on_one_thread_and_leaves_the_outer_ones
     assert threads() == before
 
 
-def test_a_process_that_stays_on_one_thread_does_so_after_every_block() -> None:
-    before = threadpool_limits()
-    try:
+def test_a_process_that_stays_on_one_thread_does_so_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(determinism._PROCESS, "limited_with", -1)  # as it is put back for the tests after this one
+    with threadpool_limits():
         stay_single_threaded()
         with single_threaded():
             pass
         assert {library["num_threads"] for library in threadpool_info()} == {1}
-    finally:
-        before.restore_original_limits()

@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from queue import Queue
 
 SECONDS = 20.0
 USER = "quant"
@@ -80,12 +82,8 @@ class PostgresServer:
 
         settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", "shared_buffers=16MB")
         options = [word for setting in (*settings, "max_connections=60") for word in ("-c", setting)]
-        self._server = subprocess.Popen(
-            [*_with_the_tests(), str(self._programs / "postgres"), "-D", self._data, "-p", str(self.port), *options],
-            stderr=(self._folder / "log").open("ab"),
-            cwd="/",
-            env={**os.environ, "HOME": str(self._folder)},
-        )
+        command = [*_with_the_tests(), str(self._programs / "postgres"), "-D", self._data, "-p", str(self.port)]
+        self._server = self._kept([*command, *options])
         deadline = time.monotonic() + SECONDS
         while True:
             try:
@@ -95,6 +93,19 @@ class PostgresServer:
                 if time.monotonic() > deadline:
                     raise RuntimeError((self._folder / "log").read_text()) from None
                 time.sleep(0.05)
+
+    def _kept(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start the server in a thread that lives as long as it does: what ends it is the end of that thread."""
+        started: Queue[subprocess.Popen[bytes]] = Queue()
+
+        def run() -> None:
+            log, environment = (self._folder / "log").open("ab"), {**os.environ, "HOME": str(self._folder)}
+            server = subprocess.Popen(command, stderr=log, cwd="/", env=environment)
+            started.put(server)
+            server.wait()
+
+        threading.Thread(target=run, name="postgres", daemon=True).start()
+        return started.get(timeout=SECONDS)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -15,8 +15,9 @@ from regime_assets.library.steps.lineage_models import LineageModels
 from regime_assets.library.universe import HORIZONS, load_universe
 from regime_assets.library.upkeep.data_format import open_data_folder
 from regime_assets.library.workspace import Workspace
-from regime_assets_tests.library.upkeep.test_upgrade import UNIVERSE
+from regime_assets_tests.library.upkeep.test_upgrade import UNIVERSE, needs_its_duckdb
 
+pytestmark = needs_its_duckdb
 ARCHIVE = Path(__file__).parent / "folder-of-format-3.tar.xz"
 SESSIONS = (date(2018, 12, 18), date(2018, 12, 19))
 NEXT = date(2018, 12, 20)

@@ -10,7 +10,7 @@ from regime_assets.library.universe import load_universe
 from regime_assets.library.upkeep.data_format import open_data_folder
 from regime_assets.library.upkeep.retention import Keep, kept_sessions, retain
 from regime_assets.library.workspace import NotMaterializedError, Workspace
-from regime_assets_tests.library.upkeep.test_upgrade import ARCHIVE, SESSIONS, UNIVERSE
+from regime_assets_tests.library.upkeep.test_upgrade import ARCHIVE, SESSIONS, UNIVERSE, needs_its_duckdb
 
 OLD = Keep(versions=1, walk_forwards=0, sessions=0)
 
@@ -36,6 +36,7 @@ def test_the_newest_and_the_first_of_each_month_are_kept() -> None:
     assert kept_sessions([], 5) == frozenset()
 
 
+@needs_its_duckdb
 def test_a_dry_run_says_what_would_go_and_leaves_it(workspace: Workspace) -> None:
     told = {str(each) for each in retain(workspace, OLD, dry_run=True) if each.count}
     assert told == {"tiny.short: reports: 1, 0.0 MB", "tiny.short: windows: 1", "tiny.long: windows: 1"}
@@ -43,6 +44,7 @@ def test_a_dry_run_says_what_would_go_and_leaves_it(workspace: Workspace) -> Non
     assert len(workspace.training_set("short", SESSIONS[1]).features) > 0
 
 
+@needs_its_duckdb
 def test_what_serves_and_may_serve_again_stays(workspace: Workspace) -> None:
     retain(workspace, OLD)
     assert [path.name for path in workspace.home.reports.rglob("*.html")] == ["2018-12-18-drift.html"]

@@ -1,8 +1,9 @@
-"""Dagster's daemon, which reads the assets anew when the code server says that they are other ones.
+"""Dagster's daemon, which reads the assets when they are other ones and looks after backfills every few seconds.
 
-Dagster's own reads them every minute, which is most of what an idle daemon of many universes costs. A code server has
-another id once it was reloaded or started again. Run it with `python -m regime_assets.ui.daemon` and the options of
-`dagster-daemon`.
+Dagster's own reads the assets every minute, which is most of what an idle daemon of many universes costs. A code server
+has another id once it was reloaded or started again. And it looks after a backfill every half minute, for which there
+is no setting: a look asks for the prices of one run, so that five years began with half an hour of waiting. Run it with
+`python -m regime_assets.ui.daemon` and the options of `dagster-daemon`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._daemon import controller
 from dagster._daemon.cli import main as dagsters_own
+
+BACKFILL_SECONDS = 5
+"""Between two looks whether a backfill's next run can be asked for."""
 
 
 def when_changed(refresh: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -39,7 +44,8 @@ def _is_unchanged(location: Any) -> bool:
 
 
 def main() -> None:
-    """Dagster's own command with such a workspace."""
+    """Dagster's own command with such a workspace and such looks."""
+    controller.DEFAULT_DAEMON_INTERVAL_SECONDS = BACKFILL_SECONDS  # read by the backfills' loop when it begins
     WorkspaceProcessContext.refresh_workspace = when_changed(WorkspaceProcessContext.refresh_workspace)
     dagsters_own()
 

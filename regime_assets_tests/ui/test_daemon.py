@@ -1,11 +1,17 @@
-"""The daemon reads the assets anew when the code server says that they are other ones, and when it cannot ask."""
+"""The daemon reads the assets anew when they are other ones, or when it cannot ask, and looks after backfills often."""
 
+import logging
+import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._daemon import backfill, controller
 
+from regime_assets.ui import daemon
 from regime_assets.ui.daemon import when_changed
 
 
@@ -47,3 +53,25 @@ def test_it_reads_the_assets_of_another_server_only(read: str | None, now: str |
     refreshed: list[Any] = []
     when_changed(refreshed.append)(workspace(read, now))
     assert bool(refreshed) == reads
+
+
+def test_it_looks_after_backfills_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class Ended(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return True
+
+    def look(*_: Any, **__: Any) -> Iterator[None]:
+        yield None
+
+    monkeypatch.setattr(controller, "DEFAULT_DAEMON_INTERVAL_SECONDS", controller.DEFAULT_DAEMON_INTERVAL_SECONDS)
+    monkeypatch.setattr(WorkspaceProcessContext, "refresh_workspace", WorkspaceProcessContext.refresh_workspace)
+    monkeypatch.setattr(daemon, "dagsters_own", lambda: None)
+    monkeypatch.setattr(backfill, "execute_backfill_iteration", look)
+    daemon.main()
+    loop = backfill.execute_backfill_iteration_loop(SimpleNamespace(), logging.getLogger(), Ended())  # type: ignore
+    while not waited:
+        next(loop)
+    assert 0 < waited[0] <= daemon.BACKFILL_SECONDS

@@ -30,6 +30,8 @@ import numpy as np
 import psutil
 
 FIVE_YEARS = 1260
+CHUNKS_OF_A_SLOPE = 10
+"""Fewer say more of the months that they hold than of their position."""
 START_SECONDS = 180
 POLL_SECONDS = 1.0
 BY_HAND = ("walk_forward", "champion")
@@ -180,7 +182,7 @@ def extrapolated(runs: list[Run], sessions: int) -> None:
         mean = float((each * counts).sum() / counts.sum())
         flat = first.spent[index] + mean * rest
         told = f"- {name}: {flat:,.0f} {unit} at {mean:.2f} a session"
-        if len(later) > 2:
+        if len(later) >= CHUNKS_OF_A_SLOPE:
             slope = float(np.polyfit(position, each, 1, w=np.sqrt(counts))[0])
             middle = float((position * counts).sum() / counts.sum())
             grown = flat + slope * (first.sessions + rest / 2 - middle) * rest

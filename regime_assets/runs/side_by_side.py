@@ -63,7 +63,10 @@ def execute_side_by_side(
         try:
             while not steps.is_complete:
                 if steps.check_for_interrupts():
-                    yield from _interrupted(processes.values())
+                    for event in _interrupted(processes.values()):
+                        yield event
+                        if event.step_key is not None:
+                            steps.handle_event(event)  # which gives the pool's slot back
                     raise DagsterExecutionInterruptedError("the run was interrupted")
                 idle = {side for side, process in processes.items() if process.step is None}
                 while (step := steps.take(idle)) is not None:

@@ -181,6 +181,7 @@ def test_a_signal_ends_the_steps_of_both_sides(folder: Path, instance: dg.Dagste
     running.wait(timeout=END_SECONDS)
     assert list(failures(instance)) == ["short_fit"]
     assert "short_signal" not in told(folder)
+    assert held_slots(instance) == 0, "the next run need not wait"
     assert not any(is_alive(process) for process, _ in told(folder).values())
 
 

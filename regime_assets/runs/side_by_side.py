@@ -63,10 +63,7 @@ def execute_side_by_side(
         try:
             while not steps.is_complete:
                 if steps.check_for_interrupts():
-                    for event in _interrupted(processes.values()):
-                        yield event
-                        if event.step_key is not None:
-                            steps.handle_event(event)  # which gives the pool's slot back
+                    yield from steps.following(_interrupted(processes.values()))
                     raise DagsterExecutionInterruptedError("the run was interrupted")
                 idle = {side for side, process in processes.items() if process.step is None}
                 while (step := steps.take(idle)) is not None:
@@ -76,10 +73,7 @@ def execute_side_by_side(
                 yield from steps.concurrency_event_iterator(context)
                 _wait(processes.values())
                 for process in processes.values():
-                    for event in _told(process, executor, context, steps):
-                        yield event
-                        if event.step_key is not None:
-                            steps.handle_event(event)
+                    yield from steps.following(_told(process, executor, context, steps))
                 yield from steps.plan_events_iterator(context)
         finally:
             for process in processes.values():
@@ -135,6 +129,13 @@ class _Steps(ActiveExecution):
     def is_under_way(self, step: ExecutionStep) -> bool:
         """Whether a step was begun and has not told its end."""
         return step.key in self._in_flight
+
+    def following(self, events: Iterator[dg.DagsterEvent]) -> Iterator[dg.DagsterEvent]:
+        """Events as they come, each of which may end a step and give back the slot of its pool."""
+        for event in events:
+            yield event
+            if event.step_key is not None:
+                self.handle_event(event)
 
     def take(self, idle: Collection[str]) -> ExecutionStep | None:
         """A step to begin now on one of the idle sides; None where there is none, or where its pool has no slot."""

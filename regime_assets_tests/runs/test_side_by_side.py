@@ -16,6 +16,7 @@ from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.resources import DataHome
 from regime_assets.runs.executor import run_executor
 from regime_assets.runs.side_by_side import SIDE_TAG, has_cores
+from regime_assets_tests.runs.test_ended_runs import is_alive
 
 pytestmark = pytest.mark.skipif(not has_cores(2), reason="on one core, steps are executed one after another")
 
@@ -118,13 +119,6 @@ def failures(instance: dg.DagsterInstance) -> dict[str, str]:
 def held_slots(instance: dg.DagsterInstance) -> int:
     log = instance.event_log_storage
     return sum(log.get_concurrency_info(key).active_slot_count for key in log.get_concurrency_keys())
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def until_started(folder: Path, name: str) -> None:

@@ -142,6 +142,7 @@ def test_the_values_are_what_the_launcher_of_dagster_takes() -> None:
         "dagster_home": "/opt/dagster/dagster_home",
         "image_pull_policy": launcher["imagePullPolicy"],
         "env_secrets": [one["name"] for one in launcher["envSecrets"]],
+        "env_vars": launcher["envVars"],
         "volumes": launcher["volumes"],
         "volume_mounts": launcher["volumeMounts"],
         "resources": launcher["resources"],
@@ -152,18 +153,17 @@ def test_the_values_are_what_the_launcher_of_dagster_takes() -> None:
 
 
 def test_dagster_reads_the_instance_that_its_chart_makes_of_the_values(tmp_path: Path) -> None:
-    """The chart writes `run_coordinator` and what stands in `additionalInstanceConfig` into one `dagster.yaml`."""
-    daemon, own = _values()["dagsterDaemon"], _values()["additionalInstanceConfig"]
-    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    """The chart writes limits that nobody set into `run_coordinator`, unless it is told of them below `concurrency`."""
+    daemon, concurrency = _values()["dagsterDaemon"], _values()["concurrency"]
+    assert concurrency["enabled"]
+    assert "config" not in daemon["runCoordinator"], "Dagster takes no limits of runs in both places"
     made = {
-        "run_coordinator": {
-            "module": "dagster.core.run_coordinator",
-            "class": "QueuedRunCoordinator",
-            "config": {_snake(name): value for name, value in queue.items() if value},
-        },
+        "run_coordinator": {"module": "dagster.core.run_coordinator", "class": daemon["runCoordinator"]["type"]},
         "run_monitoring": {_snake(name): value for name, value in daemon["runMonitoring"].items()},
         "run_retries": {_snake(name): value for name, value in daemon["runRetries"].items()},
-        **own,
+        "concurrency": {
+            part: {_snake(name): value for name, value in concurrency[part].items()} for part in ("pools", "runs")
+        },
     }
     (tmp_path / "dagster.yaml").write_text(yaml.dump(made))
     read, _ = dagster_instance_config(str(tmp_path))

@@ -28,6 +28,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from regime_assets.library.atomic_files import STAGED
 from regime_assets.library.home import Home
 from regime_assets.library.universe import HORIZONS
 from regime_assets.runs.warm_runs import PRELOADED
@@ -156,7 +157,8 @@ def stores(root: Path) -> Stores:
         str(path.relative_to(home.root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for kind in ("models", "bundles")
         for path in sorted((home.root / kind).rglob("*"))
-        if path.is_file() and not path.parent.name.startswith(".")  # left half written under a name that nobody reads
+        if path.is_file()
+        if not STAGED.fullmatch(path.name) and not STAGED.fullmatch(path.parent.name)  # nobody reads these names
     }
     serving: list[str] = []
     for horizon in HORIZONS:

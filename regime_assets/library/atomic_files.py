@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+STAGED = re.compile(r"\..+-[0-9a-f]{12}")
+"""The name of what is written beside its place, until it is renamed."""
+
+
+def remains_of_killed_writes(folder: Path, older_than_seconds: float) -> list[Path]:
+    """Staged files and folders below `folder` whose process was killed before it renamed or removed them."""
+    latest = time.time() - older_than_seconds
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        staged = [name for name in (*folders, *files) if STAGED.fullmatch(name)]
+        folders[:] = [name for name in folders if name not in staged]
+        found += [path for path in (Path(parent, name) for name in staged) if path.lstat().st_mtime < latest]
+    return sorted(found)
 
 
 def write_file_atomically(path: Path, content: bytes) -> None:

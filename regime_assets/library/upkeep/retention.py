@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from regime_assets.library.atomic_files import remains_of_killed_writes
 from regime_assets.library.open_database import ledger_database
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.retention import StoredVersion, kept_versions
@@ -18,6 +19,8 @@ from regime_assets.library.workspace import WINDOWS_TABLE, Workspace
 
 EARLIER_STATES = timedelta(days=7)
 """For which states of shared tables stay readable, and a file is kept that none names; a backup has as long."""
+LONGEST_WRITE = timedelta(days=1)
+"""What was staged longer ago belongs to a process that was killed."""
 SESSION_NAMED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -68,7 +71,17 @@ def retain(workspace: Workspace, keep: Keep, dry_run: bool = False) -> list[Remo
             _windows(workspace, horizon, keep.sessions, dry_run),
         ]
     removed += _earlier_states(workspace, dry_run)
-    return [*removed, _old_files(workspace.home.pages, "morning pages of all universes", keep.sessions, dry_run)]
+    removed.append(_old_files(workspace.home.pages, "morning pages of all universes", keep.sessions, dry_run))
+    return [*removed, _remains(workspace.home.root, dry_run)]
+
+
+def _remains(folder: Path, dry_run: bool) -> Removed:
+    doomed = remains_of_killed_writes(folder, LONGEST_WRITE.total_seconds())
+    size = sum(size_of(path) for path in doomed)
+    if not dry_run:
+        for path in doomed:
+            remove(path)
+    return Removed("remains of killed writes", len(doomed), size)
 
 
 def _earlier_states(workspace: Workspace, dry_run: bool) -> Iterable[Removed]:

@@ -1,6 +1,8 @@
 """What is old goes, what is needed stays, and a dry run says the same without doing it."""
 
+import os
 import tarfile
+import time
 from datetime import date
 
 import pytest
@@ -27,6 +29,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         report = workspace.home.report("tiny", "short", "drift", session)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text("x" * 1000)
+    for name, age in ((".killed.html-0123456789ab", 2), (".under-way.html-0123456789ab", 0)):
+        staged = workspace.home.reports / name
+        staged.write_text("half")
+        os.utime(staged, (time.time() - age * 86_400,) * 2)
     return workspace
 
 
@@ -39,7 +45,12 @@ def test_the_newest_and_the_first_of_each_month_are_kept() -> None:
 @needs_its_duckdb
 def test_a_dry_run_says_what_would_go_and_leaves_it(workspace: Workspace) -> None:
     told = {str(each) for each in retain(workspace, OLD, dry_run=True) if each.count}
-    assert told == {"tiny.short: reports: 1, 0.0 MB", "tiny.short: windows: 1", "tiny.long: windows: 1"}
+    assert told == {
+        "tiny.short: reports: 1, 0.0 MB",
+        "tiny.short: windows: 1",
+        "tiny.long: windows: 1",
+        "remains of killed writes: 1, 0.0 MB",
+    }
     assert workspace.home.report("tiny", "short", "drift", SESSIONS[1]).exists()
     assert len(workspace.training_set("short", SESSIONS[1]).features) > 0
 
@@ -52,4 +63,5 @@ def test_what_serves_and_may_serve_again_stays(workspace: Workspace) -> None:
     with pytest.raises(NotMaterializedError):
         workspace.training_set("short", SESSIONS[1])
     assert [stored.version for stored in workspace.registry.versions("tiny.short")] == [1, 2]
+    assert [path.name for path in workspace.home.reports.glob(".*")] == [".under-way.html-0123456789ab"]
     assert {each.count for each in retain(workspace, OLD)} == {0}

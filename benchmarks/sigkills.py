@@ -1,6 +1,6 @@
 """Kill a session's run with SIGKILL at many of its writes, and see what is left and what the next run makes of it.
 
-    python benchmarks/sigkills.py --kills 200
+    python benchmarks/sigkills.py --kills 200 [--stages vae gmm]
 
 A session is materialized undisturbed, and everything that it does to a store is counted: synced files, renames, what is
 sent to a DuckDB file or to the SQLite stores of Dagster and MLflow, and each of their commits. Then the run is started
@@ -78,7 +78,10 @@ def stage() -> str:
     while frame is not None:
         place = Path(frame.f_code.co_filename)
         if place.parent.name == "assets" and place.parent.parent.name == "regime_assets":
-            return place.stem if place.stem not in ("fitting", "lane") else found
+            if place.stem not in ("fitting", "lane"):
+                return place.stem
+            if "kind" in frame.f_locals:  # one asset of a model, whichever it is
+                return str(frame.f_locals["kind"])
         if place.name == "checks.py":
             found = "checks"
         frame = frame.f_back
@@ -256,13 +259,14 @@ def healed(root: Path) -> tuple[list[str], Stores]:
     return run_session(root, KILLED), stores(root)
 
 
-def chosen_moments(writes: list[tuple[str, str]], kills: int) -> list[int]:
-    """Numbers of writes, taken in turn from all stages and evenly within each."""
+def chosen_moments(writes: list[tuple[str, str]], kills: int, stages: list[str] | None) -> list[int]:
+    """Numbers of writes, taken in turn from the stages and evenly within each."""
     by_stage: dict[str, list[int]] = {}
     for number, (name, _) in enumerate(writes):
-        by_stage.setdefault(name, []).append(number)
+        if not stages or name in stages:
+            by_stage.setdefault(name, []).append(number)
     share = dict.fromkeys(by_stage, 0)
-    while sum(share.values()) < min(kills, len(writes)):
+    while sum(share.values()) < min(kills, sum(map(len, by_stage.values()))):
         for name, numbers in by_stage.items():
             if share[name] < len(numbers) and sum(share.values()) < kills:
                 share[name] += 1
@@ -286,6 +290,7 @@ def main() -> None:
     """Kill, look, heal, compare, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--stages", nargs="+", help="only these; all of them otherwise")
     chosen = parser.parse_args()
     FORK.set_forkserver_preload([PRELOADED])
     with tempfile.TemporaryDirectory() as folder:
@@ -305,7 +310,7 @@ def main() -> None:
             raise SystemExit("two undisturbed runs differ: " + "; ".join(found))
         print(f"{len(writes)} writes; columns that no two runs share: {', '.join(sorted({n for _, n in ignored}))}")
         table: dict[str, Counter[str]] = {}
-        moments = chosen_moments(writes, chosen.kills)
+        moments = chosen_moments(writes, chosen.kills, chosen.stages)
         atexit.register(print_table, writes, table)
         for moment in random.Random(0).sample(moments, len(moments)):  # so that a run cut short has looked everywhere
             name, what = writes[moment]

@@ -11,10 +11,12 @@ from regime_assets.dagster_health import dagster_findings
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.home import Home
 from regime_assets.library.open_database import universe_database
+from regime_assets.library.steps.stores_in_step import newest_answer
 from regime_assets.library.universe import Universe
 from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.upkeep.machine_health import clock_finding, machine_findings
 from regime_assets.library.upkeep.store_health import (
+    RESTORE,
     SHARED_TABLES,
     serving_findings,
     sqlite_findings,
@@ -37,13 +39,31 @@ def examine(home: Home, universes: Sequence[Universe], repair: bool) -> Iterator
     yield from machine_findings(home, universes)
     yield clock_finding(home, readable)
     yield from tables
-    yield from sqlite_findings(home, repair)
+    records = list(sqlite_findings(home, repair))
+    yield from records
     for universe in readable:
         workspace = Workspace(universe, home)
-        if workspace.database.exists():
-            yield from serving_findings(workspace, repair)
+        yield from serving_findings(workspace, repair)
+    if any(finding.level == "fault" and finding.subject.startswith(home.dagster.name) for finding in records):
+        return
     with dg.DagsterInstance.get() as instance:
         yield from dagster_findings(instance, home, repair)
+        for universe in readable:
+            yield from _records(instance, Workspace(universe, home))
+
+
+def _records(instance: dg.DagsterInstance, workspace: Workspace) -> Iterator[Finding]:
+    """Whether Dagster recorded the newest answer that the tables have; its sensors go by what it recorded."""
+    name = workspace.universe.name
+    answered = newest_answer(workspace)
+    recorded = max(instance.get_materialized_partitions(dg.AssetKey([name, "daily_signal"])), default=None)
+    if answered is not None and (recorded is None or recorded < answered.isoformat()):
+        newest = f"the newest one that it has is of {recorded}" if recorded else "it has none"
+        remedy = (
+            f"{RESTORE}; without one the sensors ask for the sessions after that again, which ends in the same bits"
+        )
+        what = f"has no record of {name}'s answer of {answered}, {newest}: it is older, or was lost"
+        yield Finding("warning", f"{workspace.home.dagster.name}/history/runs/index.db", what, remedy)
 
 
 def _tables(home: Home, universe: Universe) -> str:

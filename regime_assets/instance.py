@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 
+from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.home import HOME_VARIABLE, Home
 from regime_assets.library.upkeep.data_format import open_data_folder
 
@@ -26,8 +26,7 @@ FORMER_TEMPLATES = frozenset(
 def prepare_dagster_home(home: Home) -> dict[str, str]:
     """Make the Dagster home if there is none; return the environment in which Dagster's commands use it."""
     open_data_folder(home)
-    home.dagster.mkdir(parents=True, exist_ok=True)
     configuration = home.dagster / "dagster.yaml"
     if not configuration.exists() or hashlib.sha256(configuration.read_bytes()).hexdigest() in FORMER_TEMPLATES:
-        shutil.copyfile(TEMPLATE, configuration)
+        write_file_atomically(configuration, TEMPLATE.read_bytes())
     return {**os.environ, "DAGSTER_HOME": str(home.dagster), HOME_VARIABLE: str(home.root)}

@@ -96,11 +96,11 @@ def prepare_mlflow(home: Home) -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     from regime_assets.library.deployment_lock import deployment_lock
     from regime_assets.library.lease import is_held
-    from regime_assets.library.production.mlflow_client import ARTIFACTS, open_client, sqlite_file
+    from regime_assets.library.production.mlflow_client import ARTIFACTS, open_client, registry_errors, sqlite_file
     from regime_assets.library.production.tracked_fit import close_abandoned_runs
     from regime_assets.library.shared_storage import SharedStorage
 
-    with deployment_lock(home.locks / "store.lock", STORE_TIMEOUT_SECONDS):
+    with deployment_lock(home.locks / "store.lock", STORE_TIMEOUT_SECONDS), registry_errors(home.mlflow_uri):
         client = open_client(home.mlflow_uri)
         if client.get_experiment_by_name(MLFLOW_EXPERIMENT) is None:
             client.create_experiment(MLFLOW_EXPERIMENT, ARTIFACTS if sqlite_file(home.mlflow_uri) else None)

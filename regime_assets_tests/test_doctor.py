@@ -66,6 +66,10 @@ def champion_folder(workspace: Workspace) -> Path:
     return champion.path
 
 
+def records(workspace: Workspace) -> Path:
+    return workspace.home.dagster / "history" / "runs.db"
+
+
 def move_alias(workspace: Workspace) -> None:
     with sqlite3.connect(workspace.home.root / "mlflow.db") as store:
         store.execute("UPDATE registered_model_aliases SET version = 1 WHERE name = ? AND alias = 'champion'", [MODEL])
@@ -82,6 +86,7 @@ REPAIRED: dict[str, Callable[[Workspace], object]] = {
     "the alias champion names version 1, the journal version 2": move_alias,
     "the pointer file does not name version 2": lambda w: pointer_path(w.home.mlflow_artifacts, MODEL).write_text("{"),
     "vae of tiny/short, 2018-12-19": lambda w: flip(newest_vae(w)),
+    "ledger.duckdb: ": lambda w: w.home.ledger.unlink(),
 }
 
 
@@ -104,6 +109,7 @@ LOST: dict[str, tuple[Callable[[Workspace], object], str]] = {
         "roll back",
     ),
     "databases/tiny.duckdb": (lambda w: flip(w.home.database("tiny")), "regime-assets restore"),
+    "dagster/history/runs.db": (lambda w: records(w).write_bytes(b"no database" * 5000), "regime-assets restore"),
 }
 
 

@@ -40,6 +40,7 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
         from regime_assets.library.report.figures import price_coverage
         from regime_assets.library.steps.first_partition import TooEarlyError, early_first_partition, require_possible
         from regime_assets.library.steps.raw_prices import RejectedDataError, ingest
+        from regime_assets.library.steps.stores_in_step import StoresDifferError, require_in_step
 
         workspace, sessions = data.workspace(lane.universe), list(sessions_of(context))
         early = early_first_partition(workspace)
@@ -47,11 +48,12 @@ def raw_prices(lane: Lane) -> dg.AssetsDefinition:
             context.log.warning(early)
         try:
             require_possible(workspace, sessions[0])
+            require_in_step(workspace, sessions[0])
             ingested = ingest(workspace, sessions, log=context.log.info)
         except RejectedDataError as rejected:
             report_refusal(context.instance, context.run, lane, max(sessions), rejected.findings)
             raise dg.Failure(str(rejected), {"findings": table(rejected.findings)}, allow_retries=False) from rejected
-        except (PriceBasisError, TooEarlyError) as error:
+        except (PriceBasisError, StoresDifferError, TooEarlyError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except SourceError as error:
             # Another try may reach a vendor; files of one's own and packaged prices are what they are.

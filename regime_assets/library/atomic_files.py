@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STAGED = re.compile(r"\..+-[0-9a-f]{12}")
@@ -26,29 +27,71 @@ def remains_of_killed_writes(folder: Path, older_than_seconds: float) -> list[Pa
     return sorted(found)
 
 
+_REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "let this user write there"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk"),
+}
+
+
+class NotWrittenError(OSError):
+    """The system does not take a file or folder; the message names it and says what to do."""
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """A block that writes `path`, or in its place.
+
+    Raises:
+        NotWrittenError: this user may not, or there is no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None or isinstance(error, NotWrittenError):
+            raise
+        place = path if error.filename is None else error.filename
+        raise NotWrittenError(error.errno, f"cannot be written: {error.strerror}; {remedy}", str(place)) from error
+
+
 def write_file_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: synced to the disk first, renamed over the old file after."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace `path` by `content`: synced to the disk first, renamed over the old file after.
+
+    Raises:
+        NotWrittenError: this user may not, or there is no room; the old file stays.
+    """
     staging = _beside(path)
     try:
-        with staging.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staging, path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_synced(staging, content)
+            os.replace(staging, path)
     except BaseException:
-        staging.unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.unlink(missing_ok=True)
         raise
+
+
+def _write_synced(staging: Path, content: bytes) -> None:
+    with staging.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
 def staging_folder(path: Path) -> Generator[Path]:
-    """An empty folder beside `path`, to be filled and renamed; what is left of it at the end is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """An empty folder beside `path`, to be filled and renamed; what is left of it at the end is removed.
+
+    Raises:
+        NotWrittenError: this user may not write there, or there is no room.
+    """
     staging = _beside(path)
-    staging.mkdir()
     try:
-        yield staging
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging.mkdir()
+            yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

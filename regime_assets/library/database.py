@@ -75,6 +75,17 @@ class Database(ABC):
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         """What a failed transaction means to its user; None where the error speaks for itself."""
 
+    def _damage(self, error: duckdb.Error) -> DatabaseError | None:  # noqa: ARG002 - a server keeps its own files
+        """What an error means that comes of damaged files; None of any other one."""
+        return None
+
+    def _raise_damage(self, error: BaseException) -> None:
+        import duckdb
+
+        told = self._damage(error) if isinstance(error, duckdb.Error) else None
+        if told is not None:
+            raise told from error
+
     @abstractmethod
     def _before_commit(self) -> None:
         """Raises a DatabaseError when this is not the only writer any more."""
@@ -123,7 +134,11 @@ class Database(ABC):
                 del places[self.place]
                 while held.idle:  # an answer that was not read to its end keeps a file open
                     held.idle.pop().close()
-                self._detach(engine)
+                try:
+                    self._detach(engine)
+                except Exception as error:
+                    self._raise_damage(error)
+                    raise
                 after = self._stored_state()
                 if after is None or after != held.state:
                     _memory(self.place).written(held.state, after, held.outdated)
@@ -139,8 +154,9 @@ class Database(ABC):
         try:
             self._check_version(connection)
             yield connection
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            self._raise_damage(error)
             raise
         held.idle.append(connection)
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 FOREIGN_HOLDER_TIMEOUT_SECONDS = 30.0
+SIGNS_OF_DAMAGE = ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize")
+"""In the messages of DuckDB, where a file is shorter than it says or its content is not what was written."""
+
 CATALOG = "project"
 """The name under which a file is attached."""
 
@@ -69,10 +72,20 @@ class DatabaseFile(Database):
     def _failure(self, error: duckdb.Error) -> DatabaseError | None:
         import duckdb
 
-        if not isinstance(error, duckdb.IOException):
-            return None
+        if self._damage(error) is not None or not isinstance(error, duckdb.IOException):
+            return self._damage(error)
         return DatabaseError(
             f"{self.path}: nothing of it was stored, what was there stays: {error}; make room on the disk"
+        )
+
+    def _damage(self, error: duckdb.Error) -> DatabaseError | None:
+        said = str(error)
+        if not any(sign in said for sign in SIGNS_OF_DAMAGE):
+            return None
+        # Of an invalidated database the cause comes last.
+        return DatabaseError(
+            f"{self.path}: damaged; nothing more is stored in it. Restore the data folder from a backup "
+            f"(`regime-assets restore`): {said.splitlines()[-1]}"
         )
 
     @contextmanager
@@ -93,7 +106,7 @@ class DatabaseFile(Database):
                     f"{self._lock_timeout:.0f} s"
                 ) from None
             except OSError as error:
-                raise DatabaseError(f"{self.path}: cannot be written: {error}; let this user write there") from error
+                raise DatabaseError(f"{self.path}: {error}") from error
             yield
 
     def _attach(self) -> duckdb.DuckDBPyConnection:
@@ -127,6 +140,9 @@ class DatabaseFile(Database):
                         f"{self.path}: held by another program, a notebook perhaps; close it there: {error}"
                     ) from error
                 time.sleep(0.05)
+            except duckdb.Error as error:
+                self._raise_damage(error)
+                raise
 
     def _detach(self, engine: duckdb.DuckDBPyConnection) -> None:
         engine.cursor().execute(f"DETACH {CATALOG}")

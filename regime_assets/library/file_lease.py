@@ -9,6 +9,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from regime_assets.library.atomic_files import writing
 from regime_assets.library.clock import clock
 
 ABANDONED_SECONDS = 24 * 3600.0
@@ -22,6 +23,11 @@ def hold_lease(path: Path) -> None:
     path = path.absolute()
     if path in _held:
         return
+    with writing(path):
+        _hold(path)
+
+
+def _hold(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
     # Locked before it has its name, so that nobody finds it free in between.

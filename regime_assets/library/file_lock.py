@@ -14,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from regime_assets.library.atomic_files import writing
+
 
 class LockTimeoutError(Exception):
     """Another process or thread held the lock for too long."""
@@ -29,10 +31,11 @@ def file_lock(path: Path, timeout: float) -> Generator[None]:
 
     Raises:
         LockTimeoutError: it was not had in time.
-        OSError: the file cannot be made.
+        OSError: the file cannot be made; a NotWrittenError where this user may not.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

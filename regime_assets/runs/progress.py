@@ -91,10 +91,16 @@ def stage_of(step: str) -> str:
 @contextmanager
 def told(instance: dg.DagsterInstance, run_id: str, steps: list[str], say: Say, width: int) -> Iterator[None]:
     """Say the stages of a run from its event log while the block makes it."""
-    started, done = time.monotonic(), threading.Event()
+    started, done, failed = time.monotonic(), threading.Event(), list[Exception]()
     log = StageLog(steps, say, lambda: time.monotonic() - started, width)
 
     def watch() -> None:
+        try:
+            follow()
+        except Exception as error:  # an event log that cannot be read; the run itself may say so first
+            failed.append(error)
+
+    def follow() -> None:
         cursor: str | None = None
         while True:
             finished = done.wait(POLL_SECONDS)
@@ -112,3 +118,5 @@ def told(instance: dg.DagsterInstance, run_id: str, steps: list[str], say: Say, 
     finally:
         done.set()
         thread.join()
+    if failed:
+        raise failed[0]

@@ -13,7 +13,8 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import dagster as dg
@@ -60,6 +61,30 @@ _MATERIALIZED = (
 """What tells whether a partition's materializations are still those that they were."""
 
 
+class RecordsError(Exception):
+    """A file of Dagster's is damaged or cannot be written; the message names it and says what to do."""
+
+
+def _look_at(file: Path) -> None:
+    """Refuse a file that was cut or is no database, before anything is asked of it."""
+    if file.exists() and file.stat().st_size:
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+                store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            _refuse(str(file), error)
+
+
+def _refuse(file: str, error: BaseException | None) -> None:
+    if "readonly database" in str(error) or "unable to open database file" in str(error):
+        raise RecordsError(f"{file}: cannot be written ({error}): let this user write to the file and its folder")
+    if "malformed" in str(error) or "not a database" in str(error):
+        raise RecordsError(
+            f"{file}: damaged ({error}). Restore the data folder from a backup (`regime-assets restore`), or move the "
+            "file away, and what Dagster recorded in it is gone: models, tables and what serves do not rest on it"
+        )
+
+
 class KeptEngines:
     """The engines of SQLite files with their idle connections, for one process.
 
@@ -89,6 +114,7 @@ class KeptEngines:
                 arguments = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
                 engine = create_engine(url, poolclass=QueuePool, max_overflow=-1, connect_args=arguments)
                 event.listen(engine, "connect", self._prepare)
+                event.listen(engine, "handle_error", lambda context: _refuse(file, context.original_exception))
             self._engines[file] = (inode, engine)
             self._engines.move_to_end(file)
             while len(self._engines) > FILES_KEPT:
@@ -315,6 +341,8 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         super(DagsterSqliteStorage, self).__init__()  # whose own would open the three files a second time
         self.base_dir = base_dir
         self._inst_data = inst_data
+        for file in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+            _look_at(Path(base_dir, file))
         self._run_storage = Runs.from_local(os.path.join(base_dir, "history", ""))
         self._event_log_storage = EventLog(os.path.join(base_dir, "history", "runs", ""))
         self._schedule_storage = Ticks.from_local(os.path.join(base_dir, "schedules"))

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -146,3 +148,25 @@ def test_a_block_that_goes_together_lets_go_of_the_file_also_when_it_fails(datab
     script = f"import duckdb; print(duckdb.connect({str(database.path)!r}).execute('FROM t').fetchall())"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "1.0" in other.stdout
+
+
+def damaged_in_a_block(path: Path) -> None:
+    """Turn every 5,000th byte behind the headers."""
+    whole = bytearray(path.read_bytes())
+    for place in range(15_000, len(whole), 5_000):
+        whole[place] ^= 0xFF
+    path.write_bytes(bytes(whole))
+
+
+def cut_to_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [damaged_in_a_block, cut_to_half])
+def test_a_damaged_file_is_named_with_what_to_do(database: DatabaseFile, damage: Callable[[Path], None]) -> None:
+    database.replace_partition("t", KEY, rows(*np.random.default_rng(0).random(200_000)))
+    damage(database.path)
+    with pytest.raises(DatabaseError, match=r"test\.duckdb: .*regime-assets restore"):
+        database.query("SELECT sum(value), max(position) FROM t")
+    with pytest.raises(DatabaseError, match=r"test\.duckdb: .*regime-assets restore"):
+        database.replace_partition("t", KEY, rows(1.0))

@@ -18,7 +18,15 @@ from dagster._serdes import serialize_value
 
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.home import Home
-from regime_assets.runs.sqlite_storage import FILES_KEPT, EventLog, KeptEngines, KeptSqliteStorage, Runs, Ticks
+from regime_assets.runs.sqlite_storage import (
+    FILES_KEPT,
+    EventLog,
+    KeptEngines,
+    KeptSqliteStorage,
+    RecordsError,
+    Runs,
+    Ticks,
+)
 
 RULES = ("first", "second", "third")
 KEY = dg.AssetKey("prices")
@@ -233,3 +241,22 @@ def test_the_newest_materialization_is_read_once_and_again_after_another_process
         materialize(elsewhere, "2024-06-24")
     assert newest("2024-06-24") > first
     assert newest("2024-06-25") != newest("2024-06-24")
+
+
+@pytest.mark.parametrize("file", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_a_file_that_was_cut_is_named_with_what_to_do(tmp_path: Path, file: str) -> None:
+    KeptSqliteStorage.from_local(str(tmp_path)).dispose()
+    os.truncate(tmp_path / file, (tmp_path / file).stat().st_size // 2)
+    with pytest.raises(RecordsError, match=rf"{tmp_path / file}: damaged .*regime-assets restore.*move the file"):
+        KeptSqliteStorage.from_local(str(tmp_path))
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_named_too(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    engines = KeptEngines()
+    with engines.of(f"sqlite:///{file}").begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t AS SELECT randomblob(9) x")
+    engines.close()
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(RecordsError, match="damaged"), engines.of(f"sqlite:///{file}").begin() as connection:
+        connection.exec_driver_sql("SELECT * FROM t")

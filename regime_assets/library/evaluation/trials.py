@@ -60,6 +60,7 @@ class TrialLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.place = database.place
         self._renamed: dict[tuple[str, str, str], str] | None = None  # read once: it is asked for many times a session
 
     def start(self, universe: str, horizon: str, design: str, traded: Sequence[str], kind: Kind, at: datetime) -> bool:
@@ -122,6 +123,13 @@ class TrialLedger:
             rows = self._database.rows("SELECT universe, horizon, former, design FROM renamed_designs", ddl=_DDL)
             self._renamed = {(row[0], row[1], row[2]): row[3] for row in rows}
         return self._renamed.get((universe, horizon, design), design)
+
+    def designs(self, universe: str, horizon: str) -> frozenset[str]:
+        """The hashes of all designs that were ever tried for a horizon of a universe."""
+        if not (self._database.exists() and self._database.has_table(tables.TRIED_DESIGNS.name)):
+            return frozenset()
+        sql = "SELECT DISTINCT design FROM tried_designs WHERE universe = ? AND horizon = ?"
+        return frozenset(row[0] for row in self._database.rows(sql, [universe, horizon]))
 
     def declared(self, universe: str, horizon: str, design: str) -> date | None:
         """The day, in UTC, on which a design first stood in the daily graph of a universe; None when it never did."""

@@ -194,17 +194,17 @@ def _with_assumed_sessions(known: TradingCalendar, known_until: date, end: date)
 def _read_cached(path: Path) -> TradingCalendar | None:
     """The cached calendar; None when there is none, or when it is damaged or edited: it can always be made anew."""
     try:
-        return _parsed(path.read_text())
+        return _parsed(path.name, path.read_text())
     except (OSError, ValueError):
         return None
 
 
 @lru_cache(maxsize=32)
-def _parsed(text: str) -> TradingCalendar | None:
-    """The calendar that a file holds; universes of one exchange have one object."""
+def _parsed(name: str, text: str) -> TradingCalendar | None:
+    """The calendar that a file of that name holds; universes of one exchange have one object."""
     try:
         document = json.loads(text)
-        if document.pop("sha256") != _hash(document):
+        if document.pop("sha256") != _hash(name, document):
             return None
         sessions = tuple(date.fromisoformat(day) for day in document["sessions"])
         until = document["known_until"]
@@ -222,8 +222,9 @@ def _write_cached(path: Path, calendar: TradingCalendar) -> None:
         "sessions": [day.isoformat() for day in calendar.all_sessions],
     }
     with suppress(OSError):  # made anew each time then; who has to write there says that it cannot be
-        write_file_atomically(path, json.dumps(document | {"sha256": _hash(document)}).encode())
+        write_file_atomically(path, json.dumps(document | {"sha256": _hash(path.name, document)}).encode())
 
 
-def _hash(document: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+def _hash(name: str, document: dict[str, Any]) -> str:
+    """Of the file's name too: one of another exchange, start or release is not taken for this one."""
+    return hashlib.sha256(json.dumps([name, document], sort_keys=True).encode()).hexdigest()

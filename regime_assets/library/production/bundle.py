@@ -24,7 +24,7 @@ from regime_assets.library.artifact import (
     read_artifact,
     write_artifact,
 )
-from regime_assets.library.atomic_files import staging_folder, write_file_atomically
+from regime_assets.library.atomic_files import staging_folder, write_file_atomically, writing
 from regime_assets.library.clock import clock
 from regime_assets.library.components import Slot, is_built_in
 from regime_assets.library.packed_folders import publish_folder
@@ -66,18 +66,23 @@ class Bundle:
 
     def parts(self) -> dict[str, Parts]:
         """The fitted components taken apart, by name."""
-        return {
-            "vae": self.regimes.vae.to_parts(),
-            "alignment": self.regimes.alignment.to_parts(),
-            "regimes": self.regimes.named_parts(),
-            "policy": self.policy.to_parts(),
-        }
+        return bundle_parts(self.regimes, self.policy)
 
     def sha256(self) -> str:
         """The hash that identifies the bundle wherever it is stored."""
         if self.stored_sha256:
             return self.stored_sha256
         return _content_hash(_content(self, {name: parts_hash(parts) for name, parts in self.parts().items()}))
+
+
+def bundle_parts(regimes: RegimeModel, policy: Policy) -> dict[str, Parts]:
+    """Fitted models as a bundle holds them: its components taken apart, by name."""
+    return {
+        "vae": regimes.vae.to_parts(),
+        "alignment": regimes.alignment.to_parts(),
+        "regimes": regimes.named_parts(),
+        "policy": policy.to_parts(),
+    }
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> str:
@@ -88,8 +93,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     Raises:
         ValueError: a figure of the manifest is NaN or infinite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
     hashes = {name: write_artifact(folder / name, parts) for name, parts in bundle.parts().items()}
     content = _content(bundle, hashes)
     sha256 = _content_hash(content)
@@ -115,7 +121,12 @@ def load_bundle(folder: Path, expected_sha256: str, allowed: Container[str] = ()
     Raises:
         BundleError: a file is missing, truncated, tampered with or of a foreign format; the message names it.
     """
-    content, parts = _read_verified(folder, expected_sha256)
+    try:
+        content, parts = _read_verified(folder, expected_sha256)
+    except BundleError as error:
+        raise BundleError(
+            f"{error}; `regime-assets doctor --repair` makes it again of its session's models, or says what else to do"
+        ) from error
     from regime_assets.library.encoders.alignment import Alignment
     from regime_assets.library.encoders.encoding import Encoder
     from regime_assets.library.encoders.fitted_encoder import FittedEncoder
@@ -178,7 +189,7 @@ def _read_verified(folder: Path, expected_sha256: str) -> tuple[dict[str, Any], 
         hashes = {name: content["components"][name] for name in names}
         actual = _content_hash(content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: not a bundle's manifest ({error!r})") from error
+        raise BundleError(f"{path}: not a bundle's manifest ({type(error).__name__}: {error})") from error
     if written_format not in _COMPONENTS_BY_FORMAT:
         raise BundleError(f"{path}: format {written_format!r}, this version reads 1 to {_FORMAT}")
     if actual != recorded or actual != expected_sha256:

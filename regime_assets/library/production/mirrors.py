@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from regime_assets.library.production.bundle import BundleError, verify_bundle
@@ -111,13 +112,19 @@ class Mirrors:
         registered = {entry.version: entry for entry in self._store.versions(model_name)}
         for entry in registered.values():
             if entry.version not in known:  # a crash between the two records, or a journal that was lost
-                self._journal.add_version(model_name, entry)
+                own = {
+                    name: value for name, value in entry.tags.items() if name not in (PROMOTION_TAG, ROLLED_BACK_TAG)
+                }
+                self._journal.add_version(model_name, replace(entry, tags=own))
         missing = [entry for version, entry in known.items() if version not in registered]
         if not missing:
             return self._adopt(model_name)
         if not self._store.knows(model_name):
             return self._register_again(model_name, missing)
-        return [line for entry in missing for line in self._accept_deletion(model_name, entry)]
+        later = [entry for entry in missing if entry.version > max(registered, default=0)]
+        told = self._register_later(model_name, later, max(registered, default=0)) if later else []
+        gone = [entry for entry in missing if entry not in later] if told else missing
+        return told + [line for entry in gone for line in self._accept_deletion(model_name, entry)]
 
     def _adopt(self, model_name: str) -> list[str]:
         """A model that the journal has no move of, and MLflow has a champion of: the journal was lost."""
@@ -143,6 +150,26 @@ class Mirrors:
             else:
                 self._store.delete_version(model_name, self._store.create_version(model_name, "deleted", None, {}))
         return [f"{model_name}: MLflow did not know it; {len(entries)} versions were registered again"]
+
+    def _register_later(self, model_name: str, entries: Sequence[JournalledVersion], newest: int) -> list[str]:
+        """A store that is older than the journal numbers on where it stopped; one whose versions were deleted does not.
+
+        Returns:
+            What was done; nothing where the versions were deleted.
+        """
+        by_number = {entry.version: entry for entry in entries}
+        for number in range(newest + 1, max(by_number) + 1):
+            entry = by_number.get(number)
+            given = self._store.create_version(
+                model_name, entry.sha256 if entry else "deleted", None, entry.tags if entry else {}
+            )
+            if given != number or entry is None:
+                self._store.delete_version(model_name, given)
+            if given != number:
+                return []
+        return [
+            f"{model_name}: MLflow's store is older than the journal; {len(entries)} versions were registered again"
+        ]
 
     def _accept_deletion(self, model_name: str, entry: JournalledVersion) -> list[str]:
         """A version that was deleted in MLflow: one that serves is registered anew, another one is forgotten."""

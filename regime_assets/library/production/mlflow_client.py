@@ -46,8 +46,8 @@ def open_client(tracking_uri: str) -> MlflowClient:
     with registry_errors(tracking_uri):
         client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         client.search_registered_models(max_results=1)
-    if store is not None:
-        make_relocatable(store)
+        if store is not None:
+            make_relocatable(store)
     return client
 
 
@@ -76,8 +76,16 @@ def registry_errors(subject: str) -> Generator[None]:
 
     try:
         yield
-    except (MlflowException, DatabaseError) as error:
-        remedy = ""
-        if "file is not a database" in str(error) or "malformed" in str(error):
-            remedy = "the store is damaged; `regime-assets doctor --repair` puts it aside and registers all again: "
-        raise RegistryError(f"{subject}: {remedy}{error}") from error
+    except (MlflowException, DatabaseError, sqlite3.DatabaseError) as error:
+        said = str(error)
+        if "file is not a database" in said or "malformed" in said:
+            raise RegistryError(
+                f"{subject}: the store is damaged; `regime-assets doctor --repair` puts it aside and registers all "
+                f"again: {said.splitlines()[0]}"
+            ) from error
+        if "readonly database" in said or "unable to open database file" in said:
+            raise RegistryError(
+                f"{subject}: MLflow's store and its folder cannot be written: let this user write there: "
+                f"{said.splitlines()[0]}"
+            ) from error
+        raise RegistryError(f"{subject}: {said}") from error

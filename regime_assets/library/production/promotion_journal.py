@@ -147,7 +147,13 @@ class PromotionJournal:
 
     def add_version(self, model_name: str, version: JournalledVersion) -> None:
         """Record a registered version; one that is known already stays as it is."""
-        values = [version.version, version.sha256, version.session, version.run_id, json.dumps(dict(version.tags))]
+        values = [
+            version.version,
+            version.sha256,
+            version.session,
+            version.run_id,
+            json.dumps(dict(version.tags), sort_keys=True),
+        ]
         with self._writing(VERSIONS_TABLE) as connection:
             insert_new(connection, tables.BUNDLE_VERSIONS, [model_name, *values])
 

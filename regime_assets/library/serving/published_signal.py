@@ -76,6 +76,8 @@ def read_published_signal(artifact_root: Path, universe: str) -> PublishedSignal
     path = _path(artifact_root, universe)
     try:
         fields = json.loads(read_file(path))
+        if fields["universe"] != universe:
+            raise ValueError(f"it is one of {fields['universe']}")
         horizons = {name: Signal.from_document(each) for name, each in fields["signal"]["horizons"].items()}
         return PublishedSignal(
             universe=fields["universe"],

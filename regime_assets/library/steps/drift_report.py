@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from regime_assets.library.acceptance import RuleOutcome
-from regime_assets.library.artifact import read_newest, write_newest
+from regime_assets.library.artifact import ArtifactError, Parts, read_newest, write_newest
 from regime_assets.library.cadence import full_retrain_due
 from regime_assets.library.determinism import derive_seed
 from regime_assets.library.market.window import Expanding, Window
@@ -35,6 +36,10 @@ from regime_assets.library.universe import Horizon
 from regime_assets.library.workspace import Workspace
 
 TABLE = "drift_report"
+SEED = "seed"
+"""In the document of thresholds: what they were calibrated with."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -207,14 +212,31 @@ def _thresholds(workspace: Workspace, session: date, settings: DriftSettings) ->
         first = calendar.previous(first)
     calibrated = calendar.previous(first)
     folder = workspace.home.drift_thresholds(workspace.universe.name, calibrated, rules_key(settings))
-    if (known := read_newest(folder)) is not None:
-        return DriftThresholds.from_parts(known)
+    seed = derive_seed(workspace.universe.name, calibrated.isoformat(), "drift_thresholds")
+    if (known := _known_thresholds(folder, seed)) is not None:
+        return known
     window = workspace.read_window("long", calibrated, Expanding(workspace.universe.windows.long_half_life_sessions))
     returns = window.standing(workspace.universe.members(calibrated)).pct_change(fill_method=None).iloc[1:]
-    seed = derive_seed(workspace.universe.name, calibrated.isoformat(), "drift_thresholds")
     thresholds = calibrate_thresholds(returns, settings, seed)
-    write_newest(folder, thresholds.to_parts())
+    arrays, document = thresholds.to_parts()
+    write_newest(folder, Parts(arrays, {**document, SEED: seed}))
     return thresholds
+
+
+def _known_thresholds(folder: Path, seed: int) -> DriftThresholds | None:
+    """The thresholds of a seed, which tells universe and quarter; None where they are to be made.
+
+    Damaged ones and those of another universe are: the same history gives the same bits again.
+    """
+    try:
+        known = read_newest(folder)
+    except ArtifactError as error:
+        _log.warning("the drift thresholds are calibrated again, to the same bits: %s", error)
+        return None
+    if known is None:
+        return None
+    document = dict(known.document)
+    return DriftThresholds.from_parts(Parts(known.arrays, document)) if document.pop(SEED, None) == seed else None
 
 
 def state_of(workspace: Workspace, horizon: Horizon, session: date) -> DriftState | None:

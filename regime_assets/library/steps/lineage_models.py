@@ -51,7 +51,10 @@ class LineageModels:
             try:
                 model = self._load(kind, record)
             except (ArtifactError, NotAcceptedError) as error:
-                notes.append(f"{kind} of {record.session} is passed over as an ancestor: {error}")
+                notes.append(
+                    f"{kind} of {record.session} is passed over as an ancestor: {error}; `regime-assets doctor "
+                    "--repair` takes a damaged model from its session's bundle: the session can be run again then"
+                )
                 before = record.session
             else:
                 return Ancestor(record.session, model, record.sha256), tuple(notes)

@@ -54,8 +54,8 @@ def _opened(root: Path) -> None:
         raise DataFolderError(f"{root}: another process has been bringing it forward for too long: {error}") from error
     except OSError as error:
         raise DataFolderError(
-            f"{root}: not usable as the data folder: {error.strerror or error}; let this user write there, or name "
-            "another folder in REGIME_ASSETS_HOME"
+            f"{root}: not usable as the data folder: {error.filename or root}: {error.strerror or error}. Let this "
+            "user write there, or name another folder in REGIME_ASSETS_HOME"
         ) from error
 
 

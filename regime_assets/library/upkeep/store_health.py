@@ -13,13 +13,25 @@ from regime_assets.library.clock import clock
 from regime_assets.library.database import Database, DatabaseError
 from regime_assets.library.home import Home
 from regime_assets.library.model_kinds import KINDS
-from regime_assets.library.open_database import stored_databases
+from regime_assets.library.open_database import ledger_database, stored_databases
 from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
 from regime_assets.library.production.lineage import Lineage, ModelRecord, stored_designs
 from regime_assets.library.production.mlflow_client import RegistryError
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.registry_store import RegisteredBundle
+from regime_assets.library.serving.published_signal import PublishedSignalError, read_published_signal
 from regime_assets.library.steps.lineage_models import referring_parts
+from regime_assets.library.steps.rebuilt_bundle import rebuilt
+from regime_assets.library.steps.stores_in_step import (
+    declare_again,
+    ledger_remedy,
+    ledger_sentence,
+    lost_remedy,
+    lost_sentence,
+    lost_sessions,
+    newest_answer,
+    untried_designs,
+)
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.workspace import Workspace
@@ -87,7 +99,19 @@ def table_subject(home: Home, database: Database) -> str:
 
 
 def serving_findings(workspace: Workspace, repair: bool) -> Iterator[Finding]:
-    """Whether what serves is sound, MLflow and the pointer say the same, and there are models to start from."""
+    """Whether what serves is sound, MLflow and the pointer say the same, and there are models to start from.
+
+    Tables that have lost sessions say nothing of that, and MLflow is not made like them.
+    """
+    lost = lost_sessions(workspace)
+    if lost is not None:
+        subject = table_subject(workspace.home, workspace.database)
+        yield Finding("fault", subject, lost_sentence(workspace, lost), lost_remedy(lost))
+        return
+    if not workspace.database.exists():
+        return
+    yield from _ledger(workspace, repair)
+    yield from _published(workspace)
     for horizon in HORIZONS:
         name = model_name(workspace.universe.name, horizon)
         try:
@@ -102,28 +126,50 @@ def serving_findings(workspace: Workspace, repair: bool) -> Iterator[Finding]:
         if moves:
             serving = {moves[-1].after.champion: "champion", moves[-1].after.previous: "previous"}
             for stored in workspace.registry.versions(name):
-                if stored.version in serving:
-                    yield _bundle(workspace, horizon, stored, serving[stored.version], repair)
+                yield _bundle(workspace, horizon, stored, serving.get(stored.version, ""), repair)
         for design in stored_designs(workspace.database, workspace.universe.name, horizon):
             yield from _models(workspace, horizon, workspace.lineage(horizon, design), repair)
 
 
+def _published(workspace: Workspace) -> Iterator[Finding]:
+    """Whether the signal that the service answers with is the newest one that the tables have."""
+    answered, root = newest_answer(workspace), workspace.home.mlflow_artifacts
+    try:
+        published = read_published_signal(root, workspace.universe.name)
+        told = "is not there" if published is None else f"is of {published.signal.session}"
+    except PublishedSignalError as error:
+        published, told = None, f"cannot be read: {error}"
+    if answered is not None and (published is None or published.signal.session < answered):
+        remedy = f"materialize daily_signal of {answered} again; the next session's run replaces it as well"
+        yield Finding("warning", f"published signal of {workspace.universe.name}", told, remedy)
+
+
+def _ledger(workspace: Workspace, repair: bool) -> Iterator[Finding]:
+    unknown = untried_designs(workspace)
+    if not unknown:
+        return
+    subject, what = table_subject(workspace.home, ledger_database(workspace.home)), ledger_sentence(workspace, unknown)
+    if not repair:
+        yield Finding("fault", subject, what, ledger_remedy())
+        return
+    declare_again(workspace, unknown, clock.now())
+    yield Finding("repaired", subject, f"{what}; they are written down as declared today, other tries stay forgotten")
+
+
 def _bundle(workspace: Workspace, horizon: Horizon, stored: RegisteredBundle, alias: str, repair: bool) -> Finding:
-    subject = f"{alias} of {stored.model_name}, version {stored.version}"
+    subject = f"{alias or 'a bundle'} of {stored.model_name}, version {stored.version}"
     try:
         verify_bundle(stored.path, stored.sha256)
     except BundleError as error:
-        design = stored.tags.get("settings_hash", "")
-        built = workspace.home.bundle(workspace.universe.name, horizon, design, stored.session)
-        try:
-            verify_bundle(built, stored.sha256)
-        except BundleError:
-            remedy = "roll back (`regime-assets roll-back`)" if alias == "champion" else RESTORE
-            return Finding("fault", subject, str(error), remedy)
-        if not repair:
-            return Finding("fault", subject, f"{error}; a sound copy is in {built}", "`regime-assets doctor --repair`")
-        copy_bundle(built, stored.path, stored.sha256)
-        return Finding("repaired", subject, f"was damaged; copied again from {built}")
+        with rebuilt(workspace, horizon, stored) as sound:
+            if sound is None:
+                remedy = "roll back (`regime-assets roll-back`), or " if alias == "champion" else ""
+                return Finding("fault" if alias else "warning", subject, str(error), f"{remedy}{RESTORE}")
+            if not repair:
+                remedy = "`regime-assets doctor --repair` makes it again of its session's models"
+                return Finding("fault", subject, str(error), remedy)
+            copy_bundle(sound, stored.path, stored.sha256)
+        return Finding("repaired", subject, "was damaged; made again of its session's models, to the same bits")
     return Finding("ok", subject, f"bundle {stored.sha256[:12]} verifies")
 
 

@@ -167,3 +167,11 @@ def test_a_cached_calendar_imports_no_pandas(new_york: TradingCalendar, cache: P
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
     assert new_york.name == "XNYS"
+
+
+def test_the_cache_of_another_exchange_is_not_believed(tmp_path: Path) -> None:
+    made = load_calendar("XNYS", START, tmp_path, TODAY)
+    (cached,) = tmp_path.iterdir()
+    load_calendar("XLON", START, tmp_path / "other", TODAY)
+    cached.write_text(next((tmp_path / "other").iterdir()).read_text())
+    assert load_calendar("XNYS", START, tmp_path, TODAY) == made

@@ -114,10 +114,11 @@ def test_a_refused_key_is_an_error_of_the_source(server: VendorServer, words: st
         Answer({}),
         Answer({"Meta Data": {"5. Time Zone": "US/Eastern"}, "Time Series (Daily)": {"2024-01-02": {"1. open": "1"}}}),
         Answer({"Meta Data": {"5. Time Zone": "Nowhere/Land"}, "Time Series (Daily)": {}}),
+        Answer({"Meta Data": {"2. Symbol": "KO", "5. Time Zone": "US/Eastern"}, "Time Series (Daily)": {}}),
         Answer("gateway", status=502),
         Answer("", status=429),
     ],
-    ids=["empty", "page", "list", "nothing", "columns", "zone", "gateway", "limit"],
+    ids=["empty", "page", "list", "nothing", "columns", "zone", "another symbol", "gateway", "limit"],
 )
 def test_an_answer_that_cannot_be_read_fails_the_symbol_alone(server: VendorServer, bad: Answer) -> None:
     answer(server, "BAD", bad)

@@ -205,6 +205,15 @@ def test_a_server_that_refuses_or_fails_is_not_taken_for_an_unknown_symbol(serve
         source(server, attempts=1).fetch(["KO"], FIRST, LAST)
 
 
+def test_the_prices_of_another_symbol_are_not_taken(server: VendorServer) -> None:
+    other = yahoo_chart(flat_bars(SESSIONS, CLOSES))
+    other["chart"]["result"][0]["meta"]["symbol"] = "KLAC"
+    server.route(yahoo_path("PEP"), other)
+    fetched = source(server, attempts=1).fetch(["PEP", "KO"], FIRST, LAST)
+    assert fetched.failures == {"PEP": "answered with the prices of KLAC; attempts: 1"}
+    assert set(fetched.bars["symbol"]) == {"KO"}
+
+
 def test_an_answer_without_bars_fails_the_symbol_alone(server: VendorServer) -> None:
     empty = yahoo_chart(flat_bars(SESSIONS, CLOSES))
     del empty["chart"]["result"][0]["timestamp"]

@@ -171,7 +171,7 @@ def alpha_vantage_daily(
         }
         for bar in reversed(bars)
     }
-    return {"Meta Data": {"2. Symbol": "X", "5. Time Zone": timezone}, "Time Series (Daily)": rows}
+    return {"Meta Data": {"5. Time Zone": timezone}, "Time Series (Daily)": rows}
 
 
 FRED_OBSERVATIONS_PATH = "/fred/series/observations"

@@ -126,3 +126,27 @@ def test_a_registry_that_is_down_leaves_what_serves_readable(home: Path) -> None
     assert serving(registry) == (2, 1)
     with pytest.raises(RegistryError, match=r"mlflow\.db.*regime-assets doctor --repair"):
         registry.reconcile(MODEL)
+
+
+def test_a_store_of_a_version_ago_gets_the_later_ones_back_under_their_numbers(
+    registry: Registry, home: Path, add_version: AddVersion
+) -> None:
+    """Half a backup: the tables are of today, `mlflow.db` is of before version 2; 3 was deleted since, 4 is there."""
+    add_version(1.0)
+    registry.promote(MODEL, 1, "r", "accepted")
+    (home / "older.db").write_bytes((home / "mlflow.db").read_bytes())
+    for value in (2.0, 3.0, 4.0):
+        add_version(value)
+    registry.promote(MODEL, 2, "r", "accepted")
+    registry.delete(MODEL, 3)
+    before = registry.versions(MODEL)
+    (home / "mlflow.db").write_bytes((home / "older.db").read_bytes())
+    again = open_registry(home)
+    told = again.reconcile(MODEL)
+    assert told[0] == f"{MODEL}: MLflow's store is older than the journal; 2 versions were registered again"
+    assert again.versions(MODEL) == before
+    assert serving(again) == (2, 1)
+    fresh = MlflowClient(tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    assert shown(fresh) == {"champion": 2, "previous": 1}
+    assert sorted(int(found.version) for found in fresh.search_model_versions(f"name = '{MODEL}'")) == [1, 2, 4]
+    assert again.reconcile(MODEL) == []

@@ -101,7 +101,10 @@ class AlphaVantageSource:
         document = self._client.get_json(f"https://{HOST}/query", query).document
         _raise_for_message(document, key)
         try:
-            zone = ZoneInfo(document["Meta Data"]["5. Time Zone"])
+            said = document["Meta Data"]
+            if str(said.get("2. Symbol", symbol)).upper() != symbol.upper():
+                raise Unavailable(f"answered with the prices of {quoted(said['2. Symbol'], key)}")
+            zone = ZoneInfo(said["5. Time Zone"])
             bars = _table(document["Time Series (Daily)"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unavailable(f"malformed answer ({type(error).__name__}: {quoted(error, key)})") from None

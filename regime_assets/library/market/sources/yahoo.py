@@ -139,7 +139,10 @@ class YahooSource:
             raise Unavailable(f"malformed answer ({type(error).__name__}: {error})") from error
         except (RequestException, exceptions.YFException) as error:
             raise Unavailable(f"request failed: {error}") from error
-        currency: Any = ticker.get_history_metadata().get("currency")
+        said: Any = ticker.get_history_metadata()
+        if str(said.get("symbol", symbol)).upper() != symbol.upper():
+            raise Unavailable(f"answered with the prices of {said['symbol']}")
+        currency: Any = said.get("currency")
         return _as_traded(frame, newest, first, last)._replace(currency=currency)
 
 

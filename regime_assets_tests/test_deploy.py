@@ -36,10 +36,12 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compose_gives_every_process_of_ours_the_same_shared_places_and_no_password_of_its_own() -> None:
     pytest.importorskip("check_jsonschema")
-    accepted("compose-spec", DEPLOY / "compose.yaml")
+    for file in (DEPLOY / "compose.yaml", DEPLOY / "docker" / "compose.yaml"):
+        accepted("compose-spec", file)
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for role in ("code", "web", "daemon", "worker", "service"):
         assert set(SHARED) <= set(services[role]["environment"]), role
+        assert role == "web" or "healthcheck" in services[role], f"the image's own asks {role} for Dagster's web server"
     wanted = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
     assert wanted == set(re.findall(r"^(\w+)=$", (DEPLOY / "example.env").read_text(), re.MULTILINE))
     published = [port for service in services.values() for port in service.get("ports", [])]

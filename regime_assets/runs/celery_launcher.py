@@ -5,6 +5,7 @@ Celery's own answer does not: a task whose worker was killed counts as started, 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -15,6 +16,9 @@ from dagster_celery.launcher import CeleryRunLauncher
 
 from regime_assets.runs.celery_app import SETTINGS
 from regime_assets.runs.dead_runs import run_health
+
+# dagster-celery declares its task anew at each launch, and Celery says so in nine lines of the daemon's log.
+warnings.filterwarnings("ignore", message="Task name 'execute_job' is already registered")
 
 
 class LeasedCeleryRunLauncher(CeleryRunLauncher):

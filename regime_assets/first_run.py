@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 
 import dagster as dg
@@ -12,15 +14,20 @@ import dagster as dg
 from regime_assets.definitions import build_definitions, universes_folder
 from regime_assets.instance import prepare_dagster_home
 from regime_assets.library.clock import clock
+from regime_assets.library.file_lock import LockTimeoutError, file_lock
 from regime_assets.library.home import Home
+from regime_assets.library.lease import is_held
 from regime_assets.library.market.universe_calendar import universe_calendar
 from regime_assets.library.universe import Universe
-from regime_assets.runs.dead_runs import end_dead_runs
+from regime_assets.runs.dead_runs import ALIVE_STATUSES, end_dead_runs
 from regime_assets.runs.plain_errors import plain_text
 from regime_assets.runs.progress import told
 from regime_assets.ui.processes import LOCATION
 
 LINE_COLUMNS = 80
+LONGEST_RUN_SECONDS = 14_400.0
+"""As long as `dagster.yaml` lets a run last."""
+
 LEFT_BY_A_FINISHED_UNIVERSE = 5
 """Sessions behind the chosen ones where the data have ended: one that is materialized next by hand needs a champion."""
 # The UI lists a run under its job by the repository that this tag names; a run made in this process has no other.
@@ -48,7 +55,7 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
         for session in chosen:
             say(f"\n{universe.name}, session {session}")
             run_id = str(uuid.uuid4())
-            with told(instance, run_id, steps, say, LINE_COLUMNS):
+            with alone(home, universe, instance, say), told(instance, run_id, steps, say, LINE_COLUMNS):
                 result = job.execute_in_process(
                     partition_key=session.isoformat(),
                     instance=instance,
@@ -61,6 +68,41 @@ def first_run(home: Home, universe: Universe, sessions: int, first: date | None,
                 if not _is_a_challengers(universe, result):
                     raise FirstRunError(f"{universe.name}, {session}: {_failures(result)}")
                 say(f"A challenger failed; the champion answers all the same. {_failures(result)}")
+
+
+@contextmanager
+def alone(home: Home, universe: Universe, instance: dg.DagsterInstance, say: Callable[[str], None]) -> Generator[None]:
+    """Wait for other runs of the universe's sessions, and let other processes that do so wait for this block.
+
+    Two at once would take each other's pool slots between their steps, and one would answer with the champion of before
+    while the other one is about to promote. The daemon's queue counts this process's run as it counts its own.
+    """
+    lock = home.locks / f"{universe.name}.session-run.lock"
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(lock, 0.0))
+        except LockTimeoutError:
+            say(f"waits: another process runs a session of {universe.name}")
+            held.enter_context(file_lock(lock, LONGEST_RUN_SECONDS))
+        waited = False
+        while others := _under_way(home, universe, instance):
+            if not waited:
+                say(f"waits: run {others[0]} of {universe.name} is under way")
+            waited = True
+            time.sleep(1.0)
+        yield
+
+
+def _under_way(home: Home, universe: Universe, instance: dg.DagsterInstance) -> list[str]:
+    """The runs of the universe's sessions whose process lives; those that only walk history forward hinder nobody."""
+    jobs = (f"{universe.name}_daily", f"{universe.name}_signal")
+    return [
+        run.run_id
+        for run in instance.get_runs(dg.RunsFilter(statuses=ALIVE_STATUSES))
+        if run.job_name in jobs
+        and not (run.asset_selection and all(key.path[-1] == "walk_forward" for key in run.asset_selection))
+        and is_held(home.run_lease(run.run_id)) is True
+    ]
 
 
 def chosen_sessions(universe: Universe, home: Home, count: int, first: date | None) -> tuple[date, ...]:

@@ -160,7 +160,7 @@ def _failure_outside_steps(result: dg.ExecuteInProcessResult) -> str:
     for event in reversed(result.all_events):
         if event.event_type == dg.DagsterEventType.RUN_FAILURE:
             error = event.job_failure_data.error
-            while error is not None and error.cause is not None:
+            while error is not None and error.cause is not None and not error.message.startswith("regime_assets."):
                 error = error.cause
             return plain_text(error.message) if error is not None else str(event.message)
     return "the run ended without a word"

@@ -1,7 +1,7 @@
 """Damage each kind of file of a data folder in four ways, and see what the next session's run makes of it.
 
-    python benchmarks/damaged_files.py            # everything: some twenty minutes of one core
-    python benchmarks/damaged_files.py --only mlflow.db
+    python -m benchmarks.damaged_files            # everything: some twenty minutes of one core
+    python -m benchmarks.damaged_files --only mlflow.db
 
 Two sessions are run, then the third one undisturbed, for comparison. For each kind of file and each damage (cut to
 its half, one byte flipped, deleted, replaced by a sound file of the same kind: of the session before, of another

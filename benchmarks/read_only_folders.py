@@ -1,6 +1,6 @@
 """Make each folder of a data folder read-only, run a session, and run it again when it is writable.
 
-    python benchmarks/read_only_folders.py
+    python -m benchmarks.read_only_folders
 
 Root gives up its right to write everywhere. What the run says must name the folder and what to do; what it has stored
 must be whole partitions; the run after it must end in the stores of an undisturbed one, to the bit.

@@ -1,6 +1,6 @@
 """Kill a session's run with SIGKILL at many of its writes, and see what is left and what the next run makes of it.
 
-    python benchmarks/sigkills.py --kills 200 [--stages vae gmm]
+    python -m benchmarks.sigkills --kills 200 [--stages vae gmm]
 
 A session is materialized undisturbed, and everything that it does to a store is counted: synced files, renames, what is
 sent to a DuckDB file or to the SQLite stores of Dagster and MLflow, and each of their commits. Then the run is started

@@ -1,6 +1,6 @@
 """Run one session of one universe in two processes at the same time, and see what both say and what is stored.
 
-    python benchmarks/two_runs_at_once.py --rounds 3
+    python -m benchmarks.two_runs_at_once --rounds 3
 
 What is stored afterwards must be that of one undisturbed run, to the bit; each process succeeds, or says in a sentence
 why it did not. Answers that both give are one answer: the log keeps equal ones once.

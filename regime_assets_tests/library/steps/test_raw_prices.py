@@ -15,7 +15,7 @@ from regime_assets.library.workspace import Workspace
 from regime_assets_tests.library.arrivals.streamed_bars import streamed
 
 SYMBOLS = ["AAPL", "JPM", "KO", "GE", "WMT"]
-SESSION = date(2018, 6, 25)
+SESSION, NEXT = date(2018, 6, 25), date(2018, 6, 26)
 UNIVERSE = """\
 name: tiny
 source: {{kind: files, options: {{folder: "{folder}", fields: [close]}}}}
@@ -79,3 +79,10 @@ def test_a_source_that_dies_half_way_keeps_what_it_gave(workspace: Workspace, mo
     assert set(workspace.market.newest_sessions()) == {"AAPL"}
     assert ingest(workspace, [SESSION], lambda _: None).report.new_bars > 0
     assert set(workspace.market.newest_sessions()) == set(SYMBOLS)
+
+
+def test_the_answer_of_the_session_before_is_no_answer_for_this_one(workspace: Workspace) -> None:
+    ingest(workspace, [SESSION], lambda _: None)
+    with pytest.raises(RejectedDataError, match=NEXT.isoformat()):
+        ingest(workspace, [NEXT], lambda _: None)
+    assert set(workspace.market.newest_sessions().values()) == {SESSION}

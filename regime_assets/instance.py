@@ -6,9 +6,11 @@ import hashlib
 import os
 from pathlib import Path
 
+import yaml
+
 from regime_assets.library.atomic_files import write_file_atomically
 from regime_assets.library.home import HOME_VARIABLE, Home
-from regime_assets.library.upkeep.data_format import open_data_folder
+from regime_assets.library.upkeep.data_format import DataFolderError, open_data_folder
 
 TEMPLATE = Path(__file__).parent / "dagster.yaml"
 FORMER_TEMPLATES = frozenset(
@@ -24,9 +26,20 @@ FORMER_TEMPLATES = frozenset(
 
 
 def prepare_dagster_home(home: Home) -> dict[str, str]:
-    """Make the Dagster home if there is none; return the environment in which Dagster's commands use it."""
+    """Make the Dagster home if there is none; return the environment in which Dagster's commands use it.
+
+    Raises:
+        DataFolderError: the data folder or its `dagster.yaml` cannot be used.
+    """
     open_data_folder(home)
     configuration = home.dagster / "dagster.yaml"
     if not configuration.exists() or hashlib.sha256(configuration.read_bytes()).hexdigest() in FORMER_TEMPLATES:
         write_file_atomically(configuration, TEMPLATE.read_bytes())
+    try:
+        yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise DataFolderError(
+            f"{configuration}: not readable as YAML ({told}); correct it, or move it away: it is made anew"
+        ) from error
     return {**os.environ, "DAGSTER_HOME": str(home.dagster), HOME_VARIABLE: str(home.root)}

@@ -7,30 +7,34 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 STAGED = re.compile(r"\..+-[0-9a-f]{12}")
 """The name of what is written beside its place, until it is renamed."""
 
-
-def remains_of_killed_writes(folder: Path, older_than_seconds: float) -> list[Path]:
-    """Staged files and folders below `folder` whose process was killed before it renamed or removed them."""
-    latest = time.time() - older_than_seconds
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        staged = [name for name in (*folders, *files) if STAGED.fullmatch(name)]
-        folders[:] = [name for name in folders if name not in staged]
-        found += [path for path in (Path(parent, name) for name in staged) if path.lstat().st_mtime < latest]
-    return sorted(found)
-
-
 _REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "let this user write there"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk"),
 }
+
+
+def remains_of_killed_writes(folder: Path, before: datetime) -> list[Path]:
+    """Staged files and folders below `folder`, last written before a moment of the machine's clock.
+
+    Those of a day ago belong to a process that was killed before it renamed or removed them.
+    """
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        staged = [name for name in (*folders, *files) if STAGED.fullmatch(name)]
+        folders[:] = [name for name in folders if name not in staged]
+        for path in (Path(parent, name) for name in staged):
+            with suppress(FileNotFoundError):  # renamed by whoever is just writing it
+                if path.lstat().st_mtime < before.timestamp():
+                    found.append(path)
+    return sorted(found)
 
 
 class NotWrittenError(OSError):

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from regime_assets.library.atomic_files import remains_of_killed_writes
+from regime_assets.library.clock import clock
 from regime_assets.library.open_database import ledger_database
 from regime_assets.library.production.names import model_name
 from regime_assets.library.production.retention import StoredVersion, kept_versions
@@ -76,7 +77,7 @@ def retain(workspace: Workspace, keep: Keep, dry_run: bool = False) -> list[Remo
 
 
 def _remains(folder: Path, dry_run: bool) -> Removed:
-    doomed = remains_of_killed_writes(folder, LONGEST_WRITE.total_seconds())
+    doomed = remains_of_killed_writes(folder, clock.system_now() - LONGEST_WRITE)
     size = sum(size_of(path) for path in doomed)
     if not dry_run:
         for path in doomed:

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from datetime import date
 from pathlib import Path
 
-from benchmarks.damaged_files import run_and_listen
 from benchmarks.session_folders import (
     BEFORE,
-    SESSION,
     copy_of,
     differences,
     halves,
     in_a_process,
     made,
-    run_session,
+    run_and_listen,
     stores,
-    volatile,
+    undisturbed,
 )
 from regime_assets_tests.bound_by_modes import bow_to_modes
 
@@ -53,23 +50,12 @@ def bound_run(root: Path) -> tuple[str, list[str]]:
     return ended, said
 
 
-def session_run(root: Path, session: date) -> None:
-    """Run a session that has to succeed."""
-    _, problems = in_a_process(run_session, root, session)
-    if problems:
-        raise SystemExit("\n".join(problems))
-
-
 def main() -> None:
     """Forbid, run, allow, run again, and print a row each."""
     with tempfile.TemporaryDirectory() as scratch:
         root = made(Path(scratch) / "before", BEFORE)
         _, before = in_a_process(stores, root)
-        undisturbed = [copy_of(root, "one"), copy_of(root, "two")]
-        for one in undisturbed:
-            session_run(one, SESSION)
-        after, again = (in_a_process(stores, one)[1] for one in undisturbed)
-        ignored = volatile(after, again)
+        after, ignored = undisturbed(root)
         print(
             "| read-only | the run | names it and a remedy | half | same bits after |\n|---|---|---|---|---|",
             flush=True,

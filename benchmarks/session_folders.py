@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -89,6 +90,41 @@ def run_session(root: Path, session: date) -> list[str]:
     return []
 
 
+def run_and_listen(root: Path) -> tuple[str, list[str], Stores | None]:
+    """Run the session; whether it succeeded, was refused or fell over, what was said, and what is stored."""
+    try:
+        problems = run_session(root, SESSION)
+    except Exception as error:
+        own = type(error).__module__.startswith("regime_assets.")
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{error}" if own else f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        return "refused" if own else "fault", [said], None
+    if problems:
+        # The sentence of an error of our own comes without the name of its class.
+        foreign = any(line.split(": ", 2)[1:2] and _is_class(line.split(": ", 2)[1]) for line in problems)
+        return "fault" if foreign else "refused", problems, None
+    return "ended", warnings(root), stores(root)
+
+
+def _is_class(word: str) -> bool:
+    return word.isidentifier() and word.endswith(("Error", "Exception", "Warning"))
+
+
+def warnings(root: Path) -> list[str]:
+    """What the newest run warned of."""
+    import logging
+
+    import dagster as dg
+
+    from regime_assets.instance import prepare_dagster_home
+
+    os.environ.update(prepare_dagster_home(Home(root / "home")))
+    with dg.DagsterInstance.get() as instance:
+        (run,) = instance.get_runs(limit=1)
+        entries = instance.all_logs(run.run_id)
+    return [entry.user_message for entry in entries if entry.level >= logging.WARNING and not entry.is_dagster_event]
+
+
 def stores(root: Path) -> Stores:
     """Read everything; a bundle that does not verify raises an error."""
     from regime_assets.library.production.bundle import verify_bundle
@@ -123,6 +159,17 @@ def stores(root: Path) -> Stores:
         version = champion and (champion.version, champion.sha256[:12])
         serving.append(f"{name}: champion {version}, pointer {pointer and (pointer.version, pointer.sha256[:12])}")
     return Stores(tables, files, tuple(serving))
+
+
+def undisturbed(root: Path) -> tuple[Stores, frozenset[tuple[str, str]]]:
+    """What the next session leaves in a folder when nothing disturbs it, and the columns that no two runs share."""
+    one, other = (copy_of(root, name) for name in ("one", "two"))
+    for copied in (one, other):
+        _, problems = in_a_process(run_session, copied, SESSION)
+        if problems:
+            raise SystemExit("\n".join(problems))
+    after, again = (in_a_process(stores, copied)[1] for copied in (one, other))
+    return after, volatile(after, again)
 
 
 def volatile(one: Stores, other: Stores) -> frozenset[tuple[str, str]]:

@@ -12,7 +12,6 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.damaged_files import run_and_listen
 from benchmarks.session_folders import (
     BEFORE,
     FORK,
@@ -20,8 +19,9 @@ from benchmarks.session_folders import (
     differences,
     in_a_process,
     made,
+    run_and_listen,
     stores,
-    volatile,
+    undisturbed,
 )
 
 
@@ -57,11 +57,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = made(Path(scratch) / "before", BEFORE)
-        undisturbed = [copy_of(root, "one"), copy_of(root, "two")]
-        for one in undisturbed:
-            in_a_process(run_and_listen, one)
-        after, again = (in_a_process(stores, one)[1] for one in undisturbed)
-        ignored = volatile(after, again)
+        after, ignored = undisturbed(root)
         print("| round | first | second | same bits as one run |\n|---|---|---|---|", flush=True)
         for number in range(1, chosen.rounds + 1):
             shared = copy_of(root, "shared")

@@ -9,14 +9,13 @@ import dagster as dg
 
 from regime_assets.dagster_health import dagster_findings
 from regime_assets.instance import prepare_dagster_home
-from regime_assets.library.home import Home
+from regime_assets.library.home import RESTORE, Home
 from regime_assets.library.open_database import universe_database
 from regime_assets.library.steps.stores_in_step import newest_answer
 from regime_assets.library.universe import Universe
 from regime_assets.library.upkeep.findings import Finding
 from regime_assets.library.upkeep.machine_health import clock_finding, machine_findings
 from regime_assets.library.upkeep.store_health import (
-    RESTORE,
     SHARED_TABLES,
     serving_findings,
     sqlite_findings,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from regime_assets.library.database import LOCK_TIMEOUT_SECONDS, Database, DatabaseError
 from regime_assets.library.file_lock import LockTimeoutError, file_lock
+from regime_assets.library.home import RESTORE
 from regime_assets.library.read_memory import checkpoint_of
 
 if TYPE_CHECKING:
@@ -84,8 +85,7 @@ class DatabaseFile(Database):
             return None
         # Of an invalidated database the cause comes last.
         return DatabaseError(
-            f"{self.path}: damaged; nothing more is stored in it. Restore the data folder from a backup "
-            f"(`regime-assets restore`): {said.splitlines()[-1]}"
+            f"{self.path}: damaged; nothing more is stored in it. {RESTORE.capitalize()}: {said.splitlines()[-1]}"
         )
 
     @contextmanager

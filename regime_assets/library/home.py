@@ -8,6 +8,9 @@ from datetime import date
 from pathlib import Path
 
 HOME_VARIABLE = "REGIME_ASSETS_HOME"
+RESTORE = "restore the data folder from a backup (`regime-assets restore`)"
+"""What is left to do about a file that nothing else knows."""
+
 DESIGN_DIGITS = 16
 """Of a design's hash, in the name of its folder."""
 

@@ -35,6 +35,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from watchdog.observers import Observer
 
+from regime_assets.library.home import RESTORE
+
 if TYPE_CHECKING:
     from dagster._core.event_api import EventRecordsResult
     from dagster._serdes import ConfigurableClassData
@@ -80,8 +82,8 @@ def _refuse(file: str, error: BaseException | None) -> None:
         raise RecordsError(f"{file}: cannot be written ({error}): let this user write to the file and its folder")
     if "malformed" in str(error) or "not a database" in str(error):
         raise RecordsError(
-            f"{file}: damaged ({error}). Restore the data folder from a backup (`regime-assets restore`), or move the "
-            "file away, and what Dagster recorded in it is gone: models, tables and what serves do not rest on it"
+            f"{file}: damaged ({error}). {RESTORE.capitalize()}, or move the file away, and what Dagster recorded in "
+            "it is gone: models, tables and what serves do not rest on it"
         )
 
 

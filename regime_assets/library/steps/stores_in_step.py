@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from regime_assets.library.home import RESTORE
 from regime_assets.library.production.deployments import DEPLOYMENTS_TABLE
 from regime_assets.library.production.lineage import stored_designs
 from regime_assets.library.serving.published_signal import PublishedSignalError, read_published_signal
 from regime_assets.library.universe import HORIZONS, Horizon
 from regime_assets.library.workspace import Workspace
-
-RESTORE = "Restore the data folder from a backup (`regime-assets restore`)"
 
 
 class StoresDifferError(Exception):
@@ -63,8 +62,8 @@ def lost_remedy(lost: tuple[date, date]) -> str:
     first, last = lost
     which = f"{first}" if first == last else f"{first} to {last}, oldest first,"
     return (
-        f"{RESTORE}; without one, materialize {which} again before any later session. To begin anew on purpose, delete "
-        "the published signal as well"
+        f"{RESTORE.capitalize()}; without one, materialize {which} again before any later session. To begin "
+        "anew on purpose, delete the published signal as well"
     )
 
 
@@ -90,8 +89,8 @@ def ledger_sentence(workspace: Workspace, unknown: list[tuple[Horizon, str]]) ->
 def ledger_remedy() -> str:
     """What to do about it."""
     return (
-        f"{RESTORE}; without one, `regime-assets doctor --repair` writes them down again as declared today, and other "
-        "tries stay forgotten"
+        f"{RESTORE.capitalize()}; without one, `regime-assets doctor --repair` writes them down again as declared "
+        "today, and other tries stay forgotten"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from regime_assets.library.artifact import ArtifactError, Parts, read_artifact, write_artifact
 from regime_assets.library.clock import clock
 from regime_assets.library.database import Database, DatabaseError
-from regime_assets.library.home import Home
+from regime_assets.library.home import RESTORE, Home
 from regime_assets.library.model_kinds import KINDS
 from regime_assets.library.open_database import ledger_database, stored_databases
 from regime_assets.library.production.bundle import BundleError, copy_bundle, load_bundle, verify_bundle
@@ -38,7 +38,6 @@ from regime_assets.library.workspace import Workspace
 
 READ_TIMEOUT_SECONDS = 10.0
 SHARED_TABLES = "shared tables"
-RESTORE = "restore the data folder from a backup (`regime-assets restore`)"
 
 
 def sqlite_findings(home: Home, repair: bool) -> Iterator[Finding]:
